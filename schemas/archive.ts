@@ -1,0 +1,188 @@
+/**
+ * The archive's Parquet schema: the columns of a file of spans, in order, and the keys under
+ * which files and spool objects lie. Names are those of the ClickHouse tables, so that one query
+ * fits both; what ClickHouse has no column for follows.
+ */
+
+/**
+ * Arrow types of columns. `dictionary` is Dictionary<Int32, Utf8>, `attributes` is
+ * Map<Utf8, Utf8> (keys in request order), `kinds` is List<UInt8>: for each map entry the field number of the
+ * AnyValue's oneof (0 = empty, 1 string, 2 bool, 3 int, 4 double, 5 array, 6 kvlist, 7 bytes).
+ * A name in `list…` is a List of that type.
+ */
+export type ArchiveType =
+  | 'dictionary'
+  | 'utf8'
+  | 'binary'
+  | 'id16'
+  | 'id8'
+  | 'bool'
+  | 'int32'
+  | 'int64'
+  | 'uint32'
+  | 'uint64'
+  | 'timestampMs'
+  | 'timestampNs'
+  | 'attributes'
+  | 'kinds'
+  | 'listTimestampNs'
+  | 'listUtf8'
+  | 'listId16'
+  | 'listId8'
+  | 'listUint32'
+  | 'listAttributes'
+  | 'listKinds';
+
+export interface ArchiveColumn {
+  readonly name: string;
+  readonly type: ArchiveType;
+  readonly nullable: boolean;
+}
+
+/**
+ * Columns of `signal=traces` files. `…Otlp` columns hold the raw protobuf message (Span, Resource,
+ * InstrumentationScope) wherever the other columns alone cannot give it back exactly: nested values, strings
+ * that are not UTF-8, unknown fields, ids of unusual length; else null.
+ */
+export const traceColumns: readonly ArchiveColumn[] = [
+  column('TraceId', 'id16'),
+  column('SpanId', 'id8'),
+  column('ParentSpanId', 'id8', true),
+  column('TraceState', 'utf8'),
+  column('Flags', 'uint32'),
+  column('SpanName', 'dictionary'),
+  column('SpanKind', 'dictionary'),
+  column('SpanKindNumber', 'int32'),
+  column('ServiceName', 'dictionary'),
+  column('Timestamp', 'timestampNs'),
+  column('EndTimestamp', 'timestampNs'),
+  column('Duration', 'uint64'),
+  column('StatusCode', 'dictionary'),
+  column('StatusCodeNumber', 'int32'),
+  column('StatusMessage', 'utf8'),
+  column('SpanAttributes', 'attributes'),
+  column('SpanAttributeKinds', 'kinds'),
+  column('DroppedAttributesCount', 'uint32'),
+  column('Events.Timestamp', 'listTimestampNs'),
+  column('Events.Name', 'listUtf8'),
+  column('Events.Attributes', 'listAttributes'),
+  column('Events.AttributeKinds', 'listKinds'),
+  column('Events.DroppedAttributesCount', 'listUint32'),
+  column('DroppedEventsCount', 'uint32'),
+  column('Links.TraceId', 'listId16'),
+  column('Links.SpanId', 'listId8'),
+  column('Links.TraceState', 'listUtf8'),
+  column('Links.Attributes', 'listAttributes'),
+  column('Links.AttributeKinds', 'listKinds'),
+  column('Links.DroppedAttributesCount', 'listUint32'),
+  column('Links.Flags', 'listUint32'),
+  column('DroppedLinksCount', 'uint32'),
+  column('SpanOtlp', 'binary', true),
+  column('ResourceAttributes', 'attributes'),
+  column('ResourceAttributeKinds', 'kinds'),
+  column('ResourceDroppedAttributesCount', 'uint32'),
+  column('ResourceSchemaUrl', 'dictionary'),
+  column('ResourceOtlp', 'binary', true),
+  column('ScopeName', 'dictionary'),
+  column('ScopeVersion', 'dictionary'),
+  column('ScopeAttributes', 'attributes'),
+  column('ScopeAttributeKinds', 'kinds'),
+  column('ScopeDroppedAttributesCount', 'uint32'),
+  column('ScopeSchemaUrl', 'dictionary'),
+  column('ScopeOtlp', 'binary', true),
+  column('TenantId', 'dictionary'),
+  column('IngestedAt', 'timestampMs'),
+  column('Topic', 'dictionary'),
+  column('Partition', 'int32'),
+  column('Offset', 'int64'),
+  column('ItemIndex', 'uint32'),
+  column('Quarantined', 'bool'),
+];
+
+/** Version of the columns above, written into each file's metadata as `tidemark.schema`. */
+export const traceSchemaVersion = 1;
+
+/** Partition number, in the `Partition` column, of items that came through the R2 spool. */
+export const spoolPartition = -1;
+
+export type Signal = 'traces' | 'metrics' | 'logs';
+
+/** Kafka topics of the signals: the Collector's defaults. */
+export const topics = { traces: 'otlp_spans', metrics: 'otlp_metrics', logs: 'otlp_logs' } as const;
+
+/** Hive prefix of one event hour, ending in a slash. `hourMs` is a UTC hour's start. */
+export function hourPrefix(signal: Signal, hourMs: number): string {
+  const [day, time] = new Date(hourMs).toISOString().split('T');
+  const [year, month, date] = (day ?? '').split('-');
+  const hour = (time ?? '').slice(0, 2);
+  return `signal=${signal}/year=${year}/month=${month}/day=${date}/hour=${hour}/`;
+}
+
+export interface FileKeyParts {
+  readonly topic: string;
+  /** Kafka partition number, or `spool`. */
+  readonly partition: string;
+  /** First offset of the commit that the file belongs to. */
+  readonly firstOffset: bigint;
+  /** Unique to the attempt, so that a writer that lost never overwrites the winner's file. */
+  readonly attempt: string;
+}
+
+/**
+ * Key of a Parquet file. It names the commit that makes it real, so a reader who lists a period's
+ * prefix knows which commits to read and no others.
+ */
+export function fileKey(signal: Signal, hourMs: number, parts: FileKeyParts): string {
+  const offset = padOffset(parts.firstOffset);
+  return `${hourPrefix(signal, hourMs)}${parts.topic}+${parts.partition}+${offset}+${parts.attempt}.parquet`;
+}
+
+/** The parts of a file's key, or `undefined` for a key that is none of ours. */
+export function parseFileKey(key: string): FileKeyParts | undefined {
+  const match = /\/([^/+]+)\+([^/+]+)\+(\d{19})\+([^/+]+)\.parquet$/.exec(key);
+  const [, topic, partition, offset, attempt] = match ?? [];
+  if (!topic || !partition || !offset || !attempt) return undefined;
+  return { topic, partition, firstOffset: BigInt(offset), attempt };
+}
+
+/** Prefix of the spool objects that wait for the archiver, oldest first in key order. */
+export function archiveSpoolPrefix(topic: string): string {
+  return `spool/archive/${topic}/`;
+}
+
+/** Prefix of RowBinary bodies that ClickHouse did not take, oldest first in key order. */
+export function speedSpoolPrefix(table: string): string {
+  return `spool/speed/${table}/`;
+}
+
+export interface SpoolKeyParts {
+  readonly receivedMs: number;
+  /** Unique to the request. */
+  readonly requestId: string;
+  readonly tenantId: string;
+}
+
+/** Name of a spool object under its prefix: `<received ms>+<request id>+<tenant>`. */
+export function spoolName(parts: SpoolKeyParts): string {
+  return `${String(parts.receivedMs).padStart(13, '0')}+${parts.requestId}+${parts.tenantId}`;
+}
+
+/** The parts of a spool object's key, or `undefined` for a key that is none of ours. */
+export function parseSpoolKey(key: string): SpoolKeyParts | undefined {
+  const match = /\/(\d{13})\+([0-9a-zA-Z-]{1,64})\+([a-z0-9][a-z0-9_-]{0,62})$/.exec(key);
+  const [, received, requestId, tenantId] = match ?? [];
+  if (!received || !requestId || !tenantId) return undefined;
+  return { receivedMs: Number(received), requestId, tenantId };
+}
+
+/** Tenant names that keys and tables may carry. */
+export const tenantPattern = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+/** An offset as 19 digits, so that keys sort as numbers do. */
+export function padOffset(offset: bigint): string {
+  return offset.toString().padStart(19, '0');
+}
+
+function column(name: string, type: ArchiveType, nullable = false): ArchiveColumn {
+  return { name, type, nullable };
+}

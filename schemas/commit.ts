@@ -1,0 +1,98 @@
+/**
+ * The commit: the small immutable object that makes archive files real (DESIGN.md, decision 4).
+ * Offsets are decimal strings, because JSON numbers lose them past 2^53.
+ */
+import { z } from 'zod';
+import { TidemarkError } from './errors.ts';
+
+const decimal = z.string().regex(/^-?\d{1,20}$/);
+
+const rowGroup = z.strictObject({
+  rows: z.int().positive(),
+  /** Lower-case hex of the least and greatest trace id. */
+  traceIdMin: z.string().regex(/^[0-9a-f]{32}$/),
+  traceIdMax: z.string().regex(/^[0-9a-f]{32}$/),
+});
+
+const file = z.strictObject({
+  key: z.string(),
+  bytes: z.int().positive(),
+  rows: z.int().positive(),
+  /** Start of the event hour (UTC) that the file lies under. */
+  hourMs: z.int(),
+  /** Event time range of the rows, nanoseconds since 1970. */
+  timeMinNs: decimal,
+  timeMaxNs: decimal,
+  /** True when the rows' own times were too wild to be an hour's: it lies under its receive hour. */
+  quarantined: z.boolean(),
+  rowGroups: z.array(rowGroup).min(1),
+});
+
+const commit = z.strictObject({
+  version: z.literal(1),
+  topic: z.string(),
+  partition: z.string(),
+  /** Offsets [first, next) of the records that this commit holds. */
+  firstOffset: decimal,
+  nextOffset: decimal,
+  rows: z.int().nonnegative(),
+  /** Spans that were refused, by reason. */
+  rejected: z.record(z.string(), z.int().positive()),
+  files: z.array(file),
+  /**
+   * Every record of this partition that was received before this time (ms since 1970) is in this
+   * commit or an earlier one.
+   */
+  watermarkMs: z.int(),
+  /** Largest broker (or receive) time of the records in this commit. */
+  ingestedMaxMs: z.int(),
+  /** Spool objects that this commit consumed; they are deleted after it. */
+  spoolKeys: z.array(z.string()),
+  writer: z.string(),
+  committedAt: z.iso.datetime(),
+  codeVersion: z.string(),
+});
+
+export type Commit = z.infer<typeof commit>;
+export type CommitFile = z.infer<typeof file>;
+export type CommitRowGroup = z.infer<typeof rowGroup>;
+
+/** Prefix of one partition's commits. The first key under it is the newest commit. */
+export function commitPrefix(topic: string, partition: string): string {
+  return `_commits/${topic}/${partition}/`;
+}
+
+const offsetMax = 9_223_372_036_854_775_807n;
+
+/**
+ * Key of the commit whose first offset is `firstOffset`. The number in it counts down from 2^63-1,
+ * so that a listing returns the newest commit first: one request finds it, however long the history.
+ */
+export function commitKey(topic: string, partition: string, firstOffset: bigint): string {
+  const descending = (offsetMax - firstOffset).toString().padStart(19, '0');
+  return `${commitPrefix(topic, partition)}${descending}.json`;
+}
+
+/** Parses and checks a commit. Throws `TidemarkError` CORRUPT_ARCHIVE naming the key. */
+export function parseCommit(key: string, text: string): Commit {
+  const parsed = commit.safeParse(jsonOrUndefined(text));
+  if (!parsed.success) {
+    const where = parsed.error.issues[0]?.path.join('.') ?? '';
+    throw new TidemarkError(
+      'CORRUPT_ARCHIVE',
+      `Cannot read commit "${key}": bad field "${where}"`,
+      {
+        cause: parsed.error,
+      },
+    );
+  }
+  return parsed.data;
+}
+
+function jsonOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The errors that the world may cause, as classes with fields. Callers branch on `code` and
+ * `retryable`, never on text. What only a bug can cause is an assertion and is not here.
+ */
+
+/** The closed list of codes. */
+export const errorCodes = [
+  'BAD_OTLP',
+  'BAD_ENCODING',
+  'BAD_SETTING',
+  'BODY_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'UNSUPPORTED_ENCODING',
+  'UNAUTHENTICATED',
+  'OVERLOADED',
+  'CAPACITY',
+  'SINK_FAILED',
+  'CONFLICT',
+  'NOT_FOUND',
+  'CORRUPT_ARCHIVE',
+  'CLICKHOUSE',
+  'OBJECT_STORE',
+  'UNSUPPORTED_STORE',
+  'UNSUPPORTED_RUNTIME',
+  'PORT_TAKEN',
+  'DATA_DIRECTORY',
+  'BATCH_FAILED',
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+export interface TidemarkErrorOptions {
+  /** The fault under this one. */
+  cause?: unknown;
+  /** Whether the same call may succeed later. @default false */
+  retryable?: boolean;
+}
+
+/** A fault of the outside world: bad bytes, a sink that is gone, a setting that cannot be. */
+export class TidemarkError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options: TidemarkErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** OTLP bytes that cannot be decoded; `byteOffset` is where, in the inflated body. */
+export class DecodeError extends TidemarkError {
+  readonly byteOffset: number;
+
+  constructor(message: string, byteOffset: number, options: TidemarkErrorOptions = {}) {
+    super('BAD_OTLP', message, options);
+    this.byteOffset = byteOffset;
+  }
+}
+
+/** A setting that is unknown, unreadable or contradicts another. */
+export class SettingError extends TidemarkError {
+  readonly setting: string;
+
+  constructor(setting: string, message: string, options: TidemarkErrorOptions = {}) {
+    super('BAD_SETTING', message, options);
+    this.setting = setting;
+  }
+}
+
+/** A write that lost to another writer: the key existed already (HTTP 412). */
+export class ConflictError extends TidemarkError {
+  readonly key: string;
+
+  constructor(key: string, options: TidemarkErrorOptions = {}) {
+    super('CONFLICT', `Cannot create "${key}": it exists already`, options);
+    this.key = key;
+  }
+}
+
+/** An answer of ClickHouse that carries its numeric code, such as 60 for an unknown table. */
+export class ClickHouseError extends TidemarkError {
+  readonly clickhouseCode: number;
+
+  constructor(clickhouseCode: number, message: string, options: TidemarkErrorOptions = {}) {
+    super('CLICKHOUSE', message, options);
+    this.clickhouseCode = clickhouseCode;
+  }
+}

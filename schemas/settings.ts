@@ -1,0 +1,224 @@
+/**
+ * The settings of every program, one row each; `docs/CONFIGURATION.md` is made from this table.
+ * Reading is pure: the environment comes in as an argument.
+ */
+import { SettingError } from './errors.ts';
+
+export type SettingKind = 'string' | 'secret' | 'url' | 'integer' | 'choice';
+export type Program = 'edge' | 'archive' | 'batch' | 'start' | 'all';
+
+interface SettingRow {
+  readonly kind: SettingKind;
+  /** Unit of an integer, empty for others. */
+  readonly unit: string;
+  readonly default: string;
+  readonly meaning: string;
+  readonly programs: readonly Program[];
+  readonly min?: number;
+  readonly max?: number;
+  readonly choices?: readonly string[];
+}
+
+const kib = 1024;
+const mib = 1024 * kib;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** All settings, by environment variable. Values are the defaults of the embedded stack. */
+export const settings = {
+  CLICKHOUSE_URL: row('url', 'http://127.0.0.1:8123', 'ClickHouse HTTP interface', ['all']),
+  CLICKHOUSE_USER: row('string', 'default', 'ClickHouse user', ['all']),
+  CLICKHOUSE_PASSWORD: row('secret', '', 'ClickHouse password', ['all']),
+  CLICKHOUSE_DATABASE: row('string', 'default', 'ClickHouse database', ['all']),
+  S3_ENDPOINT: row(
+    'url',
+    'http://127.0.0.1:8787/cdn-cgi/local/r2/s3',
+    'S3 API of the archive bucket (R2, AWS S3 or any with conditional writes)',
+    ['archive', 'batch', 'start'],
+  ),
+  S3_BUCKET: row('string', 'tidemark', 'Bucket of the archive and the spool', ['archive', 'batch']),
+  S3_REGION: row('string', 'auto', 'Region of the bucket', ['archive', 'batch']),
+  S3_ACCESS_KEY_ID: row('string', 'tidemark', 'Access key of the bucket', ['archive', 'batch']),
+  S3_SECRET_ACCESS_KEY: row('secret', 'tidemark-local', 'Secret key of the bucket', [
+    'archive',
+    'batch',
+  ]),
+  TIDEMARK_DATA: row('string', '.tidemark', 'Directory of the embedded stack', ['start']),
+  TIDEMARK_PORT: integer('', 8787, 'Port of the OTLP/HTTP endpoint', ['start'], 1, 65_535),
+  TIDEMARK_CLICKHOUSE_PORT: integer('', 8123, 'Port of ClickHouse', ['start'], 1, 65_535),
+  TIDEMARK_TENANT: row('string', 'default', 'Tenant of requests without a token', ['edge']),
+  TIDEMARK_TOKENS: row(
+    'secret',
+    '',
+    'Bearer tokens, as `tenant=token,tenant=token`; empty admits every request as TIDEMARK_TENANT',
+    ['edge'],
+  ),
+  TIDEMARK_BODY_BYTES_MAX: integer('bytes', 16 * mib, 'Largest request body as sent', ['edge'], 1),
+  TIDEMARK_INFLATED_BYTES_MAX: integer(
+    'bytes',
+    16 * mib,
+    'Largest request body after decompression',
+    ['edge'],
+    1,
+  ),
+  TIDEMARK_IN_FLIGHT_BYTES_MAX: integer(
+    'bytes',
+    32 * mib,
+    'Inflated bytes that one isolate holds at once; past it requests get 503',
+    ['edge'],
+    1,
+  ),
+  TIDEMARK_SINK_TIMEOUT_MS: integer('ms', 5000, 'Time one sink may take for a batch', ['edge'], 1),
+  TIDEMARK_PAST_MAX_MS: integer(
+    'ms',
+    31 * dayMs,
+    'Spans older than this at receipt are quarantined',
+    ['edge', 'archive'],
+    0,
+  ),
+  TIDEMARK_FUTURE_MAX_MS: integer(
+    'ms',
+    dayMs,
+    'Spans further ahead than this at receipt are quarantined',
+    ['edge', 'archive'],
+    0,
+  ),
+  TIDEMARK_FLUSH_ROWS: integer(
+    'rows',
+    100_000,
+    'Rows that make the archiver flush',
+    ['archive'],
+    1,
+  ),
+  TIDEMARK_FLUSH_BYTES: integer(
+    'bytes',
+    64 * mib,
+    'OTLP bytes that make the archiver flush',
+    ['archive'],
+    1,
+  ),
+  TIDEMARK_FLUSH_AGE_MS: integer(
+    'ms',
+    60_000,
+    'Age of the oldest waiting request that makes the archiver flush',
+    ['archive'],
+    0,
+  ),
+  TIDEMARK_ARCHIVE_POLL_MS: integer(
+    'ms',
+    1000,
+    'Pause between two looks at an empty source',
+    ['archive'],
+    1,
+  ),
+  TIDEMARK_BATCH_MEMORY_BYTES: integer(
+    'bytes',
+    1024 * mib,
+    'Memory of one shard',
+    ['batch'],
+    64 * mib,
+  ),
+  TIDEMARK_BATCH_THREADS: integer(
+    'threads',
+    0,
+    'Worker threads; 0 is one a core',
+    ['batch'],
+    0,
+    256,
+  ),
+  TIDEMARK_ALLOWED_LATENESS_MS: integer(
+    'ms',
+    3 * hourMs,
+    'How long after its end a period waits for late data before it is final',
+    ['batch'],
+    0,
+  ),
+  TIDEMARK_BATCH_CRON: row('string', '0 4 * * *', 'When the daily batch runs, UTC', ['start']),
+  TIDEMARK_RUNS_KEPT: integer(
+    'runs',
+    3,
+    'Runs of a period that stay for rollback',
+    ['batch'],
+    1,
+    1000,
+  ),
+  TIDEMARK_LOG_LEVEL: {
+    ...row('choice', 'info', 'Least severe log line that is written', ['all']),
+    choices: ['trace', 'debug', 'info', 'warn', 'error'],
+  },
+} as const satisfies Record<string, SettingRow>;
+
+export type SettingName = keyof typeof settings;
+
+type IntegerName = {
+  [N in SettingName]: (typeof settings)[N]['kind'] extends 'integer' ? N : never;
+}[SettingName];
+
+/** Complete settings: every row has a value, integers are numbers. */
+export type Settings = {
+  readonly [N in SettingName]: N extends IntegerName ? number : string;
+};
+
+/**
+ * Reads all settings from an environment. Throws `SettingError` for a value that its row does
+ * not allow and for a `TIDEMARK_…` variable that no row names.
+ */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('TIDEMARK_') && !(name in settings)) {
+      throw new SettingError(name, `Cannot use setting ${name}: no setting has this name`);
+    }
+  }
+  const values: Record<string, string | number> = {};
+  for (const [name, rowOfName] of Object.entries<SettingRow>(settings)) {
+    const text = environment[name] ?? rowOfName.default;
+    values[name] = parseSetting(name, rowOfName, text);
+  }
+  return values as unknown as Settings;
+}
+
+function parseSetting(name: string, rowOfName: SettingRow, text: string): string | number {
+  if (rowOfName.kind === 'integer') return parseInteger(name, rowOfName, text);
+  if (rowOfName.kind === 'url' && !URL.canParse(text)) {
+    throw new SettingError(name, `Cannot use setting ${name}: "${text}" is not a URL`);
+  }
+  if (rowOfName.choices !== undefined && !rowOfName.choices.includes(text)) {
+    const choices = rowOfName.choices.join(', ');
+    throw new SettingError(name, `Cannot use setting ${name}: "${text}" is not one of ${choices}`);
+  }
+  return text;
+}
+
+function parseInteger(name: string, rowOfName: SettingRow, text: string): number {
+  const value = /^-?\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN;
+  const min = rowOfName.min ?? 0;
+  const max = rowOfName.max ?? Number.MAX_SAFE_INTEGER;
+  if (!(value >= min && value <= max)) {
+    throw new SettingError(
+      name,
+      `Cannot use setting ${name}: "${text}" is not a whole number from ${min} to ${max}`,
+    );
+  }
+  return value;
+}
+
+function row<K extends SettingKind>(
+  kind: K,
+  defaultValue: string,
+  meaning: string,
+  programs: readonly Program[],
+) {
+  return { kind, unit: '', default: defaultValue, meaning, programs } as const;
+}
+
+function integer(
+  unit: string,
+  defaultValue: number,
+  meaning: string,
+  programs: readonly Program[],
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+) {
+  const kind = 'integer' as const;
+  return { kind, unit, default: String(defaultValue), meaning, programs, min, max };
+}
