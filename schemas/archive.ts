@@ -133,8 +133,9 @@ export interface FileKeyParts {
  * prefix knows which commits to read and no others.
  */
 export function fileKey(signal: Signal, hourMs: number, parts: FileKeyParts): string {
-  const offset = padOffset(parts.firstOffset);
-  return `${hourPrefix(signal, hourMs)}${parts.topic}+${parts.partition}+${offset}+${parts.attempt}.parquet`;
+  const { topic, partition, attempt } = parts;
+  const name = [topic, partition, padOffset(parts.firstOffset), attempt].join('+');
+  return `${hourPrefix(signal, hourMs)}${name}.parquet`;
 }
 
 /** The parts of a file's key, or `undefined` for a key that is none of ours. */

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { SettingError } from '../../schemas/errors.ts';
+import { readSettings, settings } from '../../schemas/settings.ts';
+
+describe('readSettings()', () => {
+  it('gives every row its default when the environment is empty', () => {
+    const read = readSettings({});
+    expect(Object.keys(read).toSorted()).toEqual(Object.keys(settings).toSorted());
+    expect(read.TIDEMARK_PORT).toBe(8787);
+    expect(read.CLICKHOUSE_URL).toBe('http://127.0.0.1:8123');
+  });
+
+  it('takes values of the environment and leaves other programs their variables', () => {
+    const read = readSettings({ TIDEMARK_PORT: '9000', PATH: '/bin', S3_BUCKET: 'archive' });
+    expect(read.TIDEMARK_PORT).toBe(9000);
+    expect(read.S3_BUCKET).toBe('archive');
+  });
+
+  it('refuses an unknown TIDEMARK_ name, so that a misspelt setting is not silently lost', () => {
+    expect(() => readSettings({ TIDEMARK_PROT: '1' })).toThrow(
+      'Cannot use setting TIDEMARK_PROT: no setting has this name',
+    );
+  });
+
+  it.each([
+    ['TIDEMARK_PORT', 'eighty', 'is not a whole number from 1 to 65535'],
+    ['TIDEMARK_PORT', '0', 'is not a whole number from 1 to 65535'],
+    ['TIDEMARK_PORT', '65536', 'is not a whole number from 1 to 65535'],
+    ['TIDEMARK_PORT', '80.5', 'is not a whole number from 1 to 65535'],
+    ['TIDEMARK_PORT', '', 'is not a whole number from 1 to 65535'],
+    ['CLICKHOUSE_URL', 'nowhere', 'is not a URL'],
+    ['TIDEMARK_LOG_LEVEL', 'loud', 'is not one of trace, debug, info, warn, error'],
+  ])('refuses %s=%j and names the bound', (name, value, reason) => {
+    expect(() => readSettings({ [name]: value })).toThrow(reason);
+    expect(() => readSettings({ [name]: value })).toThrow(SettingError);
+  });
+
+  it('accepts the bounds themselves', () => {
+    expect(readSettings({ TIDEMARK_PORT: '1' }).TIDEMARK_PORT).toBe(1);
+    expect(readSettings({ TIDEMARK_PORT: '65535' }).TIDEMARK_PORT).toBe(65_535);
+  });
+});
+
+describe('settings', () => {
+  it('have defaults that their own rows allow', () => {
+    const defaults = Object.fromEntries(
+      Object.entries(settings).map(([name, row]) => [name, row.default]),
+    );
+    expect(() => readSettings(defaults)).not.toThrow();
+  });
+
+  it('carry a meaning each, and a unit where they count something', () => {
+    for (const [name, row] of Object.entries(settings)) {
+      expect(row.meaning, name).not.toBe('');
+      if (/_(MS|BYTES|BYTES_MAX|ROWS)$/.test(name)) expect(row.unit, name).not.toBe('');
+    }
+  });
+});
