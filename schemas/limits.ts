@@ -33,3 +33,10 @@ export const rowGroupRows = 50_000;
 
 /** Event hours that one flush may open; more than this are merged into the quarantine file. */
 export const openHoursMax = 1024;
+
+/** Points that the planner takes from all row groups together, and from one at most. */
+export const planSamplesMax = 200_000;
+export const samplesPerRowGroupMax = 64;
+
+/** Shards of one period. */
+export const shardsMax = 10_000;

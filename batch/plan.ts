@@ -1,0 +1,196 @@
+/**
+ * Plans a period: cuts the space of trace ids into shards that hold about equally many rows and
+ * says which row groups each one reads. Data in, data out: it never reads an object.
+ */
+import type { CommitFile } from '../schemas/commit.ts';
+import { planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits.ts';
+
+/** One past the greatest trace id. */
+export const traceIdEnd = 1n << 128n;
+
+export interface ShardFile {
+  readonly key: string;
+  readonly bytes: number;
+  /** Indexes of the row groups that may hold rows of the shard, ascending. */
+  readonly rowGroups: readonly number[];
+}
+
+/** The spans of a period whose trace id lies in [traceIdFrom, traceIdTo). */
+export interface Shard {
+  readonly index: number;
+  readonly traceIdFrom: bigint;
+  readonly traceIdTo: bigint;
+  readonly files: readonly ShardFile[];
+  readonly estimatedRows: number;
+}
+
+export interface PlanOptions {
+  /** Memory that one shard's rows may take. */
+  readonly memoryBytes: number;
+  /** What the kernel needs for one row. */
+  readonly rowBytes: number;
+  /** Shards that are wanted for parallel work, as long as each keeps `rowsMin` rows. */
+  readonly shardsWanted: number;
+  /** Shards are not made smaller than this for the sake of parallel work. */
+  readonly rowsMin: number;
+}
+
+interface Sample {
+  readonly traceId: bigint;
+  rows: number;
+}
+
+interface RowGroupRange {
+  readonly file: number;
+  readonly rowGroup: number;
+  readonly rows: number;
+  readonly min: bigint;
+  readonly max: bigint;
+}
+
+/**
+ * Shards of the given files: their ranges cover every trace id exactly once, and each row group
+ * stands in every shard whose range it touches. Files marked quarantined are left out: their rows
+ * do not belong to the hour they lie under. No files give no shards.
+ *
+ * One trace is never cut, so a shard may pass the memory budget when a single trace does; it then
+ * stands alone in its shard. The result does not depend on the order of `files`.
+ */
+export function planShards(files: readonly CommitFile[], options: PlanOptions): Shard[] {
+  const inputs = files
+    .filter((file) => !file.quarantined)
+    .toSorted((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
+  const ranges = inputs.flatMap(rowGroupRanges);
+  const total = ranges.reduce((sum, range) => sum + range.rows, 0);
+  if (total === 0) return [];
+  const samples = sampleTraceIds(ranges);
+  const cuts = cutTraceIds(samples, total, shardCount(total, options));
+  return assign(inputs, ranges, cuts);
+}
+
+/** How many shards a period of `rows` rows is cut into, before single traces get in the way. */
+function shardCount(rows: number, options: PlanOptions): number {
+  // Statistics only say where a row group begins and ends, so half of the budget is left free.
+  const rowsMax = Math.max(1, Math.floor(options.memoryBytes / options.rowBytes / 2));
+  const forMemory = Math.ceil(rows / rowsMax);
+  const forThreads = Math.min(options.shardsWanted, Math.floor(rows / options.rowsMin));
+  return Math.min(shardsMax, Math.max(1, forMemory, forThreads));
+}
+
+function rowGroupRanges(file: CommitFile, fileIndex: number): RowGroupRange[] {
+  return file.rowGroups.map((group, rowGroup) => ({
+    file: fileIndex,
+    rowGroup,
+    rows: group.rows,
+    min: BigInt(`0x${group.traceIdMin}`),
+    max: BigInt(`0x${group.traceIdMax}`),
+  }));
+}
+
+/**
+ * Points that stand for the rows: each row group gives a few, evenly spaced between its least and
+ * greatest trace id. Sorted by id, one entry an id.
+ */
+function sampleTraceIds(ranges: readonly RowGroupRange[]): Sample[] {
+  const perGroup = Math.floor(planSamplesMax / ranges.length);
+  const count = Math.max(1, Math.min(samplesPerRowGroupMax, perGroup));
+  const samples: Sample[] = [];
+  for (const range of ranges) {
+    const width = range.max - range.min;
+    const points = width === 0n ? 1 : count;
+    for (let point = 0; point < points; point += 1) {
+      const offset = (width * BigInt(2 * point + 1)) / BigInt(2 * points);
+      samples.push({ traceId: range.min + offset, rows: range.rows / points });
+    }
+  }
+  samples.sort((a, b) => (a.traceId < b.traceId ? -1 : Number(a.traceId > b.traceId)));
+  return joinEqual(samples);
+}
+
+function joinEqual(sorted: readonly Sample[]): Sample[] {
+  const joined: Sample[] = [];
+  for (const sample of sorted) {
+    const last = joined.at(-1);
+    if (last?.traceId === sample.traceId) last.rows += sample.rows;
+    else joined.push({ ...sample });
+  }
+  return joined;
+}
+
+/**
+ * Ascending cut points, the end of the id space last. A cut falls beside the sample at which the
+ * running sum passes a multiple of total / count; a sample heavier than a shard gets one on each
+ * side. At least one sample lies between two cuts.
+ */
+function cutTraceIds(samples: readonly Sample[], total: number, count: number): bigint[] {
+  const shardRows = total / count;
+  /** Cut before the sample of this index, at this trace id. */
+  const cuts = new Map<number, bigint>();
+  let rowsBefore = 0;
+  for (const [index, { traceId, rows }] of samples.entries()) {
+    const rowsAfter = rowsBefore + rows;
+    const multiple = Math.floor(rowsAfter / shardRows) * shardRows;
+    if (multiple > rowsBefore) {
+      const heavy = rows > shardRows;
+      const before = multiple - rowsBefore < rowsAfter - multiple;
+      if (heavy || (before && !cuts.has(index))) cuts.set(index, traceId);
+      if (heavy || !before) cuts.set(index + 1, traceId + 1n);
+    }
+    rowsBefore = rowsAfter;
+  }
+  cuts.delete(0);
+  cuts.delete(samples.length);
+  return [...cuts.values(), traceIdEnd];
+}
+
+/** Gives each row group to the shards that it touches. */
+function assign(
+  files: readonly CommitFile[],
+  ranges: readonly RowGroupRange[],
+  cuts: readonly bigint[],
+): Shard[] {
+  const shards = cuts.map((traceIdTo, index) => ({
+    index,
+    traceIdFrom: cuts[index - 1] ?? 0n,
+    traceIdTo,
+    files: new Map<number, number[]>(),
+    estimatedRows: 0,
+  }));
+  for (const range of ranges) {
+    for (let index = shardOf(cuts, range.min); index < shards.length; index += 1) {
+      const shard = shards[index];
+      if (shard === undefined || shard.traceIdFrom > range.max) break;
+      const rowGroups = shard.files.get(range.file) ?? [];
+      rowGroups.push(range.rowGroup);
+      shard.files.set(range.file, rowGroups);
+      shard.estimatedRows += rowsWithin(range, shard.traceIdFrom, shard.traceIdTo);
+    }
+  }
+  return shards.map((shard) => ({
+    ...shard,
+    estimatedRows: Math.round(shard.estimatedRows),
+    files: [...shard.files].map(([file, rowGroups]) => ({
+      key: files[file]?.key ?? '',
+      bytes: files[file]?.bytes ?? 0,
+      rowGroups,
+    })),
+  }));
+}
+
+/** Index of the shard that holds a trace id: the first whose end lies past it. */
+function shardOf(cuts: readonly bigint[], traceId: bigint): number {
+  let low = 0;
+  let high = cuts.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((cuts[middle] ?? traceIdEnd) > traceId) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function rowsWithin(range: RowGroupRange, from: bigint, to: bigint): number {
+  const start = from > range.min ? from : range.min;
+  const end = to < range.max + 1n ? to : range.max + 1n;
+  return (range.rows * Number(end - start)) / Number(range.max - range.min + 1n);
+}
