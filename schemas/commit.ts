@@ -73,6 +73,28 @@ export function commitKey(topic: string, partition: string, firstOffset: bigint)
   return `${commitPrefix(topic, partition)}${descending}.json`;
 }
 
+/**
+ * Prefix of one partition's watermarks. An idle partition has nothing to commit, yet its watermark
+ * must move on: that is told by small objects beside the log. The first key is the greatest.
+ */
+export function watermarkPrefix(topic: string, partition: string): string {
+  return `_watermarks/${topic}/${partition}/`;
+}
+
+const timeMaxMs = 9_999_999_999_999;
+
+/** Key that says: every record of this partition received before `watermarkMs` is committed. */
+export function watermarkKey(topic: string, partition: string, watermarkMs: number): string {
+  const descending = String(timeMaxMs - watermarkMs).padStart(13, '0');
+  return `${watermarkPrefix(topic, partition)}${descending}.json`;
+}
+
+/** The watermark that a key states, ms since 1970, or `undefined` for a key that is none of ours. */
+export function parseWatermarkKey(key: string): number | undefined {
+  const descending = /^_watermarks\/[^/]+\/[^/]+\/(\d{13})\.json$/.exec(key)?.[1];
+  return descending === undefined ? undefined : timeMaxMs - Number(descending);
+}
+
 /** Parses and checks a commit. Throws `TidemarkError` CORRUPT_ARCHIVE naming the key. */
 export function parseCommit(key: string, text: string): Commit {
   const parsed = commit.safeParse(jsonOrUndefined(text));

@@ -40,3 +40,52 @@ export const samplesPerRowGroupMax = 64;
 
 /** Shards of one period. */
 export const shardsMax = 10_000;
+
+/** Time to connect to the object store, and the longest silence of one of its requests. */
+export const objectConnectMs = 5000;
+export const objectTimeoutMs = 30_000;
+
+/** Connections that one process holds open to the object store. */
+export const objectConnectionsMax = 64;
+
+/** Keys that one DeleteObjects request carries; S3's own bound. */
+export const deleteKeysMax = 1000;
+
+/** Small objects (spool objects, commits) that one process reads at once. */
+export const objectGetsMax = 16;
+
+/** Archive files that one flush uploads at once, each held in memory until it is stored. */
+export const archivePutsMax = 4;
+
+/**
+ * A spool object is in the listing at most this long after the receive time in its key: the
+ * edge's PUT with its retries, and the difference of two clocks. Watermarks stay behind by it.
+ */
+export const spoolVisibleMsMax = 60_000;
+
+/** An idle archiver moves its watermark when the stored one is this old. */
+export const watermarkIntervalMs = 60_000;
+
+/** Pauses of the archiver after a fault grow from the poll interval up to this. */
+export const archiverBackoffMsMax = 60_000;
+
+/** What an archiver that was told to stop may still spend on the commit it is in. */
+export const archiverStopMsMax = 10_000;
+
+/** Listing pages that `tidemark status` reads of one spool before it says "or more". */
+export const statusPagesMax = 20;
+
+/** The last bytes of a Parquet file that are read at once, because the footer is among them. */
+export const footerBytesGuess = 32 * 1024;
+
+/** Byte ranges closer to each other than this are read by one request. */
+export const rangeGapBytesMax = 64 * 1024;
+
+/** Row groups that one shard fetches and decodes at the same time. */
+export const rowGroupsInFlight = 6;
+
+/** Distinct tenants, and distinct services, of one shard. */
+export const shardNamesMax = 1_000_000;
+
+/** Distinct operation names of one shard: names with an id in them come by the million. */
+export const shardOperationsMax = 8_000_000;
