@@ -54,6 +54,9 @@ export const deleteKeysMax = 1000;
 /** Small objects (spool objects, commits) that one process reads at once. */
 export const objectGetsMax = 16;
 
+/** Bytes of spool objects that the archiver reads at once, unless a single one is larger. */
+export const objectGetBytesMax = 32 * 1024 * 1024;
+
 /** Archive files that one flush uploads at once, each held in memory until it is stored. */
 export const archivePutsMax = 4;
 
@@ -89,3 +92,48 @@ export const shardNamesMax = 1_000_000;
 
 /** Distinct operation names of one shard: names with an id in them come by the million. */
 export const shardOperationsMax = 8_000_000;
+
+/** JSON values that no table names may nest this deep; 100 levels of AnyValue take less. */
+export const jsonDepthMax = 512;
+
+/** Zstandard frames that one request body may consist of. */
+export const zstdFramesMax = 1024;
+
+/** Largest window, as a power of two, of a Zstandard body: 8 MiB, as RFC 8878 recommends. */
+export const zstdWindowLogMax = 23;
+
+/** Characters of a Status message or of a partial success; keeps answers far below 4 MiB. */
+export const answerMessageCharsMax = 4096;
+
+/** Spans per request of the traffic generator: the SDK's own default. */
+export const trafficBatchSpans = 512;
+
+/** Requests that the traffic generator has under way at once. */
+export const trafficInFlightMax = 8;
+
+/** Time of one request of the traffic generator, the SDK's own retries included. */
+export const trafficTimeoutMs = 60_000;
+
+/** Statements that the in-process ClickHouse runs at once: inserts have their own, so that slow
+ * queries never hold them up. */
+export const clickHouseQueriesMax = 8;
+export const clickHouseInsertsMax = 4;
+
+/** Statements that wait for one of those; past it they are refused with ClickHouse's code 202. */
+export const clickHouseWaitingMax = 1000;
+
+/** Longest statement text that the front reads (the engine's own max_query_size is lower). */
+export const clickHouseStatementBytesMax = 1024 * 1024;
+
+/** Largest inflated body of one insert; it goes in as one block, so it has to fit in memory. */
+export const clickHouseBodyBytesMax = 256 * 1024 * 1024;
+
+/** Largest result of one query: the front holds it whole. */
+export const clickHouseResultBytesMax = 256 * 1024 * 1024;
+
+/** Least time between two flushes of asynchronous inserts of one statement: bounds parts a second. */
+export const asyncInsertGapMs = 50;
+
+/** Bodies and bytes that one flush of asynchronous inserts takes at most. */
+export const asyncInsertBodiesMax = 400;
+export const asyncInsertBytesMax = 64 * 1024 * 1024;

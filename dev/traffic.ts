@@ -1,0 +1,150 @@
+/**
+ * The traffic generator's conductor: a believable shop's requests over yesterday and today, sent
+ * with the real OpenTelemetry SDK. Some of yesterday's traces are kept back until they are asked
+ * for, as from devices that were offline. Never looks at what became of the spans.
+ */
+import { drawStart } from './traffic/clock.ts';
+import { Emitter } from './traffic/emit.ts';
+import { Random } from './traffic/random.ts';
+import { Sender } from './traffic/send.ts';
+import { journeys } from './traffic/shop.ts';
+import type { Journey } from './traffic/shop.ts';
+import { planRequest } from './traffic/trace.ts';
+import { Truth, utcDay, utcDayStart } from './traffic/truth.ts';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+
+export interface TrafficOptions {
+  /** The traces endpoint, such as `http://127.0.0.1:8787/v1/traces`. */
+  readonly endpoint: string;
+  readonly seed: number;
+  /** Ms since 1970; yesterday and today are those of this time. */
+  readonly nowMs: number;
+  /** Distinct spans to make, at least. */
+  readonly spans: number;
+  /** Called after every answered request with the deliveries so far. */
+  readonly onProgress?: (counts: TrafficCounts) => void;
+  /** Ends the sending early. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrafficCounts {
+  readonly requests: number;
+  readonly repeatedRequests: number;
+  /** Distinct spans that were delivered. */
+  readonly spans: number;
+  readonly repeatedSpans: number;
+  /** Distinct spans that are kept back. */
+  readonly keptBackSpans: number;
+}
+
+/** Share of yesterday in all spans. */
+const yesterdayShare = 0.6;
+/** Share of yesterday's requests whose traces arrive late. */
+const lateShare = 0.015;
+const repeatShare = 0.03;
+const secondMs = 1000;
+const dayMs = 86_400_000;
+
+/** Sends in two steps: `sendPrompt` all but the late traces, `sendLate` those. */
+export class Traffic {
+  readonly yesterday: string;
+  readonly today: string;
+  /** Grows with each delivery. */
+  readonly truth = new Truth();
+  readonly #options: TrafficOptions;
+  readonly #random: Random;
+  readonly #emitter: Emitter;
+  readonly #sender: Sender;
+  readonly #keptBack: { service: string; span: ReadableSpan }[] = [];
+  #counts = { requests: 0, repeatedRequests: 0, spans: 0, repeatedSpans: 0 };
+  #made = 0;
+  #keepBack = false;
+
+  constructor(options: TrafficOptions) {
+    this.#options = options;
+    this.#random = new Random(options.seed);
+    this.today = utcDay(options.nowMs);
+    this.yesterday = utcDay(options.nowMs - dayMs);
+    this.#emitter = new Emitter(this.#random, (service, span) => this.#take(service, span));
+    this.#sender = new Sender({
+      endpoint: options.endpoint,
+      repeatShare,
+      onDelivery: ({ spans, first }) => this.#delivered(spans, first),
+    });
+  }
+
+  get counts(): TrafficCounts {
+    return { ...this.#counts, keptBackSpans: this.#keptBack.length };
+  }
+
+  /** Sends both days but for the late traces. Throws SINK_FAILED when the endpoint refuses. */
+  async sendPrompt(): Promise<TrafficCounts> {
+    const { nowMs, spans } = this.#options;
+    const midnightMs = utcDayStart(nowMs);
+    await this.#makeUntil(spans * yesterdayShare, midnightMs - dayMs, midnightMs, lateShare);
+    // Right after midnight today is a second long, so that both days have spans.
+    await this.#makeUntil(spans, midnightMs, Math.max(nowMs, midnightMs + secondMs), 0);
+    await this.#sender.flush();
+    return this.counts;
+  }
+
+  /** Sends the traces that were kept back; returns how many spans that were. */
+  async sendLate(): Promise<number> {
+    const late = this.#keptBack.splice(0);
+    for (const { service, span } of late) {
+      this.#sender.add(service, span);
+      await this.#sender.ready();
+    }
+    await this.#sender.flush();
+    return late.length;
+  }
+
+  /** Closes the exporters' connections. */
+  close(): Promise<void> {
+    return this.#sender.close();
+  }
+
+  async #makeUntil(
+    spans: number,
+    fromMs: number,
+    untilMs: number,
+    keepBackShare: number,
+  ): Promise<void> {
+    while (this.#made < spans) {
+      this.#options.signal?.throwIfAborted();
+      const journey = drawJourney(this.#random);
+      const startMs = drawStart(fromMs, untilMs, this.#random);
+      this.#keepBack = this.#random.chance(keepBackShare);
+      this.#emitter.emit(planRequest(journey.root, this.#random), startMs);
+      await this.#sender.ready();
+    }
+  }
+
+  #take(service: string, span: ReadableSpan): void {
+    this.#made += 1;
+    if (this.#keepBack) this.#keptBack.push({ service, span });
+    else this.#sender.add(service, span);
+  }
+
+  #delivered(spans: readonly ReadableSpan[], first: boolean): void {
+    const counts = this.#counts;
+    counts.requests += 1;
+    if (first) {
+      counts.spans += spans.length;
+      this.truth.addFirst(spans);
+    } else {
+      counts.repeatedRequests += 1;
+      counts.repeatedSpans += spans.length;
+      this.truth.addRepeated(spans);
+    }
+    this.#options.onProgress?.(this.counts);
+  }
+}
+
+const weightSum = journeys.reduce((sum, { weight }) => sum + weight, 0);
+
+function drawJourney(random: Random): Journey {
+  let at = random.fraction() * weightSum;
+  const found = journeys.find(({ weight }) => (at -= weight) < 0);
+  return found ?? (journeys[0] as Journey);
+}

@@ -1,0 +1,74 @@
+/**
+ * What the generator itself knows about the spans that it made: the independent witness for every
+ * figure that Tidemark later reports. Knows nothing of how they were sent or stored.
+ */
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+import { SpanStatusCode } from '@opentelemetry/api';
+
+/** Spans of one service and operation that started on one UTC day. */
+export interface OperationTruth {
+  readonly day: string;
+  readonly service: string;
+  readonly operation: string;
+  /** Distinct spans. */
+  spans: number;
+  /** Spans that were delivered once more. */
+  repeated: number;
+  errors: number;
+  readonly traces: Set<string>;
+  /** Nanoseconds, in the order of making. */
+  readonly durationsNs: number[];
+}
+
+const dayMs = 86_400_000;
+
+/** Collects figures by day, service and operation. */
+export class Truth {
+  readonly #operations = new Map<string, OperationTruth>();
+
+  /** Counts spans that were delivered for the first time. */
+  addFirst(spans: readonly ReadableSpan[]): void {
+    for (const span of spans) {
+      const operation = this.#of(span);
+      operation.spans += 1;
+      operation.errors += span.status.code === SpanStatusCode.ERROR ? 1 : 0;
+      operation.traces.add(span.spanContext().traceId);
+      operation.durationsNs.push(span.duration[0] * 1e9 + span.duration[1]);
+    }
+  }
+
+  /** Counts spans that were delivered again. */
+  addRepeated(spans: readonly ReadableSpan[]): void {
+    for (const span of spans) this.#of(span).repeated += 1;
+  }
+
+  /** Every operation of one UTC day (`YYYY-MM-DD`), or of all days. */
+  operations(day?: string): OperationTruth[] {
+    const all = [...this.#operations.values()];
+    return day === undefined ? all : all.filter((operation) => operation.day === day);
+  }
+
+  #of(span: ReadableSpan): OperationTruth {
+    const day = utcDay(span.startTime[0] * 1000);
+    const service = String(span.resource.attributes['service.name']);
+    const key = `${day}|${service}|${span.name}`;
+    let operation = this.#operations.get(key);
+    if (!operation) {
+      const counts = { spans: 0, repeated: 0, errors: 0 };
+      const lists = { traces: new Set<string>(), durationsNs: [] };
+      operation = { day, service, operation: span.name, ...counts, ...lists };
+      this.#operations.set(key, operation);
+    }
+    return operation;
+  }
+}
+
+/** The UTC day of a time (ms since 1970), as `YYYY-MM-DD`. */
+export function utcDay(timeMs: number): string {
+  return new Date(timeMs).toISOString().slice(0, 10);
+}
+
+/** Start of the UTC day that a time lies in, ms since 1970. */
+export function utcDayStart(timeMs: number): number {
+  return Math.floor(timeMs / dayMs) * dayMs;
+}
