@@ -22,8 +22,11 @@ export const listPageKeys = 1000;
 /** Spool objects that one archiver flush reads at most, whatever their size. */
 export const spoolObjectsPerFlushMax = 10_000;
 
-/** Spool objects that one drain tick moves to ClickHouse at most. */
-export const drainObjectsPerTickMax = 500;
+/**
+ * Spool objects that one drain tick moves to ClickHouse at most. With a read and an insert each,
+ * and a delete for every few, a tick stays below the 1,000 subrequests of a Worker's invocation.
+ */
+export const drainObjectsPerTickMax = 400;
 
 /** Tries of one object-store or ClickHouse request before its error is final. */
 export const requestTriesMax = 5;
@@ -137,3 +140,33 @@ export const asyncInsertGapMs = 50;
 /** Bodies and bytes that one flush of asynchronous inserts takes at most. */
 export const asyncInsertBodiesMax = 400;
 export const asyncInsertBytesMax = 64 * 1024 * 1024;
+
+/** What `Retry-After` says in answers with status 503, in seconds. */
+export const retryAfterSeconds = 2;
+
+/** How long browsers keep the answer to a CORS preflight, in seconds: the most that Chrome keeps. */
+export const preflightSeconds = 7200;
+
+/** Spool objects that the drain moves at once: with the R2 calls, below 6 open connections. */
+export const drainObjectsAtOnce = 4;
+
+/** A child of the embedded stack must be ready in this time, and is killed this long after SIGTERM. */
+export const childReadyMs = 30_000;
+export const childStopMs = 15_000;
+
+/** Restarts of a child of the embedded stack, and the run time after which they count anew. */
+export const childRestartsMax = 5;
+export const childSteadyMs = 60_000;
+
+/** Pauses before a restart double from the first up to the second. */
+export const childBackoffMs = 500;
+export const childBackoffMsMax = 8000;
+
+/** Last lines of a child's output that an error about it shows. */
+export const childLinesKept = 8;
+
+/** Pause between two drains of the spool by the embedded stack: workerd runs no crons itself. */
+export const drainIntervalMs = 60_000;
+
+/** Tries to take the lock of a data directory from owners that are dead. */
+export const lockTriesMax = 3;
