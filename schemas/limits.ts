@@ -170,3 +170,15 @@ export const drainIntervalMs = 60_000;
 
 /** Tries to take the lock of a data directory from owners that are dead. */
 export const lockTriesMax = 3;
+
+/** Pause between two looks at the embedded edge, and the failures in a row that end it. */
+export const edgeProbeMs = 5000;
+export const edgeProbesMax = 3;
+
+/**
+ * Memory of the batch kernel, exact bounds: a fixed part, and for each row (64 for the row, then 16
+ * for the hash table or the durations) and each group (80, and its share of the tables).
+ */
+export const kernelBaseBytes = 2 * 1024 * 1024;
+export const kernelRowBytes = 80;
+export const kernelGroupBytes = 112;
