@@ -4,25 +4,7 @@
  */
 import type { CommitFile } from '../schemas/commit.ts';
 import { planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits.ts';
-
-/** One past the greatest trace id. */
-export const traceIdEnd = 1n << 128n;
-
-export interface ShardFile {
-  readonly key: string;
-  readonly bytes: number;
-  /** Indexes of the row groups that may hold rows of the shard, ascending. */
-  readonly rowGroups: readonly number[];
-}
-
-/** The spans of a period whose trace id lies in [traceIdFrom, traceIdTo). */
-export interface Shard {
-  readonly index: number;
-  readonly traceIdFrom: bigint;
-  readonly traceIdTo: bigint;
-  readonly files: readonly ShardFile[];
-  readonly estimatedRows: number;
-}
+import { traceIdEnd, type Shard } from '../schemas/shard.ts';
 
 export interface PlanOptions {
   /** Memory that one shard's rows may take. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { planShards, traceIdEnd, type PlanOptions, type Shard } from '../../batch/plan.ts';
+import { planShards, type PlanOptions } from '../../batch/plan.ts';
 import type { CommitFile } from '../../schemas/commit.ts';
+import { traceIdEnd, type Shard } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 
 const small: PlanOptions = { memoryBytes: 2000, rowBytes: 1, shardsWanted: 1, rowsMin: 1 };

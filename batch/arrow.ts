@@ -1,0 +1,167 @@
+/**
+ * Looks at an Arrow record batch that another WASM module exported through the C data interface
+ * (https://arrow.apache.org/docs/format/CDataInterface.html, 32-bit pointers). It makes views, it
+ * never copies; a view is good until that module's memory grows.
+ */
+import { TidemarkError } from '../schemas/errors.ts';
+
+/** One column: where its ArrowArray lies, and the format string of its ArrowSchema. */
+export interface ArrowColumn {
+  readonly name: string;
+  readonly format: string;
+  readonly array: number;
+  /** Format of the dictionary's values, for a dictionary column. */
+  readonly dictionaryFormat: string | undefined;
+}
+
+/** struct ArrowArray { i64 length, null_count, offset, n_buffers, n_children; pointers … } */
+const arrayLength = 0;
+const arrayNullCount = 8;
+const arrayOffset = 16;
+const arrayBuffers = 40;
+const arrayChildren = 44;
+const arrayDictionary = 48;
+
+/** struct ArrowSchema { pointers format, name, metadata; i64 flags, n_children; pointers … } */
+const schemaFormat = 0;
+const schemaName = 4;
+const schemaChildCount = 24;
+const schemaChildren = 32;
+const schemaDictionary = 36;
+
+const utf8 = new TextDecoder();
+
+export class ArrowBatch {
+  readonly rows: number;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #columns = new Map<string, ArrowColumn>();
+
+  /** `array` and `schema` are the addresses of a struct array's exported structures. */
+  constructor(memory: WebAssembly.Memory, array: number, schema: number) {
+    this.#view = new DataView(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.rows = this.#long(array + arrayLength);
+    const count = this.#long(schema + schemaChildCount);
+    const arrays = this.#pointer(array + arrayChildren);
+    const schemas = this.#pointer(schema + schemaChildren);
+    for (let index = 0; index < count; index += 1) {
+      const column = this.#column(
+        this.#pointer(arrays + 4 * index),
+        this.#pointer(schemas + 4 * index),
+      );
+      this.#columns.set(column.name, column);
+    }
+  }
+
+  /** Bytes of a FixedSizeBinary(width) column, `width` a row. */
+  fixed(name: string, width: number): Uint8Array {
+    const column = this.#typed(name, (format) => format === `w:${width}`, `w:${width}`);
+    const at = this.#data(column.array) + width * this.#offset(column.array);
+    return this.#bytes.subarray(at, at + width * this.rows);
+  }
+
+  uint64(name: string): BigUint64Array {
+    const column = this.#typed(name, (format) => format === 'L', 'L');
+    const at = this.#data(column.array) + 8 * this.#offset(column.array);
+    return new BigUint64Array(this.#view.buffer, at, this.rows);
+  }
+
+  /** An Int64 column, or a Timestamp in milliseconds. */
+  int64(name: string): BigInt64Array {
+    const column = this.#typed(name, isInt64, 'l or tsm:');
+    const at = this.#data(column.array) + 8 * this.#offset(column.array);
+    return new BigInt64Array(this.#view.buffer, at, this.rows);
+  }
+
+  int32(name: string): Int32Array {
+    const column = this.#typed(name, (format) => format === 'i', 'i');
+    return this.#ints(column);
+  }
+
+  uint32(name: string): Uint32Array {
+    const column = this.#typed(name, (format) => format === 'I', 'I');
+    const ints = this.#ints(column);
+    return new Uint32Array(ints.buffer, ints.byteOffset, ints.length);
+  }
+
+  /** Codes and values of a Dictionary<Int32, Utf8> column. */
+  dictionary(name: string): { codes: Int32Array; values: string[] } {
+    const column = this.#typed(name, (format) => format === 'i', 'a dictionary with i codes');
+    if (column.dictionaryFormat !== 'u') throw wrongType(column, 'a dictionary of u');
+    const dictionary = this.#pointer(column.array + arrayDictionary);
+    return { codes: this.#ints(column), values: this.#strings(dictionary) };
+  }
+
+  #column(array: number, schema: number): ArrowColumn {
+    const dictionary = this.#pointer(schema + schemaDictionary);
+    return {
+      name: this.#text(this.#pointer(schema + schemaName)),
+      format: this.#text(this.#pointer(schema + schemaFormat)),
+      array,
+      dictionaryFormat:
+        dictionary === 0 ? undefined : this.#text(this.#pointer(dictionary + schemaFormat)),
+    };
+  }
+
+  #typed(name: string, fits: (format: string) => boolean, wanted: string): ArrowColumn {
+    const column = this.#columns.get(name);
+    if (column === undefined) {
+      throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read column ${name}: it is not there`);
+    }
+    if (!fits(column.format)) throw wrongType(column, wanted);
+    if (this.#long(column.array + arrayNullCount) > 0) {
+      throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read column ${name}: it has nulls`);
+    }
+    return column;
+  }
+
+  #ints(column: ArrowColumn): Int32Array {
+    const at = this.#data(column.array) + 4 * this.#offset(column.array);
+    return new Int32Array(this.#view.buffer, at, this.rows);
+  }
+
+  /** Values of a Utf8 array: 32-bit offsets in buffer 1, bytes in buffer 2. */
+  #strings(array: number): string[] {
+    const buffers = this.#pointer(array + arrayBuffers);
+    const offsets = this.#pointer(buffers + 4) + 4 * this.#offset(array);
+    const data = this.#pointer(buffers + 8);
+    return Array.from({ length: this.#long(array + arrayLength) }, (_, index) => {
+      const from = data + this.#view.getInt32(offsets + 4 * index, true);
+      const to = data + this.#view.getInt32(offsets + 4 * index + 4, true);
+      return utf8.decode(this.#bytes.subarray(from, to));
+    });
+  }
+
+  /** Address of buffer 1, the values of a fixed-width array; buffer 0 is the validity. */
+  #data(array: number): number {
+    return this.#pointer(this.#pointer(array + arrayBuffers) + 4);
+  }
+
+  #offset(array: number): number {
+    return this.#long(array + arrayOffset);
+  }
+
+  #pointer(at: number): number {
+    return this.#view.getUint32(at, true);
+  }
+
+  #long(at: number): number {
+    return Number(this.#view.getBigInt64(at, true));
+  }
+
+  #text(at: number): string {
+    return utf8.decode(this.#bytes.subarray(at, this.#bytes.indexOf(0, at)));
+  }
+}
+
+function isInt64(format: string): boolean {
+  return format === 'l' || format.startsWith('tsm:');
+}
+
+function wrongType(column: ArrowColumn, wanted: string): TidemarkError {
+  return new TidemarkError(
+    'CORRUPT_ARCHIVE',
+    `Cannot read column ${column.name}: its Arrow type is ${column.format}, wanted ${wanted}`,
+  );
+}

@@ -1,0 +1,127 @@
+/**
+ * From a record batch of the archive to columns for the kernel: cuts them to the shard's trace ids
+ * and replaces each file's dictionary codes by numbers that hold for the whole shard.
+ */
+import type { ShardColumns } from '../aggregator-as/kernel.ts';
+import { TidemarkError } from '../schemas/errors.ts';
+import { rowGroupRows, shardNamesMax, shardOperationsMax } from '../schemas/limits.ts';
+import { traceIdEnd, type Shard } from '../schemas/shard.ts';
+import type { ArrowBatch } from './arrow.ts';
+import { Names } from './names.ts';
+
+const traceIdBytes = 16;
+const spanIdBytes = 8;
+
+/** Strings behind the codes that `readShard` hands out; the index is the code. */
+export interface ShardNames {
+  readonly tenants: Names;
+  readonly services: Names;
+  readonly operations: Names;
+  readonly kinds: Names;
+}
+
+export function shardNames(): ShardNames {
+  return {
+    tenants: new Names('tenant', shardNamesMax),
+    services: new Names('service', shardNamesMax),
+    operations: new Names('operation', shardOperationsMax),
+    kinds: new Names('span kind', 256),
+  };
+}
+
+/** Turns a batch's codes into the shard's, and cuts it to the shard's trace ids. */
+export class ColumnMap {
+  readonly #names: ShardNames;
+  readonly #from: Uint8Array | undefined;
+  readonly #to: Uint8Array | undefined;
+  // Reused for every batch: a batch has at most one row group's rows.
+  readonly #tenants = new Uint32Array(rowGroupRows);
+  readonly #services = new Uint32Array(rowGroupRows);
+  readonly #operations = new Uint32Array(rowGroupRows);
+  readonly #kinds = new Uint8Array(rowGroupRows);
+  readonly #errors = new Uint8Array(rowGroupRows);
+
+  constructor(range: Pick<Shard, 'traceIdFrom' | 'traceIdTo'>, names: ShardNames) {
+    this.#names = names;
+    this.#from = range.traceIdFrom === 0n ? undefined : traceIdOf(range.traceIdFrom);
+    this.#to = range.traceIdTo === traceIdEnd ? undefined : traceIdOf(range.traceIdTo);
+  }
+
+  /** Passes the batch's rows that are within the range on; returns how many. */
+  forward(arrow: ArrowBatch, onColumns: (columns: ShardColumns) => void): number {
+    const traceIds = arrow.fixed('TraceId', traceIdBytes);
+    assertSorted(traceIds);
+    const from = this.#from === undefined ? 0 : lowerBound(traceIds, this.#from);
+    const to = this.#to === undefined ? arrow.rows : lowerBound(traceIds, this.#to);
+    if (from >= to) return 0;
+    const { tenants, services, operations, kinds } = this.#names;
+    onColumns({
+      rows: to - from,
+      traceIds: traceIds.subarray(from * traceIdBytes, to * traceIdBytes),
+      spanIds: arrow.fixed('SpanId', spanIdBytes).subarray(from * spanIdBytes, to * spanIdBytes),
+      kinds: mapCodes(arrow, 'SpanKind', from, to, this.#kinds, (kind) => kinds.id(kind)),
+      tenants: mapCodes(arrow, 'TenantId', from, to, this.#tenants, (name) => tenants.id(name)),
+      services: mapCodes(arrow, 'ServiceName', from, to, this.#services, (name) =>
+        services.id(name),
+      ),
+      operations: mapCodes(arrow, 'SpanName', from, to, this.#operations, (name) =>
+        operations.id(name),
+      ),
+      errors: mapCodes(arrow, 'StatusCode', from, to, this.#errors, (code) =>
+        Number(code === 'Error'),
+      ),
+      durations: arrow.uint64('Duration').subarray(from, to),
+      ingestedMs: arrow.int64('IngestedAt').subarray(from, to),
+      partitions: arrow.int32('Partition').subarray(from, to),
+      offsets: arrow.int64('Offset').subarray(from, to),
+      itemIndexes: arrow.uint32('ItemIndex').subarray(from, to),
+    });
+    return to - from;
+  }
+}
+
+/** Rows [from, to) of a dictionary column, each value replaced by `idOf(value)`. */
+function mapCodes<T extends Uint8Array | Uint32Array>(
+  arrow: ArrowBatch,
+  column: string,
+  from: number,
+  to: number,
+  target: T,
+  idOf: (value: string) => number,
+): T {
+  const { codes, values } = arrow.dictionary(column);
+  const ids = Uint32Array.from(values, idOf);
+  for (let row = from; row < to; row += 1) target[row - from] = ids[codes[row] ?? 0] ?? 0;
+  return target.subarray(0, to - from) as T;
+}
+
+function traceIdOf(traceId: bigint): Uint8Array {
+  return Buffer.from(traceId.toString(16).padStart(2 * traceIdBytes, '0'), 'hex');
+}
+
+/** First row whose trace id is not less than `bound`, in sorted ids. */
+function lowerBound(traceIds: Uint8Array, bound: Uint8Array): number {
+  let low = 0;
+  let high = traceIds.length / traceIdBytes;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const at = middle * traceIdBytes;
+    if (Buffer.compare(traceIds.subarray(at, at + traceIdBytes), bound) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Pruning by range stands on this: an archive file's rows are sorted by trace id. */
+function assertSorted(traceIds: Uint8Array): void {
+  for (let at = traceIdBytes; at < traceIds.length; at += traceIdBytes) {
+    for (let byte = at; byte < at + traceIdBytes; byte += 1) {
+      const step = (traceIds[byte] ?? 0) - (traceIds[byte - traceIdBytes] ?? 0);
+      if (step > 0) break;
+      if (step < 0) {
+        const row = at / traceIdBytes;
+        throw new TidemarkError('CORRUPT_ARCHIVE', `row ${row} is not in the order of trace ids`);
+      }
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * A shard: the unit of the batch's work. It says which row groups to read and which trace ids
+ * count; planning makes it, a worker thread or another machine executes it.
+ */
+import { createHash } from 'node:crypto';
+
+/** One past the greatest trace id. */
+export const traceIdEnd = 1n << 128n;
+
+export interface ShardFile {
+  readonly key: string;
+  readonly bytes: number;
+  /** Indexes of the row groups that may hold rows of the shard, ascending. */
+  readonly rowGroups: readonly number[];
+}
+
+/** The spans of a period whose trace id lies in [traceIdFrom, traceIdTo). */
+export interface Shard {
+  readonly index: number;
+  readonly traceIdFrom: bigint;
+  readonly traceIdTo: bigint;
+  readonly files: readonly ShardFile[];
+  readonly estimatedRows: number;
+}
+
+/** Prefix of the partials of one run; they are deleted once the run is published. */
+export function partialPrefix(runId: string): string {
+  return `_partials/${runId}/`;
+}
+
+/**
+ * Key of a shard's partial. It names what the partial is a function of, so a shard that is computed twice
+ * writes one object, and two plans of the same run never mix.
+ */
+export function partialKey(runId: string, shard: Shard): string {
+  const { traceIdFrom, traceIdTo, files } = shard;
+  const content = files.map(({ key, rowGroups }) => `${key} ${rowGroups.join(',')}`);
+  const hash = createHash('sha256')
+    .update([traceIdFrom.toString(16), traceIdTo.toString(16), ...content].join('\n'))
+    .digest('hex');
+  return `${partialPrefix(runId)}${String(shard.index).padStart(5, '0')}-${hash.slice(0, 16)}.bin`;
+}
