@@ -1,0 +1,120 @@
+/** Judges spans and counts what was accepted, rejected and why. The host reads `verdict`. */
+import { Span } from './record';
+
+/** Reasons, in the order in which a span is judged; the host has their names in this order. */
+const traceIdLength: u32 = 0;
+const traceIdZero: u32 = 1;
+const spanIdLength: u32 = 2;
+const spanIdZero: u32 = 3;
+const parentSpanIdLength: u32 = 4;
+const linkId: u32 = 5;
+const noReason: u32 = 6;
+
+/** Counts of one call. The host knows this layout as words in this order. */
+@unmanaged
+export class Verdict {
+  accepted: u32;
+  rejected: u32;
+  quarantined: u32;
+  clamped: u32;
+  invalidUtf8: u32;
+  traceIdLength: u32;
+  traceIdZero: u32;
+  spanIdLength: u32;
+  spanIdZero: u32;
+  parentSpanIdLength: u32;
+  linkId: u32;
+  /** The first rejected span: its reason + 1, index, the bad id's length and offset, its link. */
+  firstReason: u32;
+  firstIndex: u32;
+  firstBytes: u32;
+  firstAt: u32;
+  firstLink: u32;
+  firstField: u32;
+}
+
+const verdictBytes: usize = 72;
+/** Where the counts are. */
+export const verdictSpace = memory.data(72, 8);
+
+let input: usize = 0;
+let earliestMs: i64 = 0;
+let latestMs: i64 = 0;
+
+/** Clears the counts. Start times outside [earliest, latest] (ms since 1970) are quarantined. */
+export function startVerdict(at: usize, earliest: i64, latest: i64): void {
+  memory.fill(verdictSpace, 0, verdictBytes);
+  input = at;
+  earliestMs = earliest;
+  latestMs = latest;
+}
+
+// @ts-ignore: decorator
+@inline
+function verdict(): Verdict {
+  return changetype<Verdict>(verdictSpace);
+}
+
+/** Counts strings that were not UTF-8. */
+export function countInvalid(strings: u32): void {
+  verdict().invalidUtf8 += strings;
+}
+
+/** Counts the span. False when it is rejected. */
+export function acceptSpan(span: Span): bool {
+  const reason = judge(span);
+  verdict().invalidUtf8 += span.invalidUtf8;
+  if (reason != noReason) {
+    countRejected(span, reason);
+    return false;
+  }
+  verdict().accepted++;
+  if (span.endNs < span.startNs) verdict().clamped++;
+  if (isWild(span.startNs)) {
+    span.quarantined = 1;
+    verdict().quarantined++;
+  }
+  return true;
+}
+
+function judge(span: Span): u32 {
+  if (span.traceIdBytes != 16) return traceIdLength;
+  if ((load<u64>(span.traceId) | load<u64>(span.traceId, 8)) == 0) return traceIdZero;
+  if (span.spanIdBytes != 8) return spanIdLength;
+  if (load<u64>(span.spanId) == 0) return spanIdZero;
+  if (span.parentBytes != 8 && span.parentBytes != 0) return parentSpanIdLength;
+  return span.badLink != 0 ? linkId : noReason;
+}
+
+function isWild(startNs: u64): bool {
+  const startMs = <i64>(startNs / 1_000_000);
+  if (startMs < earliestMs || startMs > latestMs) return true;
+  return startMs == latestMs && startNs % 1_000_000 != 0;
+}
+
+function countRejected(span: Span, reason: u32): void {
+  const counts = verdict();
+  counts.rejected++;
+  const counter = verdictSpace + offsetof<Verdict>('traceIdLength') + <usize>reason * 4;
+  store<u32>(counter, load<u32>(counter) + 1);
+  if (counts.firstReason != 0) return;
+  counts.firstReason = reason + 1;
+  counts.firstIndex = span.itemIndex;
+  counts.firstLink = span.badLink;
+  counts.firstField = span.badLinkField;
+  let at = span.badLinkAt;
+  let bytes = span.badLinkBytes;
+  if (reason <= traceIdZero) {
+    at = span.traceId;
+    bytes = span.traceIdBytes;
+  } else if (reason <= spanIdZero) {
+    at = span.spanId;
+    bytes = span.spanIdBytes;
+  } else if (reason == parentSpanIdLength) {
+    at = span.parent;
+    bytes = span.parentBytes;
+  }
+  counts.firstBytes = bytes;
+  // A field that is absent has no address: the span's own stands for it.
+  counts.firstAt = <u32>((at == 0 ? <usize>span.at : <usize>at) - input);
+}
