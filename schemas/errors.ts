@@ -25,6 +25,7 @@ export const errorCodes = [
   'PORT_TAKEN',
   'DATA_DIRECTORY',
   'BATCH_FAILED',
+  'PROGRAM_ENDED',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];
@@ -49,13 +50,20 @@ export class TidemarkError extends Error {
   }
 }
 
+export interface DecodeErrorOptions extends TidemarkErrorOptions {
+  /** Path to the field, such as `resourceSpans[0].schemaUrl`. @default '' (not known) */
+  field?: string;
+}
+
 /** OTLP bytes that cannot be decoded; `byteOffset` is where, in the inflated body. */
 export class DecodeError extends TidemarkError {
   readonly byteOffset: number;
+  readonly field: string;
 
-  constructor(message: string, byteOffset: number, options: TidemarkErrorOptions = {}) {
+  constructor(message: string, byteOffset: number, options: DecodeErrorOptions = {}) {
     super('BAD_OTLP', message, options);
     this.byteOffset = byteOffset;
+    this.field = options.field ?? '';
   }
 }
 

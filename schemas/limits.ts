@@ -182,3 +182,22 @@ export const edgeProbesMax = 3;
 export const kernelBaseBytes = 2 * 1024 * 1024;
 export const kernelRowBytes = 80;
 export const kernelGroupBytes = 112;
+
+/** Tries of the embedded stack's daily batch, and the pause between two of them. */
+export const batchTriesMax = 5;
+export const batchRetryMs = 300_000;
+
+/** Trace ids that splitting a shard takes as a sample. */
+export const splitSamplesMax = 100_000;
+
+/** Times that a shard is split again, should its parts be too large as well. */
+export const shardSplitsMax = 8;
+
+/** Times that a shard is tried; a thread that dies counts as a try. */
+export const shardTriesMax = 3;
+
+/** Shards are not made smaller than this just to keep more threads busy. */
+export const shardRowsMin = 100_000;
+
+/** Days before today that the schedule looks at for late data: spans older are quarantined. */
+export const scheduleLookBackDays = 32;

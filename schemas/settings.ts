@@ -53,6 +53,12 @@ export const settings = {
     'Bearer tokens, as `tenant=token,tenant=token`; empty admits every request as TIDEMARK_TENANT',
     ['edge'],
   ),
+  TIDEMARK_CORS_ORIGINS: row(
+    'string',
+    '*',
+    'Origins that browsers may send from, comma-separated; `*` admits any, empty none',
+    ['edge'],
+  ),
   TIDEMARK_BODY_BYTES_MAX: integer('bytes', 16 * mib, 'Largest request body as sent', ['edge'], 1),
   TIDEMARK_INFLATED_BYTES_MAX: integer(
     'bytes',

@@ -1,0 +1,40 @@
+/**
+ * The Worker's entry: takes the clock, randomness and network from the runtime and hands them to
+ * the conductor. One isolate makes one edge and keeps it.
+ */
+import transcoder from '../aggregator-as/build/transcode.wasm';
+import { refused } from './respond.ts';
+import { createEdge } from './serve.ts';
+import type { Edge, Env } from './serve.ts';
+
+let kept: { readonly env: Env; readonly edge: Edge } | undefined;
+
+function edgeOf(env: Env): Edge {
+  if (kept?.env === env) return kept.edge;
+  const edge = createEdge(env, {
+    module: transcoder,
+    now: () => Date.now(),
+    requestId: () => crypto.randomUUID(),
+    fetch: (url, init) => fetch(url, init),
+    timeout: (ms) => AbortSignal.timeout(ms),
+    warn: console.warn,
+  });
+  kept = { env, edge };
+  return edge;
+}
+
+export default {
+  async fetch(request, env) {
+    try {
+      return await edgeOf(env).fetch(request);
+    } catch (error) {
+      // Settings that cannot be used: clients should try again once they have been put right.
+      const warn = console.error;
+      warn(error);
+      return refused('application/json', error);
+    }
+  },
+  async scheduled(_controller, env) {
+    await edgeOf(env).drain();
+  },
+} satisfies ExportedHandler<Env>;

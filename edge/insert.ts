@@ -1,0 +1,92 @@
+/**
+ * Inserts RowBinary rows into ClickHouse over HTTP. It never retries: what fails goes to the
+ * spool, and the drain is the retry.
+ */
+import { TidemarkError } from '../schemas/errors.ts';
+import type { Settings } from '../schemas/settings.ts';
+import { otelTracesInsert } from '../schemas/tables.ts';
+
+export interface InsertTools {
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** A signal that aborts after so many milliseconds. */
+  readonly timeout: (ms: number) => AbortSignal;
+}
+
+export type InsertSettings = Pick<
+  Settings,
+  | 'CLICKHOUSE_URL'
+  | 'CLICKHOUSE_USER'
+  | 'CLICKHOUSE_PASSWORD'
+  | 'CLICKHOUSE_DATABASE'
+  | 'TIDEMARK_SINK_TIMEOUT_MS'
+>;
+
+/**
+ * Inserts `rows` into `otel_traces` and returns when ClickHouse has them on disk. `token` names
+ * the batch for ClickHouse's own deduplication. Throws SINK_FAILED, retryable, without ClickHouse's
+ * text: it may quote the payload.
+ */
+export async function insertTraces(
+  rows: Uint8Array,
+  token: string,
+  settings: InsertSettings,
+  tools: InsertTools,
+): Promise<void> {
+  let response: Response;
+  try {
+    response = await tools.fetch(insertUrl(settings, token), {
+      method: 'POST',
+      headers: {
+        'X-ClickHouse-User': settings.CLICKHOUSE_USER,
+        'X-ClickHouse-Key': settings.CLICKHOUSE_PASSWORD,
+        'Content-Type': 'application/octet-stream',
+      },
+      body: rows,
+      redirect: 'manual',
+      signal: tools.timeout(settings.TIDEMARK_SINK_TIMEOUT_MS),
+    });
+    // A successful insert answers with nothing; a page is some proxy's, whatever its status says.
+    const silent = await isEmpty(response);
+    if (response.status === 200 && silent && !response.headers.has(exceptionHeader)) return;
+  } catch (cause) {
+    throw failed('ClickHouse did not answer', cause);
+  }
+  const exception = response.headers.get(exceptionHeader) ?? 'none';
+  throw failed(`ClickHouse answered ${response.status}, exception code ${exception}`);
+}
+
+const exceptionHeader = 'x-clickhouse-exception-code';
+
+function insertUrl(settings: InsertSettings, token: string): string {
+  const url = new URL(settings.CLICKHOUSE_URL);
+  const parameters = {
+    query: otelTracesInsert,
+    database: settings.CLICKHOUSE_DATABASE,
+    // Many small batches become one part; the answer comes when that part is written.
+    async_insert: '1',
+    wait_for_async_insert: '1',
+    insert_deduplication_token: token,
+  };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/** Whether the body has no byte. Reads the first chunk alone and drops the rest. */
+async function isEmpty(response: Response): Promise<boolean> {
+  if (response.body === null) return true;
+  const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return true;
+    if (value.length === 0) continue;
+    await reader.cancel();
+    return false;
+  }
+}
+
+function failed(why: string, cause?: unknown): TidemarkError {
+  return new TidemarkError('SINK_FAILED', `Cannot insert into ClickHouse: ${why}`, {
+    cause,
+    retryable: true,
+  });
+}
