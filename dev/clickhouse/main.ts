@@ -52,9 +52,14 @@ async function main(): Promise<void> {
   await front.close();
 }
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+/**
+ * Resolves at the first SIGTERM or SIGINT, or when the program that started this one is gone; a
+ * second signal ends the process at once.
+ */
 async function stopped(): Promise<void> {
   await new Promise<void>((resolve) => {
+    process.once('disconnect', () => resolve());
+    process.channel?.unref();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
         process.once(signal, () => process.exit(1));
