@@ -5,7 +5,7 @@
 import type { ShardColumns } from '../aggregator-as/kernel.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { rowGroupRows, shardNamesMax, shardOperationsMax } from '../schemas/limits.ts';
-import { traceIdEnd, type Shard } from '../schemas/shard.ts';
+import { traceIdEnd, type ShardRange } from '../schemas/shard.ts';
 import type { ArrowBatch } from './arrow.ts';
 import { Names } from './names.ts';
 
@@ -41,23 +41,28 @@ export class ColumnMap {
   readonly #kinds = new Uint8Array(rowGroupRows);
   readonly #errors = new Uint8Array(rowGroupRows);
 
-  constructor(range: Pick<Shard, 'traceIdFrom' | 'traceIdTo'>, names: ShardNames) {
+  constructor(range: Omit<ShardRange, 'files'>, names: ShardNames) {
     this.#names = names;
     this.#from = range.traceIdFrom === 0n ? undefined : traceIdOf(range.traceIdFrom);
     this.#to = range.traceIdTo === traceIdEnd ? undefined : traceIdOf(range.traceIdTo);
   }
 
+  /** Trace ids of the batch's rows that are within the range. */
+  traceIds(arrow: ArrowBatch): Uint8Array {
+    const [from, to] = this.#rows(arrow);
+    return arrow.fixed('TraceId', traceIdBytes).subarray(from * traceIdBytes, to * traceIdBytes);
+  }
+
   /** Passes the batch's rows that are within the range on; returns how many. */
   forward(arrow: ArrowBatch, onColumns: (columns: ShardColumns) => void): number {
-    const traceIds = arrow.fixed('TraceId', traceIdBytes);
-    assertSorted(traceIds);
-    const from = this.#from === undefined ? 0 : lowerBound(traceIds, this.#from);
-    const to = this.#to === undefined ? arrow.rows : lowerBound(traceIds, this.#to);
+    const [from, to] = this.#rows(arrow);
     if (from >= to) return 0;
     const { tenants, services, operations, kinds } = this.#names;
     onColumns({
       rows: to - from,
-      traceIds: traceIds.subarray(from * traceIdBytes, to * traceIdBytes),
+      traceIds: arrow
+        .fixed('TraceId', traceIdBytes)
+        .subarray(from * traceIdBytes, to * traceIdBytes),
       spanIds: arrow.fixed('SpanId', spanIdBytes).subarray(from * spanIdBytes, to * spanIdBytes),
       kinds: mapCodes(arrow, 'SpanKind', from, to, this.#kinds, (kind) => kinds.id(kind)),
       tenants: mapCodes(arrow, 'TenantId', from, to, this.#tenants, (name) => tenants.id(name)),
@@ -77,6 +82,15 @@ export class ColumnMap {
       itemIndexes: arrow.uint32('ItemIndex').subarray(from, to),
     });
     return to - from;
+  }
+
+  /** The batch's rows [from, to) are those within the range. */
+  #rows(arrow: ArrowBatch): [from: number, to: number] {
+    const traceIds = arrow.fixed('TraceId', traceIdBytes);
+    assertSorted(traceIds);
+    const from = this.#from === undefined ? 0 : lowerBound(traceIds, this.#from);
+    const to = this.#to === undefined ? arrow.rows : lowerBound(traceIds, this.#to);
+    return [from, Math.max(from, to)];
   }
 }
 

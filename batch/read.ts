@@ -6,9 +6,9 @@ import { ParquetFile, wasmMemory, type RecordBatch } from 'parquet-wasm/node';
 import type { ShardColumns } from '../aggregator-as/kernel.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { rowGroupRows, rowGroupsInFlight } from '../schemas/limits.ts';
-import type { Shard, ShardFile } from '../schemas/shard.ts';
+import type { ShardFile, ShardRange } from '../schemas/shard.ts';
 import { ArrowBatch } from './arrow.ts';
-import { ColumnMap, type ShardNames } from './columns.ts';
+import { ColumnMap, shardNames, type ShardNames } from './columns.ts';
 import { RemoteFile, type ReadRange } from './remote.ts';
 
 /** The columns of an archive file that the batch needs. */
@@ -33,45 +33,76 @@ export interface ReadReport {
   readonly rowsDecoded: number;
 }
 
+/** Hears of each file before its first byte is decoded. */
+export type OnFile = (key: string) => void;
+
 /**
  * Hands every row of the shard to `onColumns`, a row group at a time, in the order of the plan. The
- * arrays are valid only during the call. `onFile` hears of each file before its first byte is decoded: a
- * damaged file can stop the whole thread, and then it is the last one named.
+ * arrays are valid only during the call. A damaged file can stop the whole thread: it is then the
+ * last one that `onFile` named.
  *
  * Throws what `read` throws, and `TidemarkError` CORRUPT_ARCHIVE for a file that is not ours.
  */
 export async function readShard(
   read: ReadRange,
-  shard: Pick<Shard, 'files' | 'traceIdFrom' | 'traceIdTo'>,
+  shard: ShardRange,
   names: ShardNames,
   onColumns: (columns: ShardColumns) => void,
-  onFile: (key: string) => void = () => undefined,
+  onFile?: OnFile,
 ): Promise<ReadReport> {
-  const remap = new ColumnMap(shard, names);
-  const waiting: Promise<RowGroup>[] = [];
-  const tasks = shard.files.flatMap((file) => {
-    const opened = new OpenedFile(read, file);
-    return file.rowGroups.map((rowGroup) => ({ opened, rowGroup }));
-  });
+  const map = new ColumnMap(shard, names);
   let rows = 0;
   let rowsDecoded = 0;
+  await eachBatch(read, shard.files, { columns: batchColumns, onFile }, (arrow) => {
+    rows += map.forward(arrow, onColumns);
+    rowsDecoded += arrow.rows;
+  });
+  return { rows, rowsDecoded };
+}
+
+/**
+ * Hands the trace ids of the shard's rows, 16 bytes each, to `onTraceIds`, a row group at a time and
+ * sorted within it; reads no other column. Valid only during the call. Throws as `readShard` does.
+ */
+export async function readTraceIds(
+  read: ReadRange,
+  shard: ShardRange,
+  onTraceIds: (traceIds: Uint8Array) => void,
+  onFile?: OnFile,
+): Promise<void> {
+  const map = new ColumnMap(shard, shardNames());
+  await eachBatch(read, shard.files, { columns: ['TraceId'], onFile }, (arrow) => {
+    onTraceIds(map.traceIds(arrow));
+  });
+}
+
+interface BatchOptions {
+  readonly columns: readonly string[];
+  readonly onFile: OnFile | undefined;
+}
+
+async function eachBatch(
+  read: ReadRange,
+  files: readonly ShardFile[],
+  { columns, onFile }: BatchOptions,
+  use: (arrow: ArrowBatch) => void,
+): Promise<void> {
+  const waiting: Promise<RowGroup>[] = [];
   const consume = async () => {
     const group = await waiting.shift();
-    if (group === undefined) return;
-    for (const batch of group.batches) {
-      rowsDecoded += batch.numRows;
-      rows += withBatch(group.key, batch, (arrow) => remap.forward(arrow, onColumns));
-    }
+    for (const batch of group?.batches ?? []) withBatch(group?.key ?? '', batch, use);
   };
-  for (const { opened, rowGroup } of tasks) {
-    if (waiting.length >= rowGroupsInFlight) await consume();
-    const reading = opened.readRowGroup(rowGroup, onFile);
-    // It is awaited in its turn; an earlier one may fail first.
-    reading.catch(() => undefined);
-    waiting.push(reading);
+  for (const file of files) {
+    const opened = new OpenedFile(read, file, onFile);
+    for (const rowGroup of file.rowGroups) {
+      if (waiting.length >= rowGroupsInFlight) await consume();
+      const reading = opened.readRowGroup(rowGroup, columns);
+      // It is awaited in its turn; an earlier one may fail first.
+      reading.catch(() => undefined);
+      waiting.push(reading);
+    }
   }
   while (waiting.length > 0) await consume();
-  return { rows, rowsDecoded };
 }
 
 interface RowGroup {
@@ -83,17 +114,19 @@ interface RowGroup {
 class OpenedFile {
   readonly #remote: RemoteFile;
   #file: Promise<ParquetFile> | undefined;
+  readonly #onFile: OnFile | undefined;
   #unread: number;
 
-  constructor(read: ReadRange, file: ShardFile) {
+  constructor(read: ReadRange, file: ShardFile, onFile: OnFile | undefined) {
     this.#remote = new RemoteFile(read, file.key, file.bytes);
+    this.#onFile = onFile;
     this.#unread = file.rowGroups.length;
   }
 
-  async readRowGroup(rowGroup: number, onFile: (key: string) => void): Promise<RowGroup> {
+  async readRowGroup(rowGroup: number, columns: readonly string[]): Promise<RowGroup> {
     const { key } = this.#remote;
-    const file = await (this.#file ??= this.#open(onFile));
-    const options = { columns: batchColumns, rowGroups: [rowGroup], batchSize: rowGroupRows };
+    const file = await (this.#file ??= this.#open());
+    const options = { columns: [...columns], rowGroups: [rowGroup], batchSize: rowGroupRows };
     const table = await this.#orFault(file.read(options));
     const batches = table.recordBatches();
     table.free();
@@ -102,8 +135,8 @@ class OpenedFile {
     return { key, batches };
   }
 
-  #open(onFile: (key: string) => void): Promise<ParquetFile> {
-    onFile(this.#remote.key);
+  #open(): Promise<ParquetFile> {
+    this.#onFile?.(this.#remote.key);
     // parquet-wasm asks of a Blob no more than `size` and `slice`.
     return this.#orFault(ParquetFile.fromFile(this.#remote as unknown as Blob));
   }
@@ -118,11 +151,11 @@ class OpenedFile {
   }
 }
 
-function withBatch<T>(key: string, batch: RecordBatch, use: (arrow: ArrowBatch) => T): T {
+function withBatch(key: string, batch: RecordBatch, use: (arrow: ArrowBatch) => void): void {
   const exported = batch.intoFFI();
   try {
     const memory = wasmMemory();
-    return use(new ArrowBatch(memory, exported.arrayAddr(), exported.schemaAddr()));
+    use(new ArrowBatch(memory, exported.arrayAddr(), exported.schemaAddr()));
   } catch (cause) {
     if (cause instanceof TidemarkError && cause.code !== 'CORRUPT_ARCHIVE') throw cause;
     throw corrupt(key, cause);

@@ -14,14 +14,33 @@ export interface ShardFile {
   readonly rowGroups: readonly number[];
 }
 
-/** The spans of a period whose trace id lies in [traceIdFrom, traceIdTo). */
-export interface Shard {
-  readonly index: number;
+/** The rows of `files` whose trace id lies in [traceIdFrom, traceIdTo). */
+export interface ShardRange {
   readonly traceIdFrom: bigint;
   readonly traceIdTo: bigint;
   readonly files: readonly ShardFile[];
+}
+
+export interface Shard extends ShardRange {
+  readonly index: number;
   readonly estimatedRows: number;
 }
+
+/** What computing a shard gave. */
+export interface ShardReport {
+  /** Key of the partial in the object store. */
+  readonly key: string;
+  readonly bytes: number;
+  /** True when the partial was there already, from an attempt that did not get to its end. */
+  readonly reused: boolean;
+}
+
+/** What a worker says about the shard it was given; after the files, one of the others. */
+export type WorkerReply =
+  | { readonly type: 'file'; readonly key: string }
+  | { readonly type: 'done'; readonly report: ShardReport }
+  | { readonly type: 'split'; readonly shards: readonly Shard[] }
+  | { readonly type: 'failed'; readonly message: string; readonly retryable: boolean };
 
 /** Prefix of the partials of one run; they are deleted once the run is published. */
 export function partialPrefix(runId: string): string {

@@ -5,7 +5,7 @@ import { shardNames } from '../../batch/columns.ts';
 import { batchColumns, readShard } from '../../batch/read.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits.ts';
-import { traceIdEnd, type Shard, type ShardFile } from '../../schemas/shard.ts';
+import { traceIdEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, writeSpanFile, type SpanRow } from '../support/spans.ts';
 
@@ -130,10 +130,7 @@ function collectFile(bytes: Uint8Array) {
   return collect(new Map([['f', bytes]]), { ...everything, files: [shardFile('f', bytes, 1)] });
 }
 
-async function collect(
-  store: ReadonlyMap<string, Uint8Array>,
-  shard: Pick<Shard, 'files' | 'traceIdFrom' | 'traceIdTo'>,
-) {
+async function collect(store: ReadonlyMap<string, Uint8Array>, shard: ShardRange) {
   const names = shardNames();
   const rows: (Omit<SpanRow, 'status' | 'timestampNs' | 'ingestedMs'> & {
     ingestedMs: bigint;

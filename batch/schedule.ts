@@ -1,0 +1,67 @@
+/**
+ * Decides which days the batch should compute now. A pure decision over what is archived and what is
+ * published: it reads nothing and starts nothing.
+ */
+import { scheduleLookBackDays } from '../schemas/limits.ts';
+
+const dayMs = 86_400_000;
+
+/** What is known of one day. */
+export interface DayState {
+  /** `2026-11-21`, UTC. */
+  readonly date: string;
+  /** Files of the day's spans in the archive. */
+  readonly files: number;
+  readonly inputHash: string;
+  /** Everything received before this time (ms since 1970) is in those files. */
+  readonly watermarkMs: number;
+  /** The run that readers see, if one is published. */
+  readonly current: { readonly inputHash: string; readonly isFinal: boolean } | undefined;
+}
+
+/** Why a day is due: never computed, changed by late data, or provisional and complete by now. */
+export type DueReason = 'missing' | 'changed' | 'complete';
+
+export interface DueDay {
+  readonly date: string;
+  readonly reason: DueReason;
+}
+
+/** Start of a UTC day, ms since 1970. */
+export function startOfDay(date: string): number {
+  return Date.parse(`${date}T00:00:00Z`);
+}
+
+/** The days that have ended and may still change, oldest first: `2026-11-21` is the last on the 22nd. */
+export function daysToLookAt(nowMs: number): string[] {
+  const today = Math.floor(nowMs / dayMs) * dayMs;
+  return Array.from({ length: scheduleLookBackDays }, (_, index) =>
+    new Date(today - (scheduleLookBackDays - index) * dayMs).toISOString().slice(0, 10),
+  );
+}
+
+/** Whether everything that may count for the day is archived, the allowed lateness included. */
+export function isComplete(date: string, watermarkMs: number, allowedLatenessMs: number): boolean {
+  return watermarkMs >= startOfDay(date) + dayMs + allowedLatenessMs;
+}
+
+/**
+ * The days that are due, oldest first. A day without files is never due: nothing was sent, or the
+ * archive was cleared and the published figures are all that is left.
+ */
+export function dueDays(days: readonly DayState[], allowedLatenessMs: number): DueDay[] {
+  return days
+    .flatMap((day) => {
+      const reason = dueReason(day, allowedLatenessMs);
+      return reason === undefined ? [] : [{ date: day.date, reason }];
+    })
+    .toSorted((a, b) => (a.date < b.date ? -1 : Number(a.date > b.date)));
+}
+
+function dueReason(day: DayState, allowedLatenessMs: number): DueReason | undefined {
+  if (day.files === 0) return undefined;
+  if (day.current === undefined) return 'missing';
+  if (day.current.inputHash !== day.inputHash) return 'changed';
+  const complete = isComplete(day.date, day.watermarkMs, allowedLatenessMs);
+  return complete && !day.current.isFinal ? 'complete' : undefined;
+}
