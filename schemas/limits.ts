@@ -201,3 +201,6 @@ export const shardRowsMin = 100_000;
 
 /** Days before today that the schedule looks at for late data: spans older are quarantined. */
 export const scheduleLookBackDays = 32;
+
+/** Time of one ClickHouse statement, as its client waits for it. */
+export const clickHouseRequestMs = 300_000;

@@ -16,7 +16,6 @@ import type { Statement } from './statement.ts';
 export interface InsertJob {
   readonly statement: Statement;
   readonly setup: readonly string[];
-  /** Format of the data, when the statement names none. */
   readonly dataPath: string;
   readonly dataBytes: number;
 }
@@ -115,7 +114,7 @@ export class Inserter {
 
   async #run(jobs: readonly InsertJob[]): Promise<EngineResult> {
     const [first] = jobs;
-    if (first === undefined) throw new Error('an insert needs a body');
+    if (first === undefined) throw new Error('Bug: an insert without a body');
     const { statement, setup } = first;
     const files = filesOf(jobs.map(({ dataPath }) => dataPath));
     const format = statement.format ?? 'Values';
