@@ -204,3 +204,22 @@ export const scheduleLookBackDays = 32;
 
 /** Time of one ClickHouse statement, as its client waits for it. */
 export const clickHouseRequestMs = 300_000;
+
+/** The first bytes of a partial that are read at once, because most headers end among them. */
+export const partialHeaderBytesGuess = 64 * 1024;
+
+/** Range requests of the merge that are under way at once. */
+export const mergeReadsInFlight = 6;
+
+/** Longest request of the merge, unless a single run is longer. */
+export const mergeRequestBytesMax = 8 * 1024 * 1024;
+
+/** Durations of one bucket of one group, over all partials, that the merge loads; more are narrowed. */
+export const mergeRunBytesMax = 32 * 1024 * 1024;
+
+/** Durations that the merge loads together. */
+export const mergeWindowBytesMax = 64 * 1024 * 1024;
+
+/** The demo looks at the archive this often, and gives up after this long. */
+export const demoPollMs = 250;
+export const demoArchiveMs = 120_000;

@@ -1,0 +1,381 @@
+/**
+ * The partial: one shard's result as one object. A header has, per group, the counts and a sparse
+ * histogram; then come the durations, sorted, as one run of bytes for each group and bucket, whose
+ * place follows from the header. Little-endian; the same groups always give the same bytes.
+ *
+ * Header: 'TMKP', u32 version, u32 header bytes, u32 groups, u64 body bytes, u32 CRC-32 of all the
+ * rest, u32 zero; the names; the groups, sorted by their names. A name is its UTF-8 length and its
+ * UTF-8 bytes. A group is the numbers of its three names, raw count, count, error count, unique
+ * traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, and per bucket the step
+ * from the last one and count * 2 + hot. What has no width is a varint.
+ *
+ * Body: the hot runs of all groups in order, then the others. A duration is kept as its distance
+ * from its bucket's least, in as few bytes as the bucket needs: none below 128 ns.
+ */
+import { crc32 } from 'node:zlib';
+import { TidemarkError } from './errors.ts';
+import { bucketBits, bucketCount, bucketOfWords } from './histogram.ts';
+import { VarintReader, VarintWriter } from './varint.ts';
+
+/** What both sides know of a group. Durations in nanoseconds. */
+export interface GroupTotals {
+  readonly tenantId: string;
+  readonly serviceName: string;
+  readonly operationName: string;
+  /** Rows before dedup. */
+  readonly rawCount: number;
+  /** Distinct spans. */
+  readonly count: number;
+  readonly errorCount: number;
+  readonly uniqueTraces: number;
+  /** Dropped copies that differed from the kept one. */
+  readonly conflicts: number;
+  /** Least, greatest and sum are 0 when `count` is. */
+  readonly durationMinNs: bigint;
+  readonly durationMaxNs: bigint;
+  /** Below 2^128. */
+  readonly durationSumNs: bigint;
+}
+
+export interface PartialGroup extends GroupTotals {
+  /** All `count` of them, ascending. */
+  readonly durations: BigUint64Array;
+}
+
+export interface PartialHeaderGroup extends GroupTotals {
+  /** Buckets that are not empty, ascending. */
+  readonly buckets: Uint16Array;
+  /** Durations in each of them. */
+  readonly bucketCounts: Float64Array;
+  /** 1 for the buckets whose runs are hot. */
+  readonly hot: Uint8Array;
+  readonly hotStart: number;
+  readonly coldStart: number;
+}
+
+export interface PartialHeader {
+  readonly headerBytes: number;
+  readonly byteLength: number;
+  readonly groups: readonly PartialHeaderGroup[];
+}
+
+/** Quantiles that are published, and therefore whose likely buckets lie together in a partial. */
+export const publishedQuantiles: readonly number[] = [0.5, 0.95, 0.99];
+
+/** Bytes at the start that say how long the header is. */
+export const partialPreambleBytes = 32;
+
+const magic = 0x504b_4d54;
+const version = 1;
+const crcAt = 24;
+/** A group takes at least nine varints and four words. */
+const groupBytesMin = 41;
+
+/** Standard deviations around a shard's own quantile within which the merged one is expected. */
+const hotDeviations = 4;
+
+/** Bytes of one duration in the run of `bucket`. */
+export function runWidth(bucket: number): number {
+  return (bucketBits(bucket) + 7) >> 3;
+}
+
+/**
+ * The partial of a shard. `quantiles` decide only which runs are hot. The groups' keys must be
+ * distinct and their durations sorted; this host must be little-endian, as all that Node runs on.
+ */
+export function encodePartial(
+  groups: Iterable<PartialGroup>,
+  quantiles: readonly number[] = publishedQuantiles,
+): Uint8Array {
+  const sorted = [...groups].toSorted(compareKeys).map((group) => bucketGroup(group, quantiles));
+  assertDistinct(sorted);
+  const header = writeHeader(sorted);
+  const sizes = sorted.map((group) => runBytes(group));
+  const hotBytes = sizes.reduce((sum, size) => sum + size.hot, 0);
+  const bodyBytes = sizes.reduce((sum, size) => sum + size.cold, hotBytes);
+  const bytes = new Uint8Array(header.length + bodyBytes);
+  bytes.set(header);
+  writePreamble(bytes, header.length, sorted.length, bodyBytes);
+  let hotAt = header.length;
+  let coldAt = header.length + hotBytes;
+  for (const group of sorted) ({ hotAt, coldAt } = writeRuns(bytes, group, hotAt, coldAt));
+  return bytes;
+}
+
+/** Order of groups in a partial and in results: by tenant, service, operation in UTF-16 units. */
+export function compareKeys(a: GroupTotals, b: GroupTotals): number {
+  return (
+    compare(a.tenantId, b.tenantId) ||
+    compare(a.serviceName, b.serviceName) ||
+    compare(a.operationName, b.operationName)
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+function assertDistinct(sorted: readonly BucketedGroup[]): void {
+  for (const [i, { group }] of sorted.entries()) {
+    const last = sorted[i - 1]?.group;
+    if (last && compareKeys(last, group) === 0) throw new Error('Two groups have the same key');
+  }
+}
+
+interface BucketedGroup {
+  readonly group: PartialGroup;
+  readonly buckets: number[];
+  readonly counts: number[];
+  readonly hot: boolean[];
+}
+
+function bucketGroup(group: PartialGroup, quantiles: readonly number[]): BucketedGroup {
+  const words = wordsOf(group.durations);
+  const buckets: number[] = [];
+  const counts: number[] = [];
+  let last = -1;
+  for (let i = 0; i < words.length; i += 2) {
+    const bucket = bucketOfWords(words[i + 1] ?? 0, words[i] ?? 0);
+    if (bucket === last) {
+      counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
+    } else {
+      buckets.push(bucket);
+      counts.push(1);
+      last = bucket;
+    }
+  }
+  return { group, buckets, counts, hot: hotBuckets(counts, group.count, quantiles) };
+}
+
+/** Low and high words of the durations, in turn. */
+function wordsOf(durations: BigUint64Array): Uint32Array {
+  return new Uint32Array(durations.buffer, durations.byteOffset, durations.length * 2);
+}
+
+/** Which buckets hold ranks that the merged quantiles are likely to fall on. */
+function hotBuckets(counts: readonly number[], total: number, quantiles: readonly number[]) {
+  const bands = quantiles.map((quantile) => {
+    const reach = hotDeviations * Math.sqrt(quantile * (1 - quantile) * total) + 1;
+    const rank = quantile * (total - 1);
+    return { from: rank - reach, to: rank + reach };
+  });
+  let first = 0;
+  return counts.map((count) => {
+    const from = first;
+    first += count;
+    return bands.some((band) => from <= band.to && band.from <= first);
+  });
+}
+
+function runBytes({ buckets, counts, hot }: BucketedGroup): { hot: number; cold: number } {
+  const size = { hot: 0, cold: 0 };
+  for (const [i, bucket] of buckets.entries()) {
+    size[hot[i] ? 'hot' : 'cold'] += (counts[i] ?? 0) * runWidth(bucket);
+  }
+  return size;
+}
+
+function writeRuns(bytes: Uint8Array, bucketed: BucketedGroup, hotAt: number, coldAt: number) {
+  const words = wordsOf(bucketed.group.durations);
+  let first = 0;
+  for (const [i, bucket] of bucketed.buckets.entries()) {
+    const next = first + (bucketed.counts[i] ?? 0);
+    const run = words.subarray(first * 2, next * 2);
+    if (bucketed.hot[i]) hotAt = writeRun(bytes, hotAt, run, bucket);
+    else coldAt = writeRun(bytes, coldAt, run, bucket);
+    first = next;
+  }
+  return { hotAt, coldAt };
+}
+
+/** A bucket's least has no bit below `bucketBits`, so the lower bits are the distance from it. */
+function writeRun(bytes: Uint8Array, at: number, run: Uint32Array, bucket: number): number {
+  const width = runWidth(bucket);
+  const lastMask = 0xff >> (width * 8 - bucketBits(bucket));
+  if (width === 0) return at;
+  for (let i = 0; i < run.length; i += 2) {
+    const low = run[i] ?? 0;
+    const high = run[i + 1] ?? 0;
+    for (let byte = 0; byte < width; byte++) {
+      bytes[at + byte] = byte < 4 ? low >>> (byte * 8) : high >>> (byte * 8 - 32);
+    }
+    at += width;
+    bytes[at - 1] = (bytes[at - 1] ?? 0) & lastMask;
+  }
+  return at;
+}
+
+function writePreamble(bytes: Uint8Array, headerBytes: number, groups: number, body: number): void {
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, magic, true);
+  view.setUint32(4, version, true);
+  view.setUint32(8, headerBytes, true);
+  view.setUint32(12, groups, true);
+  view.setBigUint64(16, BigInt(body), true);
+  view.setUint32(crcAt, headerCrc(bytes.subarray(0, headerBytes)), true);
+}
+
+/** CRC-32 of the header without the CRC itself. */
+function headerCrc(header: Uint8Array): number {
+  return crc32(header.subarray(crcAt + 4), crc32(header.subarray(0, crcAt)));
+}
+
+/** The header with its preamble left blank. */
+function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
+  const names = new Map<string, number>();
+  for (const { group } of groups) {
+    for (const name of [group.tenantId, group.serviceName, group.operationName]) {
+      if (!names.has(name)) names.set(name, names.size);
+    }
+  }
+  const writer = new VarintWriter(partialPreambleBytes);
+  writer.varint(names.size);
+  for (const name of names.keys()) writer.name(name);
+  for (const bucketed of groups) writeGroup(writer, bucketed, names);
+  return writer.bytes();
+}
+
+function writeGroup(
+  writer: VarintWriter,
+  bucketed: BucketedGroup,
+  names: Map<string, number>,
+): void {
+  const { group, buckets, counts, hot } = bucketed;
+  for (const name of [group.tenantId, group.serviceName, group.operationName]) {
+    writer.varint(names.get(name) ?? 0);
+  }
+  writer.varint(group.rawCount);
+  writer.varint(group.count);
+  writer.varint(group.errorCount);
+  writer.varint(group.uniqueTraces);
+  writer.varint(group.conflicts);
+  writer.long(group.durationMinNs);
+  writer.long(group.durationMaxNs);
+  writer.long(group.durationSumNs);
+  writer.long(group.durationSumNs >> 64n);
+  writer.varint(buckets.length);
+  let last = 0;
+  for (const [i, bucket] of buckets.entries()) {
+    writer.varint(bucket - last);
+    writer.varint((counts[i] ?? 0) * 2 + Number(hot[i] ?? false));
+    last = bucket;
+  }
+}
+
+/**
+ * Bytes of the header, from the first `partialPreambleBytes` of a partial. Throws `TidemarkError`
+ * CORRUPT_ARCHIVE when they are no partial's, or one of a version that this code does not know.
+ */
+export function partialHeaderBytes(preamble: Uint8Array): number {
+  const view = new DataView(preamble.buffer, preamble.byteOffset, preamble.byteLength);
+  if (preamble.length < partialPreambleBytes) throw corrupt('it is too short');
+  if (view.getUint32(0, true) !== magic) throw corrupt('it does not begin with TMKP');
+  const found = view.getUint32(4, true);
+  if (found !== version) throw corrupt(`it has version ${found}, wanted ${version}`);
+  const headerBytes = view.getUint32(8, true);
+  if (headerBytes < partialPreambleBytes) throw corrupt('its header has no length');
+  return headerBytes;
+}
+
+/**
+ * The header of a partial, from at least its first `partialHeaderBytes`. Throws `TidemarkError`
+ * CORRUPT_ARCHIVE for whatever `encodePartial` could not have written.
+ */
+export function decodePartialHeader(bytes: Uint8Array): PartialHeader {
+  const headerBytes = partialHeaderBytes(bytes);
+  if (bytes.length < headerBytes) throw corrupt('it ends inside its header');
+  const header = bytes.subarray(0, headerBytes);
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  if (view.getUint32(crcAt, true) !== headerCrc(header)) throw corrupt('its checksum is wrong');
+  const reader = new VarintReader(header, partialPreambleBytes);
+  const names = Array.from({ length: reader.count(1) }, () => reader.name());
+  const groupCount = view.getUint32(12, true);
+  if (groupCount * groupBytesMin > reader.rest) throw corrupt('its groups pass its end');
+  const groups = Array.from({ length: groupCount }, () => readGroup(reader, names));
+  const bodyBytes = Number(view.getBigUint64(16, true));
+  if (reader.rest !== 0) reader.fail('bytes are left over');
+  return placeRuns(headerBytes, bodyBytes, groups);
+}
+
+type UnplacedGroup = Omit<PartialHeaderGroup, 'hotStart' | 'coldStart'>;
+
+function readGroup(reader: VarintReader, names: readonly string[]): UnplacedGroup {
+  const name = (): string => names[reader.varint()] ?? reader.fail('a name is missing');
+  const keys = { tenantId: name(), serviceName: name(), operationName: name() };
+  const rawCount = reader.varint();
+  const count = reader.varint();
+  const [errorCount, uniqueTraces, conflicts] = [reader.varint(), reader.varint(), reader.varint()];
+  const [durationMinNs, durationMaxNs] = [reader.long(), reader.long()];
+  const durationSumNs = reader.long() | (reader.long() << 64n);
+  const durations = { durationMinNs, durationMaxNs, durationSumNs };
+  const counts = { rawCount, count, errorCount, uniqueTraces, conflicts };
+  return { ...keys, ...counts, ...durations, ...readBuckets(reader, count) };
+}
+
+function readBuckets(reader: VarintReader, total: number) {
+  const length = reader.count(2);
+  const buckets = new Uint16Array(length);
+  const bucketCounts = new Float64Array(length);
+  const hot = new Uint8Array(length);
+  let bucket = 0;
+  let sum = 0;
+  for (let i = 0; i < length; i++) {
+    const step = reader.varint();
+    const countAndHot = reader.varint();
+    bucket += step;
+    if ((step === 0 && i > 0) || bucket >= bucketCount) reader.fail('a bucket is out of order');
+    buckets[i] = bucket;
+    bucketCounts[i] = Math.floor(countAndHot / 2);
+    hot[i] = countAndHot % 2;
+    sum += bucketCounts[i] ?? 0;
+  }
+  if (sum !== total) reader.fail('the buckets do not add up to the count');
+  return { buckets, bucketCounts, hot };
+}
+
+/** Gives every group the places where its runs begin. */
+function placeRuns(headerBytes: number, bodyBytes: number, groups: UnplacedGroup[]): PartialHeader {
+  const sizes = groups.map((group) => headerRunBytes(group));
+  let hotStart = headerBytes;
+  let coldStart = headerBytes + sizes.reduce((sum, size) => sum + size.hot, 0);
+  const placed = groups.map((group, i) => {
+    const result = { ...group, hotStart, coldStart };
+    hotStart += sizes[i]?.hot ?? 0;
+    coldStart += sizes[i]?.cold ?? 0;
+    return result;
+  });
+  if (coldStart !== headerBytes + bodyBytes) throw corrupt('its runs have another length');
+  return { headerBytes, byteLength: coldStart, groups: placed };
+}
+
+function headerRunBytes(group: UnplacedGroup): { hot: number; cold: number } {
+  const size = { hot: 0, cold: 0 };
+  for (const [i, bucket] of group.buckets.entries()) {
+    size[group.hot[i] === 1 ? 'hot' : 'cold'] += (group.bucketCounts[i] ?? 0) * runWidth(bucket);
+  }
+  return size;
+}
+
+/**
+ * The bytes [start, end) of the object that hold the durations of `group` in `bucket`, of
+ * `runWidth(bucket)` bytes each. An empty range for a bucket without durations or without width.
+ */
+export function runRange(
+  group: PartialHeaderGroup,
+  bucket: number,
+): { start: number; end: number } {
+  let { hotStart, coldStart } = group;
+  for (const [i, other] of group.buckets.entries()) {
+    const isHot = group.hot[i] === 1;
+    const start = isHot ? hotStart : coldStart;
+    const bytes = (group.bucketCounts[i] ?? 0) * runWidth(other);
+    if (other === bucket) return { start, end: start + bytes };
+    if (isHot) hotStart += bytes;
+    else coldStart += bytes;
+  }
+  return { start: 0, end: 0 };
+}
+
+function corrupt(what: string): TidemarkError {
+  return new TidemarkError('CORRUPT_ARCHIVE', `Cannot read a partial: ${what}`);
+}
