@@ -3,10 +3,14 @@
  * copies bytes into WebAssembly memory once and hands out views of the results; it never compiles
  * a module, reads a file or looks at a clock.
  */
-import { transcoderPagesMax } from '../schemas/limits.ts';
+import { traceColumns } from '../schemas/archive.ts';
+import { columnWriterPagesMax, transcoderPagesMax } from '../schemas/limits.ts';
 import { faultError, rejectionText, rejectReasons } from './fault.ts';
 import type { RejectReason } from './fault.ts';
+import { NodeReader } from './nodes.ts';
+import type { ColumnBuffers } from './nodes.ts';
 
+export type { ColumnBuffers } from './nodes.ts';
 export type { RejectReason } from './fault.ts';
 
 /** Who sent a request and when, and how far from that its spans may begin. */
@@ -45,6 +49,29 @@ export interface TranscoderOptions {
   pagesMax?: number;
 }
 
+/** Where a request comes from: its place in a Kafka partition or in the spool. */
+export interface Provenance extends Receipt {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+}
+
+/** One hour's spans as columns, sorted by (trace id, span id, arrival). */
+export interface HourBatch {
+  /** Start of the hour, milliseconds since 1970. */
+  hourMs: number;
+  /** Whether these are the hour's quarantined spans, which lie under their receive hour. */
+  quarantined: boolean;
+  rows: number;
+  /** Least and greatest `Timestamp` of the rows, as the column has it: a signed number. */
+  timeMinNs: bigint;
+  timeMaxNs: bigint;
+  /** One for each of `traceColumns` (schemas/archive.ts), in that order. */
+  columns: ColumnBuffers[];
+  /** 16 bytes for each row, ascending: the data of the first column. */
+  traceIds: Uint8Array;
+}
+
 interface Exports {
   readonly memory: WebAssembly.Memory;
   configure(pagesMax: number): void;
@@ -58,6 +85,24 @@ interface Exports {
   rowsAt(): number;
   rowsBytes(): number;
   rowsCount(): number;
+  columnsReset(): void;
+  columnsInput(requestBytes: number, tenantBytes: number, topicBytes: number): number;
+  topicAt(): number;
+  columnsAdd(
+    receivedMs: number,
+    pastMaxMs: number,
+    futureMaxMs: number,
+    partition: number,
+    offset: bigint,
+  ): number;
+  columnsRows(): number;
+  hoursPrepare(): number;
+  hourEmit(index: number): number;
+  hourMs(index: number): number;
+  hourQuarantined(index: number): number;
+  hourRows(index: number): number;
+  hourTimeMin(): bigint;
+  hourTimeMax(): bigint;
 }
 
 const encoder = new TextEncoder();
@@ -94,6 +139,95 @@ export class Transcoder {
     if (code !== 0) throw faultOf(wasm, this.#pagesMax);
     const rows = new Uint8Array(wasm.memory.buffer, wasm.rowsAt(), wasm.rowsBytes());
     return { ...tallyOf(wasm), rows, rowCount: wasm.rowsCount() };
+  }
+}
+
+/** Keeps the spans of many trace requests and writes them as columns, an hour at a time. */
+export class SpanColumns {
+  readonly #wasm: Exports;
+  readonly #pagesMax: number;
+  #requestBytes = 0;
+  /** Counts what invalidates the hours given out. */
+  #edition = 0;
+
+  constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
+    this.#pagesMax = options.pagesMax ?? columnWriterPagesMax;
+    this.#wasm = instantiate(module, this.#pagesMax);
+    this.#wasm.columnsReset();
+  }
+
+  /** Spans kept. */
+  get rowCount(): number {
+    return this.#wasm.columnsRows();
+  }
+
+  /** Bytes of the requests kept. */
+  get requestBytes(): number {
+    return this.#requestBytes;
+  }
+
+  /**
+   * Decodes one request and keeps its accepted spans. Invalidates what `hours` gave. Throws
+   * `DecodeError` for bytes that are not an ExportTraceServiceRequest and `TidemarkError` CAPACITY;
+   * nothing of the request is kept then, and what was kept before stays.
+   */
+  add(request: Uint8Array, provenance: Provenance): Tally {
+    const wasm = this.#wasm;
+    this.#edition++;
+    const tenant = encoder.encode(provenance.tenantId);
+    const topic = encoder.encode(provenance.topic);
+    const input = wasm.columnsInput(request.length, tenant.length, topic.length);
+    if (input === 0) throw faultOf(wasm, this.#pagesMax);
+    const memory = new Uint8Array(wasm.memory.buffer);
+    memory.set(request, input);
+    memory.set(tenant, wasm.tenantAt());
+    memory.set(topic, wasm.topicAt());
+    const { receivedMs, pastMaxMs, futureMaxMs, partition, offset } = provenance;
+    const code = wasm.columnsAdd(receivedMs, pastMaxMs, futureMaxMs, partition, offset);
+    if (code !== 0) throw faultOf(wasm, this.#pagesMax);
+    this.#requestBytes += request.length;
+    return tallyOf(wasm);
+  }
+
+  /**
+   * The kept spans by event hour, ascending; the quarantined ones in batches of their own under the
+   * hour in which they were received. A batch's buffers are valid until the next one is asked for,
+   * or `add` or `reset` called. Throws `TidemarkError` CAPACITY.
+   */
+  *hours(): Generator<HourBatch, void, undefined> {
+    const wasm = this.#wasm;
+    const count = wasm.hoursPrepare();
+    if (count < 0) throw faultOf(wasm, this.#pagesMax);
+    const edition = ++this.#edition;
+    for (let index = 0; index < count; index++) {
+      if (edition !== this.#edition)
+        throw new Error('hours() was called again, or add() or reset()');
+      yield this.#hour(index);
+    }
+  }
+
+  #hour(index: number): HourBatch {
+    const wasm = this.#wasm;
+    const nodes = wasm.hourEmit(index);
+    if (nodes === 0) throw faultOf(wasm, this.#pagesMax);
+    const reader = new NodeReader(wasm.memory.buffer, nodes);
+    const columns = traceColumns.map(({ type }) => reader.column(type));
+    return {
+      hourMs: wasm.hourMs(index),
+      quarantined: wasm.hourQuarantined(index) !== 0,
+      rows: wasm.hourRows(index),
+      timeMinNs: wasm.hourTimeMin(),
+      timeMaxNs: wasm.hourTimeMax(),
+      columns,
+      traceIds: columns[0]?.data as Uint8Array,
+    };
+  }
+
+  /** Forgets everything; the memory stays for what comes next. */
+  reset(): void {
+    this.#edition++;
+    this.#wasm.columnsReset();
+    this.#requestBytes = 0;
   }
 }
 

@@ -2,19 +2,197 @@
  * Requests kept for the archive: their bytes and the records of their spans, in arrival order, with
  * the codes of their dictionary columns. A request is kept whole or not at all.
  */
-import { Request, Scope, Resource, Span } from './record';
+import { put } from './bytes';
+import { codeOf, Dictionary, makeRoom, materialize } from './dictionary';
+import { capacityFault, fail } from './fault';
+import { allocate, arenaBase, setTop, slack, top } from './memory';
+import { attrBytes, Attr, Request, Resource, Scope, sizeOf, Span } from './record';
 
 /** The spans kept, as a list in arrival order, and how many they are. */
 export let firstSpan: usize = 0;
 export let spanCount: u32 = 0;
 let lastSpan: usize = 0;
 
+/** First free byte above what is kept. */
+let kept: usize = 0;
+
+/** What the request being read began with, to go back to. */
+let lastBefore: usize = 0;
+let countBefore: u32 = 0;
+let request: usize = 0;
+
+export const spanNames: i32 = 0;
+export const serviceNames: i32 = 1;
+export const resourceUrls: i32 = 2;
+export const scopeNames: i32 = 3;
+export const scopeVersions: i32 = 4;
+export const scopeUrls: i32 = 5;
+export const tenantIds: i32 = 6;
+export const topicNames: i32 = 7;
+const dictionaryCount: i32 = 8;
+const dictionaries = memory.data(256, 8);
+
+/** One of the dictionaries above. */
+// @ts-ignore: decorator
+@inline
+export function dictionaryOf(index: i32): Dictionary {
+  return changetype<Dictionary>(dictionaries + (<usize>index << 5));
+}
+
+/** Forgets all requests. */
+export function resetColumns(): void {
+  firstSpan = 0;
+  lastSpan = 0;
+  spanCount = 0;
+  kept = arenaBase();
+  memory.fill(dictionaries, 0, <usize>dictionaryCount << 5);
+}
+
+/** Sets the arena's top back to what is kept. */
+export function toKept(): void {
+  setTop(kept);
+}
+
+/** Begins a request whose bytes are in the arena already. False when there is no room. */
+export function startRequest(receivedMs: i64, partition: i32, offset: i64): bool {
+  lastBefore = lastSpan;
+  countBefore = spanCount;
+  request = allocate(sizeOf<Request>());
+  if (request == 0) return false;
+  const record = changetype<Request>(request);
+  record.receivedMs = receivedMs;
+  record.partition = partition;
+  record.offset = offset;
+  return true;
+}
+
 /** Appends a span to the request being read. */
 export function keepSpan(span: Span): void {
   const at = changetype<usize>(span);
   span.next = 0;
+  span.request = <u32>request;
   if (lastSpan == 0) firstSpan = at;
-  else changetype<Span>(lastSpan).next = at;
+  else changetype<Span>(lastSpan).next = <u32>at;
   lastSpan = at;
   spanCount++;
+}
+
+/** Drops the spans of the request being read. */
+export function dropRequest(): void {
+  lastSpan = lastBefore;
+  spanCount = countBefore;
+  if (lastSpan == 0) firstSpan = 0;
+  else changetype<Span>(lastSpan).next = 0;
+}
+
+/**
+ * Keeps the request that was read. Whatever needs memory comes before the first text gets a code,
+ * so that a failure leaves the dictionaries as they were. False when there is no room.
+ */
+export function keepRequest(tenant: usize, tenantBytes: u32, topic: usize, topicBytes: u32): bool {
+  if (!joinTexts()) return fail(capacityFault, 0) != 0;
+  const hasRoom = makeRooms();
+  // Dictionaries may have moved up here: from now on nothing below `top` may be given back.
+  kept = top;
+  if (!hasRoom) return fail(capacityFault, 0) != 0;
+  const record = changetype<Request>(request);
+  record.tenantCode = codeOf(dictionaryOf(tenantIds), tenant, tenantBytes);
+  record.topicCode = codeOf(dictionaryOf(topicNames), topic, topicBytes);
+  let resource: usize = 0;
+  let scope: usize = 0;
+  for (let at = firstNew(); at != 0; ) {
+    const span = changetype<Span>(at);
+    span.nameCode = codeOf(dictionaryOf(spanNames), span.name, span.nameBytes);
+    span.hourMs = span.quarantined ? hourOf(record.receivedMs) : hourOf(span.startNs / 1_000_000);
+    if (span.resource != resource) {
+      resource = span.resource;
+      codeResource(changetype<Resource>(resource));
+    }
+    if (span.scope != scope) {
+      scope = span.scope;
+      codeScope(changetype<Scope>(scope));
+    }
+    at = span.next;
+  }
+  return true;
+}
+
+function firstNew(): usize {
+  return lastBefore == 0 ? firstSpan : changetype<Span>(lastBefore).next;
+}
+
+// @ts-ignore: decorator
+@inline
+function hourOf(ms: i64): i64 {
+  return ms - (ms % 3_600_000);
+}
+
+/** Lays the keys, and the values, of each resource and scope one after the other. */
+function joinTexts(): bool {
+  let resource: usize = 0;
+  let scope: usize = 0;
+  for (let at = firstNew(); at != 0; ) {
+    const span = changetype<Span>(at);
+    if (span.resource != resource) {
+      resource = span.resource;
+      const record = changetype<Resource>(resource);
+      if (!join(record.attrs, record.attrCount, record.keyBytes, record.valueBytes)) return false;
+      record.keys = <u32>joined;
+    }
+    if (span.scope != scope) {
+      scope = span.scope;
+      const record = changetype<Scope>(scope);
+      if (!join(record.attrs, record.attrCount, record.keyBytes, record.valueBytes)) return false;
+      record.keys = <u32>joined;
+    }
+    at = span.next;
+  }
+  return true;
+}
+
+/** Where `join` put the keys; the values follow them. */
+let joined: usize = 0;
+
+function join(attrs: usize, count: u32, keyBytes: u32, valueBytes: u32): bool {
+  joined = allocate(<usize>keyBytes + valueBytes + slack);
+  if (joined == 0) return false;
+  let key = joined;
+  let value = joined + keyBytes;
+  const end = attrs + <usize>count * attrBytes;
+  for (let at = attrs; at < end; at += attrBytes) {
+    const attr = changetype<Attr>(at);
+    memory.copy(key, attr.key, attr.keyBytes);
+    key += attr.keyBytes;
+    value = put(value, attr.value, attr.valueBytes);
+  }
+  return true;
+}
+
+function makeRooms(): bool {
+  for (let index = 0; index < dictionaryCount; index++) {
+    const more = index < tenantIds ? spanCount - countBefore : 1;
+    if (!makeRoom(dictionaryOf(index), more)) return false;
+  }
+  return true;
+}
+
+function codeResource(resource: Resource): void {
+  const services = dictionaryOf(serviceNames);
+  resource.serviceCode = codeOf(services, resource.service, resource.serviceBytes);
+  const urls = dictionaryOf(resourceUrls);
+  resource.schemaUrlCode = codeOf(urls, resource.schemaUrl, resource.schemaUrlBytes);
+}
+
+function codeScope(scope: Scope): void {
+  scope.nameCode = codeOf(dictionaryOf(scopeNames), scope.name, scope.nameBytes);
+  scope.versionCode = codeOf(dictionaryOf(scopeVersions), scope.version, scope.versionBytes);
+  scope.schemaUrlCode = codeOf(dictionaryOf(scopeUrls), scope.schemaUrl, scope.schemaUrlBytes);
+}
+
+/** Writes the values of all dictionaries at the arena's top. */
+export function materializeAll(): bool {
+  for (let index = 0; index < dictionaryCount; index++) {
+    if (!materialize(dictionaryOf(index))) return false;
+  }
+  return true;
 }

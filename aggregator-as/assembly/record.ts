@@ -62,7 +62,6 @@ export class Resource {
   rawBytes: u32;
   /** Keys, then values, one after the other: what a row of columns copies. */
   keys: u32;
-  values: u32;
   serviceCode: i32;
   schemaUrlCode: i32;
 }
@@ -83,7 +82,6 @@ export class Scope {
   raw: u32;
   rawBytes: u32;
   keys: u32;
-  values: u32;
   nameCode: i32;
   versionCode: i32;
   schemaUrlCode: i32;

@@ -2,13 +2,27 @@
  * The transcoder's entry: what the host calls. Numbers in, addresses and codes out; the host copies
  * the input to the address that it was given, and reads results from the memory.
  */
+import { putVarint } from './bytes';
+import {
+  dropRequest,
+  keepRequest,
+  materializeAll,
+  resetColumns,
+  spanCount,
+  startRequest,
+  toKept,
+} from './columns';
+import { emitRows } from './emit';
 import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
+import { layOut } from './layout';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
+import { groupByHour, hourAt, hourCount } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
+import { sortEntries } from './spansort';
+import { timeMax, timeMin } from './sums';
 import { startVerdict, verdictSpace } from './verdict';
 import { walkRequest } from './walk';
 import { inputPadding } from './wire';
-import { putVarint } from './bytes';
 
 let input: usize = 0;
 let inputBytes: usize = 0;
@@ -62,7 +76,7 @@ export function rowsRun(receivedMs: f64, pastMaxMs: f64, futureMaxMs: f64): i32 
   const received = <i64>receivedMs;
   startVerdict(input, <i64>(receivedMs - pastMaxMs), <i64>(receivedMs + futureMaxMs));
   const tail = align(tenant + tenantBytes);
-  const name = putVarint(tail, tenantBytes);
+  const name = putVarint(tail, <u32>tenantBytes);
   memory.copy(name, tenant, tenantBytes);
   store<i64>(name + tenantBytes, received);
   startRows(tail, name + tenantBytes + 8 - tail);
@@ -80,4 +94,105 @@ export function rowsBytes(): usize {
 
 export function rowsCount(): u32 {
   return rowCount;
+}
+
+let topic: usize = 0;
+let topicBytes: usize = 0;
+
+/** Forgets all kept requests. To be called before the first one too. */
+export function columnsReset(): void {
+  resetColumns();
+}
+
+/** Makes room for a request, a tenant's name and a topic's. Returns the request's address, or 0. */
+export function columnsInput(requestBytes: u32, nameBytes: u32, topicNameBytes: u32): usize {
+  clearFault();
+  toKept();
+  inputBytes = requestBytes;
+  tenantBytes = nameBytes;
+  topicBytes = topicNameBytes;
+  input = align(top);
+  const bytes = <u64>requestBytes + nameBytes + topicNameBytes;
+  if (bytes > 0x4000_0000) return fail(capacityFault, input);
+  tenant = align(input + requestBytes + inputPadding);
+  topic = align(tenant + tenantBytes);
+  if (!setTop(align(topic + topicBytes) + slack)) return fail(capacityFault, input);
+  memory.fill(input + requestBytes, 0, inputPadding);
+  return input;
+}
+
+/** Where the topic's name goes. */
+export function topicAt(): usize {
+  return topic;
+}
+
+/** Reads the input and keeps its spans. Returns 0, or the fault's code when nothing is kept. */
+export function columnsAdd(
+  receivedMs: f64,
+  pastMaxMs: f64,
+  futureMaxMs: f64,
+  partition: i32,
+  offset: i64,
+): i32 {
+  startVerdict(input, <i64>(receivedMs - pastMaxMs), <i64>(receivedMs + futureMaxMs));
+  if (!startRequest(<i64>receivedMs, partition, offset)) fail(capacityFault, input);
+  else if (walkRequest(input, input + inputBytes, false)) {
+    keepRequest(tenant, <u32>tenantBytes, topic, <u32>topicBytes);
+  }
+  if (faultCode != noFault) dropRequest();
+  return faultCode;
+}
+
+export function columnsRows(): u32 {
+  return spanCount;
+}
+
+/** Memory above what is the same for all hours. */
+let hourTop: usize = 0;
+
+/** Groups the kept spans by hour. Returns the number of hours, or -1 after a fault. */
+export function hoursPrepare(): i32 {
+  clearFault();
+  toKept();
+  if (!materializeAll() || !groupByHour()) {
+    fail(capacityFault, input);
+    return -1;
+  }
+  hourTop = top;
+  return hourCount;
+}
+
+/** Writes the columns of an hour over those of the last. Returns the node table's address, or 0. */
+export function hourEmit(index: u32): usize {
+  clearFault();
+  setTop(hourTop);
+  const hour = hourAt(index);
+  if (!sortEntries(hour.entries, hour.rows)) return fail(capacityFault, input);
+  setTop(hourTop);
+  const nodes = layOut(hour.entries, hour.rows);
+  if (nodes == 0) return fail(capacityFault, input);
+  emitRows(hour.entries, hour.rows);
+  return nodes;
+}
+
+export function hourMs(index: u32): f64 {
+  return <f64>hourAt(index).hourMs;
+}
+
+export function hourQuarantined(index: u32): bool {
+  return hourAt(index).quarantined != 0;
+}
+
+export function hourRows(index: u32): u32 {
+  return hourAt(index).rows;
+}
+
+/** Least start time of the hour written last, as a signed number of nanoseconds. */
+export function hourTimeMin(): i64 {
+  return timeMin();
+}
+
+/** Greatest start time of the hour written last. */
+export function hourTimeMax(): i64 {
+  return timeMax();
 }
