@@ -3,6 +3,7 @@
  * the conductor. One isolate makes one edge and keeps it.
  */
 import transcoder from '../aggregator-as/build/transcode.wasm';
+import { TidemarkError } from '../schemas/errors.ts';
 import { refused } from './respond.ts';
 import { createEdge } from './serve.ts';
 import type { Edge, Env } from './serve.ts';
@@ -29,8 +30,8 @@ export default {
       return await edgeOf(env).fetch(request);
     } catch (error) {
       // Settings that cannot be used: clients should try again once they have been put right.
-      const warn = console.error;
-      warn(error);
+      const log = console.error;
+      log(error instanceof TidemarkError ? error.message : error);
       return refused('application/json', error);
     }
   },

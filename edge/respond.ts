@@ -141,7 +141,7 @@ function remark(tally: Tally): string {
   }
   if (tally.quarantined > 0) {
     parts.push(
-      `${tally.quarantined} spans archived but not shown live: their start is too far off`,
+      `archived, but not shown live: ${tally.quarantined} spans whose start is too far off`,
     );
   }
   return parts.join('. ');

@@ -13,7 +13,9 @@ declare module 'node:zlib' {
     /** `bytesWritten` counts the bytes of the input that were used. */
     engine: { bytesWritten: number };
   }
-  export const constants: { readonly ZSTD_d_windowLogMax: number };
+  export namespace constants {
+    const ZSTD_d_windowLogMax: number;
+  }
   export function gunzipSync(bytes: Uint8Array, options: ZlibOptions): Inflated;
   export function inflateSync(bytes: Uint8Array, options: ZlibOptions): Inflated;
   export function inflateRawSync(bytes: Uint8Array, options: ZlibOptions): Inflated;

@@ -19,9 +19,9 @@ export type Decoded = { [field: string]: unknown };
  * Decodes a message of type `name`: fields under their JSON names, 64-bit numbers as decimal
  * strings, bytes as hex, absent fields left out. Throws on anything that is not the message.
  */
-export function decode(name: string, bytes: Uint8Array): Decoded {
+export function decode(name: string, bytes: Uint8Array, types: protobuf.Root = root): Decoded {
   const reader = protobuf.Reader.create(bytes);
-  return decodeMessage(root.lookupType(name), reader, reader.len, {});
+  return decodeMessage(types.lookupType(name), reader, reader.len, {});
 }
 
 function decodeMessage(
@@ -41,14 +41,14 @@ function decodeMessage(
       if (other !== field) delete into[protobuf.util.camelCase(other.name)];
     }
     if (field.repeated)
-      into[name] = [...((into[name] as unknown[]) ?? []), value(field, reader, {})];
-    else into[name] = value(field, reader, (into[name] as Decoded) ?? {});
+      into[name] = [...((into[name] as unknown[]) ?? []), decodeValue(field, reader, {})];
+    else into[name] = decodeValue(field, reader, (into[name] as Decoded) ?? {});
   }
   if (reader.pos !== end) throw new Error(`${type.name} does not end where it should`);
   return into;
 }
 
-function value(field: protobuf.Field, reader: protobuf.Reader, merged: Decoded): unknown {
+function decodeValue(field: protobuf.Field, reader: protobuf.Reader, merged: Decoded): unknown {
   if (field.resolvedType instanceof protobuf.Type) {
     const end = reader.uint32() + reader.pos;
     return decodeMessage(field.resolvedType, reader, end, merged);

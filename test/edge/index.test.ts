@@ -1,0 +1,50 @@
+/** The entry itself, as the runtime calls it, with the clock and names of the runtime. */
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createScheduledController } from 'cloudflare:test';
+import worker from '../../edge/index.ts';
+import { parseSpoolKey } from '../../schemas/archive.ts';
+import { clear, keys, protobufType, requestBytes, span } from './stack.ts';
+
+beforeEach(clear);
+
+const IncomingRequest = Request<unknown, IncomingRequestCfProperties>;
+
+describe('the Worker', () => {
+  it('takes a request, and spools the rows when ClickHouse does not take them', async () => {
+    const before = Date.now();
+    const startTimeUnixNano = `${before}000000`;
+    const body = requestBytes([span(0, { startTimeUnixNano, endTimeUnixNano: startTimeUnixNano })]);
+    const init = { method: 'POST', body, headers: protobufType };
+    const response = await worker.fetch(new IncomingRequest('http://edge/v1/traces', init), env);
+    expect(response.status).toBe(200);
+    const all = await keys();
+    expect(all.map((key) => key.replace(/[^/]*$/, ''))).toEqual([
+      'spool/archive/otlp_spans/',
+      'spool/speed/otel_traces/',
+    ]);
+    const parts = parseSpoolKey(all[0] ?? '');
+    expect(parts).toEqual(parseSpoolKey(all[1] ?? ''));
+    expect(parts?.tenantId).toBe('default');
+    expect(parts?.receivedMs).toBeGreaterThanOrEqual(before);
+  });
+
+  it('keeps what the drain cannot move', async () => {
+    await env.ARCHIVE.put('spool/speed/otel_traces/1795000000000+r+default', 'rows');
+    await worker.scheduled(createScheduledController(), env);
+    expect(await keys()).toHaveLength(1);
+  });
+
+  it('answers 503 with Retry-After when its settings cannot be used', async () => {
+    const broken = { ...env, TIDEMARK_PORT: 'x' };
+    const init = { method: 'POST', headers: protobufType };
+    const request = new Request<unknown, IncomingRequestCfProperties>(
+      'http://edge/v1/traces',
+      init,
+    );
+    const response = await worker.fetch(request, broken);
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(await response.json()).toMatchObject({ code: 14 });
+  });
+});

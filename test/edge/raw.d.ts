@@ -1,5 +1,0 @@
-/** Vite's imports of a file's text. */
-declare module '*?raw' {
-  const text: string;
-  export default text;
-}
