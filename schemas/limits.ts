@@ -137,9 +137,15 @@ export const clickHouseResultBytesMax = 256 * 1024 * 1024;
 /** Least time between two flushes of asynchronous inserts of one statement: bounds parts a second. */
 export const asyncInsertGapMs = 50;
 
+/** Flushes of asynchronous inserts of one statement that run at once. */
+export const asyncInsertFlushesMax = 2;
+
 /** Bodies and bytes that one flush of asynchronous inserts takes at most. */
 export const asyncInsertBodiesMax = 400;
 export const asyncInsertBytesMax = 64 * 1024 * 1024;
+
+/** Deduplication tokens of asynchronous inserts that the embedded ClickHouse remembers. */
+export const asyncInsertTokensMax = 10_000;
 
 /** What `Retry-After` says in answers with status 503, in seconds. */
 export const retryAfterSeconds = 2;
@@ -223,3 +229,18 @@ export const mergeWindowBytesMax = 64 * 1024 * 1024;
 /** The demo looks at the archive this often, and gives up after this long. */
 export const demoPollMs = 250;
 export const demoArchiveMs = 120_000;
+
+/** Rows of one insert when a run is published. */
+export const publishRowsPerInsert = 50_000;
+
+/** Times that publishing a run is begun anew. */
+export const publishTriesMax = 3;
+
+/** Age after which rows of a run that was never published are taken for the remains of a crash. */
+export const debrisAgeMs = 6 * 3_600_000;
+
+/** Files that one `s3` call of a verification names; ClickHouse expands at most 1000 alternatives. */
+export const verifyFilesPerSource = 500;
+
+/** Differences that a verification reports. */
+export const verifyDifferencesMax = 20;

@@ -7,7 +7,9 @@ import { rm } from 'node:fs/promises';
 import {
   asyncInsertBodiesMax,
   asyncInsertBytesMax,
+  asyncInsertFlushesMax,
   asyncInsertGapMs,
+  asyncInsertTokensMax,
 } from '../../schemas/limits.ts';
 import type { Engine, EngineResult } from './engine.ts';
 import { quoteText } from './request.ts';
@@ -29,6 +31,7 @@ interface Waiting {
 interface Group {
   readonly waiting: Waiting[];
   lastFlushMs: number;
+  running: number;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -37,6 +40,8 @@ export class Inserter {
   readonly #engine: Engine;
   readonly #nowMs: () => number;
   readonly #groups = new Map<string, Group>();
+  /** Outcomes of inserts that had a token, oldest first. */
+  readonly #tokens = new Map<string, Promise<void>>();
 
   /** `nowMs` is a clock that never goes back. */
   constructor(engine: Engine, nowMs: () => number) {
@@ -53,12 +58,35 @@ export class Inserter {
     }
   }
 
-  /** Inserts one body with others of its kind. Throws as `insert` does. */
-  async insertTogether(job: InsertJob): Promise<void> {
+  /**
+   * Inserts one body with others of its kind. Throws as `insert` does. A body whose `token` went in
+   * before, or is about to, is not inserted again: its outcome is that of the first. Tokens are
+   * remembered as long as this process lives, the newest `asyncInsertTokensMax` of them.
+   */
+  async insertTogether(job: InsertJob, token?: string): Promise<void> {
     const key = JSON.stringify([job.statement.text, job.statement.settingsClause, job.setup]);
+    if (token === undefined) return this.#enqueue(key, job);
+    const name = JSON.stringify([key, token]);
+    const first = this.#tokens.get(name);
+    if (first !== undefined) {
+      await rm(job.dataPath, { force: true });
+      return first;
+    }
+    const done = this.#enqueue(key, job);
+    this.#tokens.set(name, done);
+    done.catch(() => this.#tokens.delete(name));
+    for (const oldest of this.#tokens.keys()) {
+      if (this.#tokens.size <= asyncInsertTokensMax) break;
+      this.#tokens.delete(oldest);
+    }
+    return done;
+  }
+
+  async #enqueue(key: string, job: InsertJob): Promise<void> {
     const group = this.#groups.get(key) ?? {
       waiting: [],
       lastFlushMs: -Infinity,
+      running: 0,
       timer: undefined,
     };
     this.#groups.set(key, group);
@@ -68,24 +96,30 @@ export class Inserter {
     });
   }
 
-  /** At once if the last flush is long enough ago, else when it is: load decides how many merge. */
+  /**
+   * At once if the last flush is long enough ago and few enough are running, else when that is so:
+   * the higher the load, the more bodies merge, because an insert costs much and a row little.
+   */
   #schedule(key: string, group: Group): void {
-    if (group.timer !== undefined) return;
+    if (group.timer !== undefined || group.running >= asyncInsertFlushesMax) return;
     const waitMs = Math.max(0, group.lastFlushMs + asyncInsertGapMs - this.#nowMs());
     group.timer = setTimeout(() => {
       group.timer = undefined;
       group.lastFlushMs = this.#nowMs();
-      const batch = takeBatch(group.waiting);
-      void this.#flush(batch);
+      group.running += 1;
+      void this.#flush(takeBatch(group.waiting)).finally(() => {
+        group.running -= 1;
+        if (group.waiting.length > 0) this.#schedule(key, group);
+        else this.#forgetLater(key, group);
+      });
       if (group.waiting.length > 0) this.#schedule(key, group);
-      else this.#forgetLater(key, group);
     }, waitMs);
   }
 
   /** A group stays while its last flush still matters to the next one's time. */
   #forgetLater(key: string, group: Group): void {
     setTimeout(() => {
-      const isIdle = group.waiting.length === 0 && group.timer === undefined;
+      const isIdle = group.waiting.length === 0 && group.timer === undefined && group.running === 0;
       if (isIdle && this.#groups.get(key) === group) this.#groups.delete(key);
     }, asyncInsertGapMs).unref();
   }

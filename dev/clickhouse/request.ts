@@ -13,8 +13,11 @@ export interface FrontRequest {
   /** Statements that put database, settings and parameters in force. */
   readonly setup: readonly string[];
   readonly asyncInsert: 'no' | 'wait' | 'forget';
-  /** A token makes an insert one of its own: it must not be merged with others. */
-  readonly hasDeduplicationToken: boolean;
+  /**
+   * Names the body of an asynchronous insert, which goes in once however often it comes. The engine
+   * would refuse to merge inserts of different tokens, so it is not among the settings.
+   */
+  readonly asyncToken: string | undefined;
   /** Whether the client asked for a compressed answer. */
   readonly compressAnswer: boolean;
 }
@@ -65,7 +68,11 @@ export function readRequest(
   const setup: string[] = [];
   const database = url.get('database') ?? header(headers, 'x-clickhouse-database') ?? 'default';
   if (database !== 'default') setup.push(`USE ${quoteName(database)}`);
-  const settings = [...url].flatMap(([name, value]) => settingOf(name, value));
+  const isAsync = url.get('async_insert') === '1';
+  const token = url.get(tokenName) ?? '';
+  const settings = [...url]
+    .filter(([name]) => !(isAsync && name === tokenName))
+    .flatMap(([name, value]) => settingOf(name, value));
   // Read-only mode forbids further settings, so it comes last.
   const readonly = url.get('readonly') ?? (isGet ? '2' : '0');
   if (readonly !== '0') settings.push(`readonly = ${quoteText(readonly)}`);
@@ -77,11 +84,13 @@ export function readRequest(
     defaultFormat:
       url.get('default_format') ?? header(headers, 'x-clickhouse-format') ?? 'TabSeparated',
     setup,
-    asyncInsert: url.get('async_insert') !== '1' ? 'no' : wait ? 'wait' : 'forget',
-    hasDeduplicationToken: (url.get('insert_deduplication_token') ?? '') !== '',
+    asyncInsert: !isAsync ? 'no' : wait ? 'wait' : 'forget',
+    asyncToken: isAsync && token !== '' ? token : undefined,
     compressAnswer: url.get('enable_http_compression') === '1',
   };
 }
+
+const tokenName = 'insert_deduplication_token';
 
 /** A string literal of ClickHouse. */
 export function quoteText(text: string): string {

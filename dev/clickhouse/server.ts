@@ -168,10 +168,8 @@ class Handler {
     dataPath: string,
   ): Promise<EngineResult> {
     const job = { statement, setup: request.setup, dataPath, dataBytes };
-    if (request.asyncInsert === 'no' || request.hasDeduplicationToken) {
-      return this.#inserter.insert(job);
-    }
-    const done = this.#inserter.insertTogether(job);
+    if (request.asyncInsert === 'no') return this.#inserter.insert(job);
+    const done = this.#inserter.insertTogether(job, request.asyncToken);
     if (request.asyncInsert === 'wait') await done;
     else this.#leaveBehind(done);
     return nothing;
