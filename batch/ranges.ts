@@ -66,25 +66,26 @@ function joinNeighbours(reads: readonly RangeRead[], limits: MergeLimits): Range
   const requests: RangeRead[][] = [];
   let request: RangeRead[] = [];
   let start = 0;
-  let end = 0;
+  let end = -Infinity;
   for (const read of reads.toSorted((a, b) => a.start - b.start)) {
     const near = read.start <= end + limits.gapBytes;
-    if (request.length === 0 || !near || read.end - start > limits.requestBytes) {
+    if (!near || read.end - start > limits.requestBytes) {
       request = [];
       requests.push(request);
       start = read.start;
+      end = read.end;
     }
     request.push(read);
-    end = read.end;
+    end = Math.max(end, read.end);
   }
   return requests;
 }
 
 async function readJoined(request: readonly RangeRead[]): Promise<void> {
   const [first] = request;
-  const last = request.at(-1);
-  if (first === undefined || last === undefined) return;
-  const bytes = await readExactly(first.reader, first.start, last.end);
+  if (first === undefined) return;
+  const end = request.reduce((furthest, read) => Math.max(furthest, read.end), 0);
+  const bytes = await readExactly(first.reader, first.start, end);
   for (const read of request) {
     read.take(bytes.subarray(read.start - first.start, read.end - first.start));
   }
