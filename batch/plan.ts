@@ -3,18 +3,30 @@
  * says which row groups each one reads. Data in, data out: it never reads an object.
  */
 import type { CommitFile } from '../schemas/commit.ts';
-import { planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits.ts';
+import {
+  kernelBaseBytes,
+  kernelRowBytes,
+  planSamplesMax,
+  samplesPerRowGroupMax,
+  shardsMax,
+} from '../schemas/limits.ts';
 import { traceIdEnd, type Shard } from '../schemas/shard.ts';
 
 export interface PlanOptions {
-  /** Memory that one shard's rows may take. */
-  readonly memoryBytes: number;
-  /** What the kernel needs for one row. */
-  readonly rowBytes: number;
+  /** Rows that one shard may have, see `shardRowsMax`. */
+  readonly rowsMax: number;
   /** Shards that are wanted for parallel work, as long as each keeps `rowsMin` rows. */
   readonly shardsWanted: number;
   /** Shards are not made smaller than this for the sake of parallel work. */
   readonly rowsMin: number;
+}
+
+/**
+ * Rows to plan for a kernel of `memoryBytes`. Statistics only say where a row group begins and ends,
+ * so half of the memory is left for what they do not show.
+ */
+export function shardRowsMax(memoryBytes: number): number {
+  return Math.max(1, Math.floor((memoryBytes - kernelBaseBytes) / kernelRowBytes / 2));
 }
 
 interface Sample {
@@ -35,7 +47,7 @@ interface RowGroupRange {
  * stands in every shard whose range it touches. Files marked quarantined are left out: their rows
  * do not belong to the hour they lie under. No files give no shards.
  *
- * One trace is never cut, so a shard may pass the memory budget when a single trace does; it then
+ * One trace is never cut, so a shard may have more than `rowsMax` rows when a single trace does; it then
  * stands alone in its shard. The result does not depend on the order of `files`.
  */
 export function planShards(files: readonly CommitFile[], options: PlanOptions): Shard[] {
@@ -52,9 +64,7 @@ export function planShards(files: readonly CommitFile[], options: PlanOptions): 
 
 /** How many shards a period of `rows` rows is cut into, before single traces get in the way. */
 function shardCount(rows: number, options: PlanOptions): number {
-  // Statistics only say where a row group begins and ends, so half of the budget is left free.
-  const rowsMax = Math.max(1, Math.floor(options.memoryBytes / options.rowBytes / 2));
-  const forMemory = Math.ceil(rows / rowsMax);
+  const forMemory = Math.ceil(rows / options.rowsMax);
   const forThreads = Math.min(options.shardsWanted, Math.floor(rows / options.rowsMin));
   return Math.min(shardsMax, Math.max(1, forMemory, forThreads));
 }

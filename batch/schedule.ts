@@ -2,9 +2,10 @@
  * Decides which days the batch should compute now. A pure decision over what is archived and what is
  * published: it reads nothing and starts nothing.
  */
+import { SettingError } from '../schemas/errors.ts';
 import { scheduleLookBackDays } from '../schemas/limits.ts';
 
-const dayMs = 86_400_000;
+export const dayMs = 86_400_000;
 
 /** What is known of one day. */
 export interface DayState {
@@ -27,9 +28,14 @@ export interface DueDay {
   readonly reason: DueReason;
 }
 
-/** Start of a UTC day, ms since 1970. */
+/**
+ * Start of a UTC day, ms since 1970. Throws `SettingError` for what is not a date such as
+ * `2026-11-21`.
+ */
 export function startOfDay(date: string): number {
-  return Date.parse(`${date}T00:00:00Z`);
+  const startMs = /^\d{4}-\d\d-\d\d$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
+  if (Number.isFinite(startMs) && new Date(startMs).toISOString().startsWith(date)) return startMs;
+  throw new SettingError('date', `Cannot use the date "${date}": wanted one such as 2026-11-21`);
 }
 
 /** The days that have ended and may still change, oldest first: `2026-11-21` is the last on the 22nd. */
@@ -64,4 +70,44 @@ function dueReason(day: DayState, allowedLatenessMs: number): DueReason | undefi
   if (day.current.inputHash !== day.inputHash) return 'changed';
   const complete = isComplete(day.date, day.watermarkMs, allowedLatenessMs);
   return complete && !day.current.isFinal ? 'complete' : undefined;
+}
+
+/** What is known when a run of one day is asked for. */
+export interface RunState {
+  readonly date: string;
+  readonly files: number;
+  readonly inputHash: string;
+  /** Whether a run would be final. */
+  readonly isFinal: boolean;
+  readonly hasEnded: boolean;
+  readonly current:
+    { readonly inputHash: string; readonly isFinal: boolean; readonly files: number } | undefined;
+}
+
+export interface RunDecision {
+  readonly action: 'compute' | 'confirm' | 'nothing' | 'refuse';
+  /** Why, for the user; empty for `compute`. */
+  readonly message: string;
+}
+
+/** Whether a run that was asked for has to be computed. `force` computes whatever there is. */
+export function decideRun(state: RunState, force: boolean): RunDecision {
+  const { date, current, isFinal } = state;
+  if (force) return { action: 'compute', message: '' };
+  if (!state.hasEnded) {
+    const message = `Cannot run the batch for ${date}: the day has not ended, and live figures would go`;
+    return { action: 'refuse', message };
+  }
+  if (current?.inputHash === state.inputHash) {
+    return isFinal && !current.isFinal
+      ? { action: 'confirm', message: `${date} is complete: the run that was provisional is final` }
+      : { action: 'nothing', message: `${date} is up to date: nothing came since its current run` };
+  }
+  if (state.files > 0) return { action: 'compute', message: '' };
+  if (current !== undefined && current.files > 0) {
+    const message = `${date} has no files in the archive any more: its published figures stay`;
+    return { action: 'nothing', message };
+  }
+  if (isFinal) return { action: 'compute', message: '' };
+  return { action: 'nothing', message: `${date} has no spans in the archive so far` };
 }

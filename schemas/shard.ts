@@ -42,20 +42,23 @@ export type WorkerReply =
   | { readonly type: 'split'; readonly shards: readonly Shard[] }
   | { readonly type: 'failed'; readonly message: string; readonly retryable: boolean };
 
-/** Prefix of the partials of one run; they are deleted once the run is published. */
-export function partialPrefix(runId: string): string {
-  return `_partials/${runId}/`;
+/**
+ * Prefix of the partials of one computation, which is named by what it is a function of. They are
+ * deleted once its run is published.
+ */
+export function partialPrefix(computation: string): string {
+  return `_partials/${computation}/`;
 }
 
 /**
- * Key of a shard's partial. It names what the partial is a function of, so a shard that is computed twice
- * writes one object, and two plans of the same run never mix.
+ * Key of a shard's partial under its computation's prefix. It names what the partial is a function
+ * of, so a shard that is computed twice gives one object, and two plans never mix.
  */
-export function partialKey(runId: string, shard: Shard): string {
+export function partialKey(prefix: string, shard: Shard): string {
   const { traceIdFrom, traceIdTo, files } = shard;
   const content = files.map(({ key, rowGroups }) => `${key} ${rowGroups.join(',')}`);
   const hash = createHash('sha256')
     .update([traceIdFrom.toString(16), traceIdTo.toString(16), ...content].join('\n'))
     .digest('hex');
-  return `${partialPrefix(runId)}${String(shard.index).padStart(5, '0')}-${hash.slice(0, 16)}.bin`;
+  return `${prefix}${String(shard.index).padStart(5, '0')}-${hash.slice(0, 16)}.bin`;
 }

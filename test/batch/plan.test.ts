@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { planShards, type PlanOptions } from '../../batch/plan.ts';
+import { planShards, shardRowsMax, type PlanOptions } from '../../batch/plan.ts';
 import type { CommitFile } from '../../schemas/commit.ts';
 import { traceIdEnd, type Shard } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 
-const small: PlanOptions = { memoryBytes: 2000, rowBytes: 1, shardsWanted: 1, rowsMin: 1 };
+const small: PlanOptions = { rowsMax: 1000, shardsWanted: 1, rowsMin: 1 };
+
+describe('shardRowsMax()', () => {
+  it('leaves half of the kernel memory free', () => {
+    expect(shardRowsMax(2 * 1024 * 1024 + 160 * 1000)).toBe(1000);
+    expect(shardRowsMax(1024)).toBe(1);
+  });
+});
 
 describe('planShards()', () => {
   it('gives no shards to no files', () => {
@@ -31,7 +38,7 @@ describe('planShards()', () => {
 
   it('cuts for threads only while shards keep rowsMin rows', () => {
     const files = [file('a', [group(1000, 0n, traceIdEnd - 1n)])];
-    const roomy = { ...small, memoryBytes: 1e9, shardsWanted: 8 };
+    const roomy = { ...small, rowsMax: 1e9, shardsWanted: 8 };
     expect(planShards(files, { ...roomy, rowsMin: 100 })).toHaveLength(8);
     expect(planShards(files, { ...roomy, rowsMin: 400 })).toHaveLength(2);
     expect(planShards(files, { ...roomy, rowsMin: 5000 })).toHaveLength(1);
@@ -51,7 +58,7 @@ describe('planShards()', () => {
       const from = BigInt(0x69_21_00_00 + minute * 60) << 96n;
       return file(`f${minute}`, [group(1000, from, from + (60n << 96n))]);
     });
-    const shards = planShards(files, { ...small, memoryBytes: 20_000 });
+    const shards = planShards(files, { ...small, rowsMax: 10_000 });
     expect(shards).toHaveLength(10);
     for (const shard of shards) expect(Math.abs(shard.estimatedRows - 10_000)).toBeLessThan(1500);
     // A shard of a time range reads only the files of that time.
@@ -92,8 +99,7 @@ describe('planShards()', () => {
     for (let round = 0; round < 200; round += 1) {
       const files = randomFiles(random);
       const options = {
-        memoryBytes: 100 + Math.floor(random() * 20_000),
-        rowBytes: 1 + Math.floor(random() * 4),
+        rowsMax: 50 + Math.floor(random() * 5000),
         shardsWanted: 1 + Math.floor(random() * 16),
         rowsMin: 1 + Math.floor(random() * 1000),
       };

@@ -1,0 +1,307 @@
+/**
+ * The conductor of the batch: list → plan → compute → merge → publish, for one day of traces. It
+ * does none of that itself; it knows the order, and when there is nothing to do.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { TidemarkError } from '../schemas/errors.ts';
+import { shardRowsMin } from '../schemas/limits.ts';
+import { publishedQuantiles } from '../schemas/partial.ts';
+import type { Settings } from '../schemas/settings.ts';
+import { partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
+import { listPeriodFiles, type PeriodFiles } from '../workers/clients/archive.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import type { ObjectStore } from '../workers/clients/objects.ts';
+import { mergePartials, type GroupStats } from './merge.ts';
+import { planShards, shardRowsMax } from './plan.ts';
+import { runShards } from './pool.ts';
+import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from './publish.ts';
+import type { PartialReader } from './ranges.ts';
+import { currentRuns, type PublishedRun } from './runs.ts';
+import { dayMs, decideRun, isComplete, startOfDay } from './schedule.ts';
+import type { WorkerContext } from './worker.ts';
+import manifest from '../package.json' with { type: 'json' };
+
+/** The part of a pino logger that the batch uses. */
+export interface BatchLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export type BatchPhase = 'list' | 'compute' | 'merge' | 'publish';
+
+export interface BatchProgress {
+  readonly date: string;
+  readonly phase: BatchPhase;
+  readonly shardsDone: number;
+  readonly shardCount: number;
+  /** Rows of the day in the archive, duplicates included. */
+  readonly rows: number;
+}
+
+export interface BatchOptions {
+  readonly store: ObjectStore;
+  readonly clickhouse: ClickHouse;
+  readonly settings: Settings;
+  /** Current time, ms since 1970. */
+  readonly clock: () => number;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  readonly log: BatchLog;
+  /** The day, UTC: `2026-11-21`. */
+  readonly date: string;
+  /** Computes and publishes again what is published, and a day that has not ended. */
+  readonly force?: boolean;
+  readonly onProgress?: (progress: BatchProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * `published`: a new run is current. `confirmed`: the run that was current provisionally is final
+ * now, with the same rows. `unchanged`: there was nothing to do.
+ */
+export interface RunReport {
+  readonly date: string;
+  readonly outcome: 'published' | 'confirmed' | 'unchanged';
+  /** A sentence for the user. */
+  readonly message: string;
+  /** The run that is current now, if any. */
+  readonly run: PublishedRun | undefined;
+  /** Groups (tenant, service, operation) that were published. */
+  readonly groups: number;
+  /** Shards whose partials an earlier, unfinished attempt had left. */
+  readonly shardsReused: number;
+  /** Ids of older runs whose rows were removed. */
+  readonly runsDropped: readonly string[];
+}
+
+/**
+ * Brings the published figures of one day up to date. Throws `TidemarkError`: BATCH_FAILED for a day
+ * that has not ended, a shard that cannot be computed, or a stop by `signal`; BAD_SETTING for a date
+ * that is none; and what the store and ClickHouse throw. After any of them, and after a crash, readers
+ * see the run that was current before, and the next call goes on from there.
+ */
+export async function runBatch(options: BatchOptions): Promise<RunReport> {
+  const { store, clickhouse, settings, clock, date } = options;
+  const startedMs = clock();
+  const startMs = startOfDay(date);
+  const progress = progressOf(options);
+  progress('list');
+  const input = await listPeriodFiles(store, 'traces', startMs, startMs + dayMs);
+  const current = (await currentRuns(clickhouse, date, date)).get(date);
+  const isFinal = isComplete(date, input.watermarkMs, settings.TIDEMARK_ALLOWED_LATENESS_MS);
+  const state = {
+    date,
+    files: filesOf(input).length,
+    inputHash: input.inputHash,
+    isFinal,
+    hasEnded: clock() >= startMs + dayMs,
+    current,
+  };
+  const { action, message } = decideRun(state, options.force ?? false);
+  if (action === 'refuse') throw new TidemarkError('BATCH_FAILED', message);
+  if (action === 'nothing') return { ...nothing, date, message, run: current };
+  if (action === 'confirm' && current !== undefined) {
+    const confirmed = { ...current, isFinal, watermarkMs: input.watermarkMs };
+    const previousMs = current.publishedAtMs;
+    const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
+    return { ...nothing, date, outcome: 'confirmed', message, run };
+  }
+  return computeRun({ options, input, current, isFinal, startedMs, progress });
+}
+
+const nothing = {
+  outcome: 'unchanged',
+  groups: 0,
+  shardsReused: 0,
+  runsDropped: [],
+} as const;
+
+type Progress = (
+  phase: BatchPhase,
+  shardsDone?: number,
+  shardCount?: number,
+  rows?: number,
+) => void;
+
+interface Computation {
+  readonly options: BatchOptions;
+  readonly input: PeriodFiles;
+  readonly current: PublishedRun | undefined;
+  readonly isFinal: boolean;
+  readonly startedMs: number;
+  readonly progress: Progress;
+}
+
+async function computeRun(computation: Computation): Promise<RunReport> {
+  const { options, input, progress } = computation;
+  const { store, settings, date } = options;
+  const kernel = await loadKernel();
+  const name = computationName(date, input.inputHash, kernel.codeVersion);
+  const shards = planShards(filesOf(input), {
+    rowsMax: shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES),
+    shardsWanted: threadsOf(settings),
+    rowsMin: shardRowsMin,
+  });
+  const reports = await computeShards(computation, shards, name, kernel.module);
+  progress('merge', reports.length, reports.length);
+  const groups = await mergePartials(readersOf(store, reports), publishedQuantiles);
+  progress('publish', reports.length, reports.length);
+  const run = await publish(computation, name, groups, reports.length, kernel.codeVersion);
+  const runsDropped = await tidy(options, name);
+  return {
+    date,
+    outcome: 'published',
+    message: publishedMessage(run),
+    run,
+    groups: groups.length,
+    shardsReused: reports.filter((report) => report.reused).length,
+    runsDropped,
+  };
+}
+
+function filesOf(input: PeriodFiles): PeriodFiles['files'] {
+  // Quarantined rows lie under the hour of their receipt: their own time is not of this day.
+  return input.files.filter((file) => !file.quarantined);
+}
+
+function threadsOf(settings: Settings): number {
+  return settings.TIDEMARK_BATCH_THREADS || availableParallelism();
+}
+
+interface Kernel {
+  readonly module: WebAssembly.Module;
+  /** Of the package, and of the kernel that this checkout was built with. */
+  readonly codeVersion: string;
+}
+
+async function loadKernel(): Promise<Kernel> {
+  const url = new URL('../aggregator-as/build/aggregate.wasm', import.meta.url);
+  const bytes = await readFile(url);
+  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
+  const module = await WebAssembly.compile(bytes);
+  return { module, codeVersion: `${manifest.version}+${hash}` };
+}
+
+/** Names what the figures are a function of; another attempt at the same finds its partials. */
+function computationName(date: string, inputHash: string, codeVersion: string): string {
+  const content = ['traces', date, inputHash, codeVersion].join('\n');
+  return `${date}-${createHash('sha256').update(content).digest('hex').slice(0, 12)}`;
+}
+
+function computeShards(
+  { options, progress, input }: Computation,
+  shards: readonly Shard[],
+  name: string,
+  kernel: WebAssembly.Module,
+): Promise<ShardReport[]> {
+  const { settings, log, signal, date } = options;
+  const context: WorkerContext = {
+    store: settings,
+    partials: partialPrefix(name),
+    kernel,
+    memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
+    rowsMax: shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES),
+    hashSeed: BigInt(Math.floor(options.random() * 2 ** 48)),
+  };
+  const rows = filesOf(input).reduce((sum, file) => sum + file.rows, 0);
+  let shardsDone = 0;
+  progress('compute', 0, shards.length, rows);
+  return runShards(shards, {
+    threads: threadsOf(settings),
+    startThread: () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: context }),
+    onDone: (_, shardCount) => {
+      shardsDone += 1;
+      progress('compute', shardsDone, shardCount, rows);
+    },
+    onRetry: (shard, reason) => log.warn({ date, shard: shard.index, reason }, 'shard failed once'),
+    signal,
+  });
+}
+
+function readersOf(store: ObjectStore, reports: readonly ShardReport[]): PartialReader[] {
+  return reports.map(({ key, bytes }) => ({
+    byteLength: bytes,
+    read: async (start, end) => {
+      const found = await store.get(key, { range: { start, end } });
+      if (found !== undefined) return found;
+      throw new TidemarkError('BATCH_FAILED', `Cannot merge: the partial "${key}" is gone`, {
+        retryable: true,
+      });
+    },
+  }));
+}
+
+function publish(
+  { options, input, current, isFinal, startedMs }: Computation,
+  name: string,
+  groups: readonly GroupStats[],
+  shards: number,
+  codeVersion: string,
+): Promise<PublishedRun> {
+  const { clickhouse, clock, random, date } = options;
+  const sum = (of: (group: GroupStats) => number) =>
+    groups.reduce((total, group) => total + of(group), 0);
+  const rowsRead = sum((group) => group.totalSpans + group.duplicateSpans);
+  const record: RunRecord = {
+    date,
+    isFinal,
+    watermarkMs: input.watermarkMs,
+    inputHash: input.inputHash,
+    codeVersion,
+    commits: input.commitKeys.length,
+    files: filesOf(input).length,
+    rowsRead,
+    totalSpans: sum((group) => group.totalSpans),
+    duplicateSpans: sum((group) => group.duplicateSpans),
+    conflictSpans: sum((group) => group.conflicts),
+    lateSpans: current === undefined ? 0 : rowsRead - current.rowsRead,
+    shards,
+    elapsedMs: Math.round(clock() - startedMs),
+  };
+  // The suffix keeps two attempts apart, even one that was killed while ClickHouse worked for it.
+  const newRunId = () => `${name}-${hex32(random())}`;
+  const previousMs = current?.publishedAtMs ?? 0;
+  return publishRun(clickhouse, record, groups, { clock, newRunId, previousMs });
+}
+
+/** Removes what the run leaves behind. The run is published: a fault here is only worth a warning. */
+async function tidy(options: BatchOptions, name: string): Promise<string[]> {
+  const { store, clickhouse, clock, settings, log, date } = options;
+  try {
+    for await (const page of store.list(partialPrefix(name))) {
+      await store.delete(page.map((entry) => entry.key));
+    }
+    const runsKept = settings.TIDEMARK_RUNS_KEPT;
+    return await dropOldRuns(clickhouse, date, { clock, runsKept });
+  } catch (error) {
+    log.warn({ date, err: error }, 'cannot tidy up after the run');
+    return [];
+  }
+}
+
+function publishedMessage(run: PublishedRun): string {
+  const finality = run.isFinal ? 'final' : 'provisional';
+  if (run.rowsRead === 0) return `${run.date} has no spans; published as ${finality} and empty`;
+  const late = run.lateSpans > 0 ? `, ${run.lateSpans} rows that the run before had not` : '';
+  return (
+    `${run.date} is published as ${finality}: ${run.totalSpans} spans, ` +
+    `${run.duplicateSpans} duplicates removed${late}`
+  );
+}
+
+function progressOf({ date, onProgress }: BatchOptions): Progress {
+  let rowsKnown = 0;
+  return (phase, shardsDone = 0, shardCount = 0, rows = rowsKnown) => {
+    rowsKnown = rows;
+    onProgress?.({ date, phase, shardsDone, shardCount, rows });
+  };
+}
+
+function hex32(fraction: number): string {
+  return Math.floor(fraction * 2 ** 32)
+    .toString(16)
+    .padStart(8, '0');
+}

@@ -1,0 +1,51 @@
+/**
+ * Entry of a worker thread: computes the shards that the pool posts, one at a time, with a kernel and
+ * a connection to the object store of its own. What it cannot handle ends the thread.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { ShardKernel } from '../aggregator-as/kernel.ts';
+import { TidemarkError } from '../schemas/errors.ts';
+import type { Shard, WorkerReply } from '../schemas/shard.ts';
+import { openStore, type StoreSettings } from '../workers/clients/objects.ts';
+import { computeShard } from './shard.ts';
+
+/** What a thread is given when it starts. */
+export interface WorkerContext {
+  readonly store: StoreSettings;
+  readonly partials: string;
+  readonly kernel: WebAssembly.Module;
+  readonly memoryBytes: number;
+  readonly rowsMax: number;
+  readonly hashSeed: bigint;
+}
+
+const context = workerData as WorkerContext;
+const store = openStore(context.store);
+const kernel = new ShardKernel(context.kernel, {
+  memoryBytesMax: context.memoryBytes,
+  hashSeed: context.hashSeed,
+});
+
+parentPort?.on('message', (shard: Shard) => {
+  void compute(shard).then(reply);
+});
+
+async function compute(shard: Shard): Promise<WorkerReply> {
+  const { partials, rowsMax } = context;
+  try {
+    return await computeShard(shard, { store, partials, kernel, rowsMax, onFile });
+  } catch (error) {
+    if (error instanceof TidemarkError) {
+      return { type: 'failed', message: error.message, retryable: error.retryable };
+    }
+    throw error;
+  }
+}
+
+function onFile(key: string): void {
+  reply({ type: 'file', key });
+}
+
+function reply(message: WorkerReply): void {
+  parentPort?.postMessage(message, []);
+}
