@@ -8,7 +8,8 @@
  * Arrow types of columns. `dictionary` is Dictionary<Int32, Utf8>, `attributes` is
  * Map<Utf8, Utf8> (keys in request order), `kinds` is List<UInt8>: for each map entry the field number of the
  * AnyValue's oneof (0 = empty, 1 string, 2 bool, 3 int, 4 double, 5 array, 6 kvlist, 7 bytes).
- * A name in `list…` is a List of that type.
+ * A name in `list…` is a List of that type. Times are UTC and carry no zone: DuckDB reads zoned
+ * nanoseconds as microseconds, and needs an extension to compute with zoned times at all.
  */
 export type ArchiveType =
   | 'dictionary'
@@ -149,6 +150,14 @@ export function parseFileKey(key: string): FileKeyParts | undefined {
 /** Prefix of the spool objects that wait for the archiver, oldest first in key order. */
 export function archiveSpoolPrefix(topic: string): string {
   return `spool/archive/${topic}/`;
+}
+
+/**
+ * Prefix of requests that could not be archived. Each lies there under its spool name, its reason
+ * as JSON beside it under the same name and `.json`.
+ */
+export function deadPrefix(topic: string): string {
+  return `_dead/${topic}/`;
 }
 
 /** Prefix of RowBinary bodies that ClickHouse did not take, oldest first in key order. */

@@ -1,0 +1,160 @@
+/**
+ * The commit protocol of one partition (DESIGN.md, decision 4): files first, then the commit by a
+ * conditional write, then the deletes. Whoever's commit is stored under the key of the next offset
+ * has won; everyone else starts again. Never reads the spool and never overwrites anything.
+ *
+ * An idle partition has no records to commit, and a commit of none would take the key of the next
+ * one. Its watermark is therefore told by an object of its own (`watermarkKey`), which states a
+ * fact about the past: any writer may store it at any time, the greatest one holds, and lesser
+ * ones are deleted.
+ */
+import { deadPrefix, fileKey } from '../schemas/archive.ts';
+import type { Signal } from '../schemas/archive.ts';
+import { commitKey, watermarkKey, watermarkPrefix } from '../schemas/commit.ts';
+import type { Commit, CommitFile, CommitRowGroup } from '../schemas/commit.ts';
+import { ConflictError, TidemarkError } from '../schemas/errors.ts';
+import { archivePutsMax, objectGetsMax } from '../schemas/limits.ts';
+import type { CallOptions, ObjectStore } from './clients/objects.ts';
+import { mapParallel } from './clients/parallel.ts';
+
+/** One try to commit, from the offset where the log ended when it began. */
+export interface Attempt {
+  readonly signal: Signal;
+  readonly topic: string;
+  /** Kafka partition number, or `spool`. */
+  readonly partition: string;
+  readonly firstOffset: bigint;
+  /** Random, and so unique to the attempt: it is part of its files' keys. */
+  readonly id: string;
+}
+
+/** An encoded file of one event hour, not yet stored. */
+export interface PendingFile {
+  readonly bytes: Uint8Array;
+  readonly rows: number;
+  readonly hourMs: number;
+  readonly quarantined: boolean;
+  readonly timeMinNs: bigint;
+  readonly timeMaxNs: bigint;
+  readonly rowGroups: CommitRowGroup[];
+}
+
+/**
+ * What a commit says of the file once it is stored. An hour may have a file of good rows and one
+ * of quarantined rows: the latter's attempt id ends in `q`.
+ */
+function describeFile(attempt: Attempt, file: PendingFile): CommitFile {
+  const { topic, partition, firstOffset } = attempt;
+  const id = file.quarantined ? `${attempt.id}q` : attempt.id;
+  return {
+    key: fileKey(attempt.signal, file.hourMs, { topic, partition, firstOffset, attempt: id }),
+    bytes: file.bytes.byteLength,
+    rows: file.rows,
+    hourMs: file.hourMs,
+    timeMinNs: String(file.timeMinNs),
+    timeMaxNs: String(file.timeMaxNs),
+    quarantined: file.quarantined,
+    rowGroups: file.rowGroups,
+  };
+}
+
+/**
+ * Stores files as they come, a few at once, and adds what a commit says of them to `stored`; before
+ * their first byte is sent, so that after an error it names all that may be in the store. Throws
+ * OBJECT_STORE, and what `files` throws.
+ */
+export async function storeFiles(
+  store: ObjectStore,
+  attempt: Attempt,
+  files: Iterable<PendingFile>,
+  stored: CommitFile[],
+  options: CallOptions,
+): Promise<void> {
+  let group: { key: string; bytes: Uint8Array }[] = [];
+  const storeGroup = () =>
+    mapParallel(group, archivePutsMax, ({ key, bytes }) => store.put(key, bytes, options));
+  for (const file of files) {
+    const description = describeFile(attempt, file);
+    stored.push(description);
+    group.push({ key: description.key, bytes: file.bytes });
+    if (group.length < archivePutsMax) continue;
+    await storeGroup();
+    group = [];
+  }
+  await storeGroup();
+}
+
+/** A request to keep aside because it cannot be archived. */
+export interface DeadLetter {
+  readonly key: string;
+  readonly request: Uint8Array;
+  readonly error: TidemarkError;
+}
+
+/**
+ * Keeps requests that cannot be archived, each with its reason beside it. Storing one twice writes
+ * the same bytes under the same key. Throws OBJECT_STORE.
+ */
+export async function storeDead(
+  store: ObjectStore,
+  topic: string,
+  letters: readonly DeadLetter[],
+  options: CallOptions,
+): Promise<void> {
+  await mapParallel(letters, objectGetsMax, async ({ key, request, error }) => {
+    const name = `${deadPrefix(topic)}${key.split('/').at(-1) ?? ''}`;
+    const { code, message } = error;
+    const byteOffset = 'byteOffset' in error ? error.byteOffset : undefined;
+    const reason = { key, code, message, byteOffset, bytes: request.byteLength };
+    await store.put(name, request, options);
+    await store.put(`${name}.json`, JSON.stringify(reason), options);
+  });
+}
+
+/** `won`: the commit is in the log. `lost`: another writer's is, and ours never will be. */
+export type CommitOutcome = 'won' | 'lost';
+
+/**
+ * Stores the commit if no other has its first offset. When a key exists already, its text tells
+ * whether that is our own write whose answer got lost. Any error that is thrown leaves open whether
+ * the commit is in the log: its files must stay, and the log must be read again.
+ */
+export async function putCommit(
+  store: ObjectStore,
+  commit: Commit,
+  options: CallOptions,
+): Promise<CommitOutcome> {
+  const key = commitKey(commit.topic, commit.partition, BigInt(commit.firstOffset));
+  const text = JSON.stringify(commit);
+  try {
+    await store.put(key, text, { ...options, ifNoneMatch: '*' });
+    return 'won';
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+  }
+  const stored = await store.get(key, options);
+  if (!stored) {
+    throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read commit "${key}": it was deleted`);
+  }
+  return new TextDecoder().decode(stored) === text ? 'won' : 'lost';
+}
+
+/**
+ * States that everything received before `watermarkMs` is committed, and deletes the lesser
+ * statements. Three requests. Throws OBJECT_STORE.
+ */
+export async function putWatermark(
+  store: ObjectStore,
+  topic: string,
+  partition: string,
+  watermarkMs: number,
+  options: CallOptions,
+): Promise<void> {
+  const body = JSON.stringify({ version: 1, topic, partition, watermarkMs });
+  await store.put(watermarkKey(topic, partition, watermarkMs), body, options);
+  for await (const page of store.list(watermarkPrefix(topic, partition), options)) {
+    const lesser = page.slice(1).map(({ key }) => key);
+    if (lesser.length > 0) await store.delete(lesser, options);
+    return;
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Encodes one hour's columns as a Parquet file: Arrow buffers as they are, through an Arrow IPC
+ * stream, to the Parquet writer. Pure: it stores nothing and knows no keys.
+ */
+import * as arrow from 'apache-arrow';
+import { Map_ as ArrowMap } from 'apache-arrow'; // eslint-disable-line no-underscore-dangle
+import {
+  Compression,
+  EnabledStatistics,
+  Table as WasmTable,
+  WriterPropertiesBuilder,
+  writeParquet,
+} from 'parquet-wasm/node';
+import type { WriterProperties } from 'parquet-wasm/node';
+import type { ColumnBuffers, HourBatch } from '../aggregator-as/host.ts';
+import { traceColumns, traceSchemaVersion } from '../schemas/archive.ts';
+import type { ArchiveColumn, ArchiveType } from '../schemas/archive.ts';
+import type { CommitRowGroup } from '../schemas/commit.ts';
+import { rowGroupRows } from '../schemas/limits.ts';
+
+export interface ParquetFile {
+  /** The whole file, in memory of its own. */
+  readonly bytes: Uint8Array;
+  readonly rowGroups: CommitRowGroup[];
+}
+
+const idBytes = 16;
+
+/**
+ * The Parquet file of one hour: columns as `traceColumns` says, in that order, zstd, row groups of
+ * `rowGroupRows` rows. The batch's rows must be sorted by trace id and be at least one. Reads the
+ * batch's buffers before it returns and keeps none of them.
+ */
+export function encodeParquet(batch: HourBatch): ParquetFile {
+  const properties = writerProperties();
+  // The writer takes ownership of both; nothing of them is left to free.
+  const table = WasmTable.fromIPCStream(arrow.tableToIPC(arrowTable(batch), 'stream'));
+  const bytes = writeParquet(table, properties);
+  return { bytes, rowGroups: traceIdRanges(batch.traceIds, batch.rows) };
+}
+
+function arrowTable(batch: HourBatch): arrow.Table {
+  const types = traceColumns.map(({ type }, index) => arrowType(type, index));
+  const fields = traceColumns.map(
+    ({ name, nullable }, index) => new arrow.Field(name, itemOf(types, index), nullable),
+  );
+  const columns = types.map((type, index) => arrowData(type, itemOf(batch.columns, index)));
+  const rows = new arrow.Data(new arrow.Struct(fields), 0, batch.rows, 0, {}, columns);
+  const schema = new arrow.Schema(fields);
+  return new arrow.Table(schema, [new arrow.RecordBatch(schema, rows)]);
+}
+
+function itemOf<T>(items: readonly T[], index: number): T {
+  const item = items[index];
+  if (item === undefined) throw new Error(`column ${index} is missing`);
+  return item;
+}
+
+/** Arrow's form of a column type. `id` tells the dictionaries of one file apart. */
+function arrowType(type: ArchiveType, id: number): arrow.DataType {
+  if (type.startsWith('list')) return listOf(simpleType(listItems[type as ListType]));
+  if (type === 'dictionary') return new arrow.Dictionary(new arrow.Utf8(), new arrow.Int32(), id);
+  return simpleType(type as SimpleType);
+}
+
+type ListType = Extract<ArchiveType, `list${string}`>;
+type SimpleType = Exclude<ArchiveType, ListType | 'dictionary'>;
+
+const listItems: Record<ListType, SimpleType> = {
+  listTimestampNs: 'timestampNs',
+  listUtf8: 'utf8',
+  listId16: 'id16',
+  listId8: 'id8',
+  listUint32: 'uint32',
+  listAttributes: 'attributes',
+  listKinds: 'kinds',
+};
+
+const simpleTypes: Record<SimpleType, () => arrow.DataType> = {
+  utf8: () => new arrow.Utf8(),
+  binary: () => new arrow.Binary(),
+  id16: () => new arrow.FixedSizeBinary(16),
+  id8: () => new arrow.FixedSizeBinary(8),
+  bool: () => new arrow.Bool(),
+  int32: () => new arrow.Int32(),
+  int64: () => new arrow.Int64(),
+  uint32: () => new arrow.Uint32(),
+  uint64: () => new arrow.Uint64(),
+  timestampMs: () => new arrow.TimestampMillisecond(),
+  timestampNs: () => new arrow.TimestampNanosecond(),
+  attributes: attributesType,
+  kinds: () => listOf(new arrow.Uint8()),
+};
+
+function simpleType(type: SimpleType): arrow.DataType {
+  return simpleTypes[type]();
+}
+
+function listOf(item: arrow.DataType): arrow.DataType {
+  return new arrow.List(new arrow.Field('item', item, false));
+}
+
+function attributesType(): arrow.DataType {
+  const key = new arrow.Field('key', new arrow.Utf8(), false);
+  const value = new arrow.Field('value', new arrow.Utf8(), false);
+  const entries = new arrow.Struct<{ key: arrow.Utf8; value: arrow.Utf8 }>([key, value]);
+  return new ArrowMap(new arrow.Field('entries', entries, false), false);
+}
+
+/**
+ * Arrow data of a column. Buffers are copied, because columns may share them (all lists of a span's
+ * events have the same offsets) and apache-arrow's stream writer takes two writes of the same
+ * memory in a row for one.
+ */
+function arrowData(type: arrow.DataType, column: ColumnBuffers): arrow.Data {
+  const children = type.children ?? [];
+  const data = children.map((field, index) =>
+    arrowData(field.type, itemOf(column.children ?? [], index)),
+  );
+  const buffers = {
+    [arrow.BufferType.OFFSET]: column.offsets?.slice(),
+    [arrow.BufferType.DATA]: column.data?.slice(),
+    [arrow.BufferType.VALIDITY]: column.nullCount > 0 ? column.validity?.slice() : undefined,
+  } as ConstructorParameters<typeof arrow.Data>[4];
+  const dictionary =
+    column.dictionary && new arrow.Vector([arrowData(new arrow.Utf8(), column.dictionary)]);
+  return new arrow.Data(type, 0, column.length, column.nullCount, buffers, data, dictionary);
+}
+
+/** Random or nearly unique values: a dictionary of them would only be a detour. */
+const plainTypes: ReadonlySet<ArchiveType> = new Set(['id16', 'id8', 'timestampNs', 'binary']);
+
+function writerProperties(): WriterProperties {
+  const metadata = new Map([['tidemark.schema', String(traceSchemaVersion)]]);
+  const builder = new WriterPropertiesBuilder()
+    .setCompression(Compression.ZSTD)
+    .setMaxRowGroupSize(rowGroupRows)
+    .setStatisticsEnabled(EnabledStatistics.Chunk)
+    .setColumnStatisticsEnabled('TraceId', EnabledStatistics.Page)
+    .setKeyValueMetadata(metadata);
+  return traceColumns.reduce(plain, builder).build();
+}
+
+function plain(builder: WriterPropertiesBuilder, column: ArchiveColumn): WriterPropertiesBuilder {
+  if (!plainTypes.has(column.type)) return builder;
+  return builder.setColumnDictionaryEnabled(column.name, false);
+}
+
+/** Ranges of trace ids per row group: rows are sorted, so its ends are its least and greatest. */
+function traceIdRanges(traceIds: Uint8Array, rows: number): CommitRowGroup[] {
+  const hexAt = (row: number): string =>
+    Buffer.from(traceIds.subarray(row * idBytes, (row + 1) * idBytes)).toString('hex');
+  const groups: CommitRowGroup[] = [];
+  for (let row = 0; row < rows; row += rowGroupRows) {
+    const last = Math.min(row + rowGroupRows, rows) - 1;
+    groups.push({ rows: last - row + 1, traceIdMin: hexAt(row), traceIdMax: hexAt(last) });
+  }
+  return groups;
+}
