@@ -49,10 +49,10 @@ function isEdges(programs: readonly Program[]): boolean {
 }
 
 /** Ends this program when workerd answers no more, so that it is started again as a whole. */
-async function watch(url: URL): Promise<void> {
+async function watch(address: URL): Promise<void> {
   for (let failures = 0; failures < edgeProbesMax;) {
     await pause(edgeProbeMs);
-    const isWell = await fetch(new URL('/healthz', url), {
+    const isWell = await fetch(new URL('/healthz', address), {
       signal: AbortSignal.timeout(edgeProbeMs),
     }).then(
       (answer) => answer.ok,

@@ -3,7 +3,7 @@
  * with the real OpenTelemetry SDK. Some of yesterday's traces are kept back until they are asked
  * for, as from devices that were offline. Never looks at what became of the spans.
  */
-import { drawStart } from './traffic/clock.ts';
+import { slotsOf } from './traffic/clock.ts';
 import { Emitter } from './traffic/emit.ts';
 import { Random } from './traffic/random.ts';
 import { Sender } from './traffic/send.ts';
@@ -104,19 +104,22 @@ export class Traffic {
     return this.#sender.close();
   }
 
+  /** Makes spans until `spans` have been made in all, roughly in the order of their time. */
   async #makeUntil(
     spans: number,
     fromMs: number,
     untilMs: number,
     keepBackShare: number,
   ): Promise<void> {
-    while (this.#made < spans) {
-      this.#options.signal?.throwIfAborted();
-      const journey = drawJourney(this.#random);
-      const startMs = drawStart(fromMs, untilMs, this.#random);
-      this.#keepBack = this.#random.chance(keepBackShare);
-      this.#emitter.emit(planRequest(journey.root, this.#random), startMs);
-      await this.#sender.ready();
+    const [before, random] = [this.#made, this.#random];
+    for (const slot of slotsOf(fromMs, untilMs)) {
+      while (this.#made < before + (spans - before) * slot.cumulativeShare) {
+        this.#options.signal?.throwIfAborted();
+        const startMs = slot.fromMs + random.below(slot.untilMs - slot.fromMs);
+        this.#keepBack = random.chance(keepBackShare);
+        this.#emitter.emit(planRequest(drawJourney(random).root, random), startMs);
+        await this.#sender.ready();
+      }
     }
   }
 

@@ -244,3 +244,6 @@ export const verifyFilesPerSource = 500;
 
 /** Differences that a verification reports. */
 export const verifyDifferencesMax = 20;
+
+/** Days whose commits the schedule reads at the same time. */
+export const daysLookedAtOnce = 4;

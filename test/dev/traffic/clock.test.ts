@@ -1,27 +1,38 @@
 /** Tests of the curve by which requests spread over the day. */
 import { describe, expect, it } from 'vitest';
-import { drawStart } from '../../../dev/traffic/clock.ts';
-import { Random } from '../../../dev/traffic/random.ts';
+import { slotsOf } from '../../../dev/traffic/clock.ts';
 
-describe('drawStart()', () => {
-  it('stays in its range, even of one second', () => {
-    const random = new Random(1);
-    const fromMs = Date.UTC(2026, 10, 22, 3);
-    for (let turn = 0; turn < 200; turn += 1) {
-      const timeMs = drawStart(fromMs, fromMs + 1000, random);
-      expect(timeMs).toBeGreaterThanOrEqual(fromMs);
-      expect(timeMs).toBeLessThan(fromMs + 1000);
+const midnightMs = Date.UTC(2026, 10, 22);
+const hourMs = 3_600_000;
+
+describe('slotsOf()', () => {
+  it('covers the range without gap or overlap, and its shares grow to 1', () => {
+    const [fromMs, untilMs] = [midnightMs + 1234, midnightMs + 9 * hourMs + 77];
+    const slots = slotsOf(fromMs, untilMs);
+    expect(slots[0]?.fromMs).toBe(fromMs);
+    expect(slots.at(-1)?.untilMs).toBe(untilMs);
+    for (const [index, slot] of slots.entries()) {
+      expect(slot.untilMs).toBeGreaterThan(slot.fromMs);
+      const next = slots[index + 1];
+      if (next) expect(next.fromMs).toBe(slot.untilMs);
+      if (next) expect(next.cumulativeShare).toBeGreaterThan(slot.cumulativeShare);
     }
+    expect(slots.at(-1)?.cumulativeShare).toBe(1);
   });
 
-  it('gives the evening several times the requests of the night', () => {
-    const random = new Random(2);
-    const fromMs = Date.UTC(2026, 10, 22);
-    const hours = Array.from({ length: 20_000 }, () =>
-      new Date(drawStart(fromMs, fromMs + 86_400_000, random)).getUTCHours(),
-    );
-    const count = (hour: number) => hours.filter((other) => other === hour).length;
-    expect(count(19)).toBeGreaterThan(4 * count(3));
-    expect(new Set(hours).size).toBe(24);
+  it('is one slot for a range of one second', () => {
+    expect(slotsOf(midnightMs, midnightMs + 1000)).toEqual([
+      { fromMs: midnightMs, untilMs: midnightMs + 1000, cumulativeShare: 1 },
+    ]);
+  });
+
+  it('gives the evening ten times the requests of the night', () => {
+    const slots = slotsOf(midnightMs, midnightMs + 24 * hourMs);
+    const share = (hour: number): number => {
+      const until = (endMs: number) =>
+        slots.findLast(({ untilMs }) => untilMs <= endMs)?.cumulativeShare ?? 0;
+      return until(midnightMs + (hour + 1) * hourMs) - until(midnightMs + hour * hourMs);
+    };
+    expect(share(19) / share(3)).toBeCloseTo(10, 6);
   });
 });

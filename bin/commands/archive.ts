@@ -1,0 +1,51 @@
+/** `tidemark archive`: settings → store → archiver. The archiver itself is in `workers/`. */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { logOf, settingsOf } from '../context.ts';
+import manifest from '../../package.json' with { type: 'json' };
+
+interface Flags {
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
+/** The command; prints how much it archived when it ends. */
+export function archiveCommand(context: Context): Command {
+  return new Command('archive')
+    .description('move what the edge has spooled into Parquet files and commit it')
+    .option('--once', 'archive what waits now, then end')
+    .option('--json', 'print the result as one line of JSON')
+    .action((flags: Flags) => archive(context, flags));
+}
+
+async function archive(context: Context, flags: Flags): Promise<void> {
+  const settings = settingsOf(context);
+  const { openStore } = await import('../../workers/clients/objects.ts');
+  const { runArchiver } = await import('../../workers/archive.ts');
+  const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
+  const store = openStore(settings);
+  try {
+    const report = await runArchiver({
+      store,
+      settings,
+      transcoder: await WebAssembly.compile(new Uint8Array(await readFile(wasm))),
+      clock: {
+        now: context.now,
+        sleep: (ms, signal) => pause(ms, undefined, signal && { signal }).catch(() => undefined),
+      },
+      random: (byteCount) => randomBytes(byteCount),
+      log: logOf(context, settings),
+      signal: context.signal,
+      codeVersion: manifest.version,
+      once: flags.once ?? false,
+    });
+    const { commits, requests, rows, files } = report;
+    const text = `Archived ${rows} spans of ${requests} requests: ${files} files, ${commits} commits`;
+    context.stdout.write(`${flags.json ? JSON.stringify(report) : text}\n`);
+  } finally {
+    store.close();
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The command line's conductor: arguments and surroundings in, exit code out. Each command lives
+ * in its own file under `commands/`; none of them ends the process.
+ */
+import { Command } from 'commander';
+import { archiveCommand } from './commands/archive.ts';
+import { batchCommand } from './commands/batch.ts';
+import { demoCommand } from './commands/demo.ts';
+import { migrateCommand } from './commands/migrate.ts';
+import { startCommand } from './commands/start.ts';
+import { statusCommand } from './commands/status.ts';
+import type { Context } from './context.ts';
+import { CommandFailed, exitCodeHelp, exitCodes, outcomeOf } from './outcome.ts';
+import manifest from '../package.json' with { type: 'json' };
+
+/** Runs the command of `process.argv` and sets `process.exitCode`. */
+export async function run(process: NodeJS.Process): Promise<void> {
+  const stop = stopSignal(process);
+  const context: Context = {
+    environment: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    now: () => Date.now(),
+    signal: stop.signal,
+  };
+  process.exitCode = await main(process.argv.slice(2), context);
+  stop.release();
+}
+
+/** Runs the command that `args` name and returns its exit code; never throws. */
+export async function main(args: readonly string[], context: Context): Promise<number> {
+  try {
+    await program(context).parseAsync([...args], { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    return outcomeOf(error, context);
+  }
+}
+
+/** All commands; used by `main` and by the test that asks each for its help. */
+export function program(context: Context): Command {
+  const root = new Command('tidemark')
+    .description(manifest.description)
+    .version(manifest.version, '--version', 'print the version')
+    .showHelpAfterError('(add --help to see what is possible)')
+    .addCommand(startCommand(context))
+    .addCommand(demoCommand(context))
+    .addCommand(archiveCommand(context))
+    .addCommand(batchCommand(context))
+    .addCommand(migrateCommand(context))
+    .addCommand(statusCommand(context));
+  const help = `${exitCodeHelp}\n\nSettings come from the environment; see docs/CONFIGURATION.md.`;
+  root.addHelpText('after', help);
+  for (const command of allCommands(root)) prepare(command, context);
+  return root;
+}
+
+/** A command and all that are under it. */
+export function allCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap((under) => allCommands(under))];
+}
+
+function prepare(command: Command, context: Context): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => void context.stdout.write(text),
+    writeErr: (text) => void context.stderr.write(text),
+  });
+  if (command.parent) command.addHelpText('after', exitCodeHelp);
+}
+
+/**
+ * Aborts at the first SIGINT or SIGTERM; the second ends the process at once. A program that was
+ * started with an IPC channel also stops when the other end is gone, so that a killed parent
+ * leaves nobody behind.
+ */
+function stopSignal(process: NodeJS.Process): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(exitCodes.failed);
+    controller.abort(new CommandFailed(`Stopped by ${name}`));
+  };
+  const onDisconnect = (): void =>
+    controller.abort(new CommandFailed('Stopped, because the program that started this is gone'));
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('disconnect', onDisconnect);
+  process.channel?.unref();
+  const release = (): void => {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('disconnect', onDisconnect);
+    if (process.connected) process.disconnect();
+  };
+  return { signal: controller.signal, release };
+}

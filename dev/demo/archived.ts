@@ -1,0 +1,52 @@
+/** Waits until all that was sent lies in committed Parquet files. Only looks; the archiver works. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { TidemarkError } from '../../schemas/errors.ts';
+import { demoArchiveMs, demoPollMs } from '../../schemas/limits.ts';
+import { archiveStatus, listPeriodFiles } from '../../workers/clients/archive.ts';
+import type { ObjectStore } from '../../workers/clients/objects.ts';
+
+export interface ArchivedOptions {
+  readonly store: ObjectStore;
+  /** UTC days that the spans lie in. */
+  readonly days: readonly string[];
+  /** Rows that have to be there, duplicates included. */
+  readonly rows: number;
+  readonly monotonicMs: () => number;
+  readonly onProgress: (waiting: { objects: number }) => void;
+  readonly signal: AbortSignal;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * Resolves with the number of files once the spool is empty and the days hold exactly `rows` rows.
+ * Throws CORRUPT_ARCHIVE when they hold another number, PROGRAM_ENDED when it takes too long.
+ */
+export async function awaitArchived(options: ArchivedOptions): Promise<number> {
+  const startMs = options.monotonicMs();
+  while (options.monotonicMs() - startMs < demoArchiveMs) {
+    options.signal.throwIfAborted();
+    const { spools } = await archiveStatus(options.store);
+    const objects = spools.reduce((sum, spool) => sum + spool.objects, 0);
+    if (objects === 0) return await countFiles(options);
+    options.onProgress({ objects });
+    await pause(demoPollMs);
+  }
+  const message = `Archiving did not end within ${demoArchiveMs} ms: the archiver is stuck or gone`;
+  throw new TidemarkError('PROGRAM_ENDED', message);
+}
+
+async function countFiles({ store, days, rows }: ArchivedOptions): Promise<number> {
+  let [found, fileCount] = [0, 0];
+  for (const day of days) {
+    const startMs = Date.parse(`${day}T00:00:00Z`);
+    const { files } = await listPeriodFiles(store, 'traces', startMs, startMs + dayMs);
+    fileCount += files.length;
+    found += files.reduce((sum, file) => sum + file.rows, 0);
+  }
+  if (found === rows) return fileCount;
+  throw new TidemarkError(
+    'CORRUPT_ARCHIVE',
+    `Cannot go on: the archive holds ${found} rows, ${rows} were sent and acknowledged`,
+  );
+}

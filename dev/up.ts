@@ -1,0 +1,217 @@
+/**
+ * The embedded stack's conductor: lock → ports → ClickHouse and edge → migrations → archiver →
+ * timers, and down again in the opposite order. Every part is a program of its own; this one only
+ * starts, watches and stops them.
+ */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Cron } from 'croner';
+import type { TidemarkError } from '../schemas/errors.ts';
+import { batchTriesMax, batchRetryMs, drainIntervalMs } from '../schemas/limits.ts';
+import type { Settings } from '../schemas/settings.ts';
+import { openClickHouse } from '../workers/clients/clickhouse.ts';
+import { migrate } from '../workers/clients/migrate.ts';
+import { Child, runProgram } from './child.ts';
+import { lockDirectory } from './lock.ts';
+import { assertPortFree } from './port.ts';
+
+export interface UpOptions {
+  /** Ports, data directory, cron line and all that the parts need. */
+  readonly settings: Settings;
+  /** What the programs get beside the settings: PATH, HOME and the like. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds of a clock that only goes forward. */
+  readonly monotonicMs: () => number;
+  /** Gets every line that a part writes. */
+  readonly onLine: (part: string, line: string) => void;
+  /** Whether the daily batch runs by itself. @default true */
+  readonly schedulesBatch?: boolean;
+}
+
+/** A running stack. */
+export interface Stack {
+  /** Settings with the addresses of this stack, for clients. */
+  readonly settings: Settings;
+  /** Where SDKs send traces. */
+  readonly endpoint: string;
+  /** Where the data is kept, absolute. */
+  readonly directory: string;
+  /** Resolves with the reason when a part has ended for good without being told to. */
+  readonly died: Promise<TidemarkError>;
+  /** Stops all parts, the archiver after its current commit; safe to call twice. */
+  stop(): Promise<void>;
+}
+
+const root = path.join(import.meta.dirname, '..');
+
+/**
+ * Starts everything and returns when it takes requests. Throws PORT_TAKEN, DATA_DIRECTORY or
+ * PROGRAM_ENDED with the reason; then nothing is left running.
+ */
+export async function up(options: UpOptions): Promise<Stack> {
+  const settings = embedded(options.settings);
+  const directory = path.resolve(settings.TIDEMARK_DATA);
+  const lock = lockDirectory(directory);
+  const parts = new Parts(options, settings, directory);
+  try {
+    await assertPortFree(settings.TIDEMARK_PORT, 'OTLP/HTTP', '--port');
+    await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
+    await parts.start();
+  } catch (error) {
+    await parts.stop();
+    lock.release();
+    throw error;
+  }
+  let stopped: Promise<void> | undefined;
+  return {
+    settings,
+    directory,
+    endpoint: `http://127.0.0.1:${settings.TIDEMARK_PORT}/v1/traces`,
+    died: parts.died,
+    stop: () => (stopped ??= parts.stop().finally(() => lock.release())),
+  };
+}
+
+/** The given settings with the addresses that the embedded parts have. */
+export function embedded(settings: Settings): Settings {
+  return {
+    ...settings,
+    CLICKHOUSE_URL: `http://127.0.0.1:${settings.TIDEMARK_CLICKHOUSE_PORT}`,
+    S3_ENDPOINT: `http://127.0.0.1:${settings.TIDEMARK_PORT}/cdn-cgi/local/r2/s3`,
+  };
+}
+
+class Parts {
+  readonly #options: UpOptions;
+  readonly #settings: Settings;
+  readonly #environment: Record<string, string | undefined>;
+  readonly #clickhouse: Child;
+  readonly #edge: Child;
+  readonly #archive: Child;
+  readonly #stopping = new AbortController();
+  #timers: { stop: () => void }[] = [];
+  #batch: Promise<void> = Promise.resolve();
+
+  constructor(options: UpOptions, settings: Settings, directory: string) {
+    this.#options = options;
+    this.#settings = settings;
+    const texts = Object.entries(settings).map(([name, value]) => [name, String(value)]);
+    this.#environment = { ...options.environment, ...Object.fromEntries(texts) };
+    const [edge, log] = [path.join(directory, 'edge'), path.join(directory, 'log')];
+    mkdirSync(log, { recursive: true });
+    this.#clickhouse = this.#child('clickhouse', 'ready', [
+      path.join(root, 'dev/clickhouse/main.ts'),
+      '--data',
+      path.join(directory, 'clickhouse'),
+      '--port',
+      String(settings.TIDEMARK_CLICKHOUSE_PORT),
+    ]);
+    this.#edge = this.#child(
+      'edge',
+      'ready',
+      [
+        '--no-deprecation',
+        path.join(root, 'dev/edge.ts'),
+        '--port',
+        String(settings.TIDEMARK_PORT),
+        '--persist',
+        edge,
+      ],
+      {
+        // Wrangler reports nothing, asks nobody and writes its own log beside ours.
+        WRANGLER_SEND_METRICS: 'false',
+        CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+        WRANGLER_LOG_PATH: log,
+        WRANGLER_REGISTRY_PATH: path.join(directory, 'registry'),
+        MINIFLARE_REGISTRY_PATH: path.join(directory, 'registry'),
+      },
+    );
+    this.#archive = this.#child('archive', undefined, [
+      path.join(root, 'bin/tidemark.js'),
+      'archive',
+    ]);
+  }
+
+  get died(): Promise<TidemarkError> {
+    return Promise.race([this.#clickhouse.died, this.#edge.died, this.#archive.died]);
+  }
+
+  async start(): Promise<void> {
+    await Promise.all([this.#startClickHouse(), this.#edge.start()]);
+    await this.#archive.start();
+    this.#startDrain();
+    if (this.#options.schedulesBatch !== false) this.#scheduleBatch();
+  }
+
+  /** The archiver ends first, because its store is served by the edge; ClickHouse ends last. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const timer of this.#timers.splice(0)) timer.stop();
+    await Promise.all([this.#archive.stop(), this.#batch]);
+    await this.#edge.stop();
+    await this.#clickhouse.stop();
+  }
+
+  async #startClickHouse(): Promise<void> {
+    await this.#clickhouse.start();
+    const client = openClickHouse(this.#settings);
+    try {
+      await migrate(client);
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** workerd runs no cron triggers by itself: the tick is given from here. */
+  #startDrain(): void {
+    const url = `http://127.0.0.1:${this.#settings.TIDEMARK_PORT}/cdn-cgi/local/scheduled`;
+    const timer = setInterval(() => {
+      fetch(url, { signal: AbortSignal.timeout(drainIntervalMs) }).then(
+        (answer) => answer.body?.cancel(),
+        (error: unknown) => this.#options.onLine('edge', `Cannot drain: ${String(error)}`),
+      );
+    }, drainIntervalMs);
+    this.#timers.push({ stop: () => clearInterval(timer) });
+  }
+
+  #scheduleBatch(): void {
+    const cron = new Cron(
+      this.#settings.TIDEMARK_BATCH_CRON,
+      { timezone: 'UTC', protect: true },
+      () => (this.#batch = this.#runBatch()),
+    );
+    this.#timers.push(cron);
+  }
+
+  /** Runs the daily batch as a program of its own, again after a pause when it fails. */
+  async #runBatch(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let attempt = 1; attempt <= batchTriesMax && !signal.aborted; attempt += 1) {
+      const code = await runProgram({
+        args: [path.join(root, 'bin/tidemark.js'), 'batch', 'run', '--due'],
+        environment: this.#environment,
+        onLine: (line) => this.#options.onLine('batch', line),
+        signal,
+      });
+      if (code === 0) return;
+      await pause(batchRetryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  #child(
+    name: string,
+    readyField: string | undefined,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Child {
+    return new Child({
+      name,
+      args,
+      environment: { ...this.#environment, ...environment },
+      onLine: (line) => this.#options.onLine(name, line),
+      monotonicMs: this.#options.monotonicMs,
+      ...(readyField !== undefined && { readyField }),
+    });
+  }
+}
