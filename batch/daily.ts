@@ -3,10 +3,12 @@
  * date, one after the other. Which are due is decided by `schedule.ts`, when to look by the caller.
  */
 import { TidemarkError } from '../schemas/errors.ts';
+import { daysLookedAtOnce } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { listPeriodFiles } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
+import { mapParallel } from '../workers/clients/parallel.ts';
 import { runBatch, type BatchOptions, type RunReport } from './run.ts';
 import { currentRuns } from './runs.ts';
 import {
@@ -42,14 +44,13 @@ export async function lookForDueDays(options: LookOptions): Promise<DueDay[]> {
   const { store, clickhouse, settings, clock } = options;
   const dates = daysToLookAt(clock());
   const runs = await currentRuns(clickhouse, dates[0] ?? '', dates.at(-1) ?? '');
-  const states: DayState[] = [];
-  for (const date of dates) {
+  const states = await mapParallel(dates, daysLookedAtOnce, async (date): Promise<DayState> => {
     const startMs = startOfDay(date);
     const input = await listPeriodFiles(store, 'traces', startMs, startMs + dayMs);
     const files = input.files.filter((file) => !file.quarantined).length;
     const { inputHash, watermarkMs } = input;
-    states.push({ date, files, inputHash, watermarkMs, current: runs.get(date) });
-  }
+    return { date, files, inputHash, watermarkMs, current: runs.get(date) };
+  });
   return dueDays(states, settings.TIDEMARK_ALLOWED_LATENESS_MS);
 }
 

@@ -10,7 +10,7 @@ import { TidemarkError } from '../schemas/errors.ts';
 import { shardRowsMin } from '../schemas/limits.ts';
 import { publishedQuantiles } from '../schemas/partial.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
+import { partialKey, partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
 import { listPeriodFiles, type PeriodFiles } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
@@ -145,7 +145,11 @@ async function computeRun(computation: Computation): Promise<RunReport> {
     shardsWanted: threadsOf(settings),
     rowsMin: shardRowsMin,
   });
-  const reports = await computeShards(computation, shards, name, kernel.module);
+  const stored = await storedPartials(store, name);
+  const reused = shards.flatMap((shard) => stored.get(partialKey(name, shard)) ?? []);
+  const missing = shards.filter((shard) => !stored.has(partialKey(name, shard)));
+  const computed = await computeShards(computation, missing, name, kernel.module);
+  const reports = [...reused, ...computed];
   progress('merge', reports.length, reports.length);
   const groups = await mergePartials(readersOf(store, reports), publishedQuantiles);
   progress('publish', reports.length, reports.length);
@@ -157,7 +161,7 @@ async function computeRun(computation: Computation): Promise<RunReport> {
     message: publishedMessage(run),
     run,
     groups: groups.length,
-    shardsReused: reports.filter((report) => report.reused).length,
+    shardsReused: reused.length,
     runsDropped,
   };
 }
@@ -191,6 +195,18 @@ function computationName(date: string, inputHash: string, codeVersion: string): 
   return `${date}-${createHash('sha256').update(content).digest('hex').slice(0, 12)}`;
 }
 
+/** Partials that an attempt at the same computation left behind, by key. */
+async function storedPartials(
+  store: ObjectStore,
+  name: string,
+): Promise<ReadonlyMap<string, ShardReport>> {
+  const reports = new Map<string, ShardReport>();
+  for await (const page of store.list(partialPrefix(name))) {
+    for (const { key, bytes } of page) reports.set(key, { key, bytes });
+  }
+  return reports;
+}
+
 function computeShards(
   { options, progress, input }: Computation,
   shards: readonly Shard[],
@@ -200,7 +216,7 @@ function computeShards(
   const { settings, log, signal, date } = options;
   const context: WorkerContext = {
     store: settings,
-    partials: partialPrefix(name),
+    computation: name,
     kernel,
     memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
     rowsMax: shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES),

@@ -14,8 +14,8 @@ import { splitShard } from './split.ts';
 
 export interface ShardOptions {
   readonly store: ObjectStore;
-  /** Prefix under which the run's partials lie. */
-  readonly partials: string;
+  /** Name of the computation that the partial belongs to. */
+  readonly computation: string;
   /** Reset by this function before use. */
   readonly kernel: ShardKernel;
   /** Rows of a part, should the shard not fit into the kernel's memory. */
@@ -29,17 +29,15 @@ export type ShardOutcome =
   | { readonly type: 'split'; readonly shards: readonly Shard[] };
 
 /**
- * Stores the shard's partial, unless it is there already. A shard that passes the kernel's memory
+ * Stores the shard's partial. A shard that passes the kernel's memory
  * comes back as smaller ones.
  *
  * Throws `TidemarkError`: CAPACITY for one trace that is too large alone, CORRUPT_ARCHIVE for a file that
  * is damaged or gone, OBJECT_STORE.
  */
 export async function computeShard(shard: Shard, options: ShardOptions): Promise<ShardOutcome> {
-  const { store, partials, kernel } = options;
-  const key = partialKey(partials, shard);
-  const found = await store.head(key);
-  if (found !== undefined) return { type: 'done', report: { key, bytes: found, reused: true } };
+  const { store, computation, kernel } = options;
+  const key = partialKey(computation, shard);
   const read = rangesOf(store);
   const names = shardNames();
   let partial: Uint8Array;
@@ -52,7 +50,7 @@ export async function computeShard(shard: Shard, options: ShardOptions): Promise
     return { type: 'split', shards: await parts(shard, read, options, error) };
   }
   await putOnce(store, key, partial);
-  return { type: 'done', report: { key, bytes: partial.length, reused: false } };
+  return { type: 'done', report: { key, bytes: partial.length } };
 }
 
 function rangesOf(store: ObjectStore): ReadRange {

@@ -12,7 +12,8 @@ import { computeShard } from './shard.ts';
 /** What a thread is given when it starts. */
 export interface WorkerContext {
   readonly store: StoreSettings;
-  readonly partials: string;
+  /** Name of the computation that the partials belong to. */
+  readonly computation: string;
   readonly kernel: WebAssembly.Module;
   readonly memoryBytes: number;
   readonly rowsMax: number;
@@ -31,9 +32,9 @@ parentPort?.on('message', (shard: Shard) => {
 });
 
 async function compute(shard: Shard): Promise<WorkerReply> {
-  const { partials, rowsMax } = context;
+  const { computation, rowsMax } = context;
   try {
-    return await computeShard(shard, { store, partials, kernel, rowsMax, onFile });
+    return await computeShard(shard, { store, computation, kernel, rowsMax, onFile });
   } catch (error) {
     if (error instanceof TidemarkError) {
       return { type: 'failed', message: error.message, retryable: error.retryable };

@@ -247,3 +247,9 @@ export const verifyDifferencesMax = 20;
 
 /** Days whose commits the schedule reads at the same time. */
 export const daysLookedAtOnce = 4;
+
+/** A request that is older than this does not count as in flight any more. */
+export const leaseMsMax = 300_000;
+
+/** A drain that is older than this was ended by the runtime: cron handlers get 15 minutes. */
+export const drainMsMax = 900_000;

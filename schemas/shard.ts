@@ -31,8 +31,6 @@ export interface ShardReport {
   /** Key of the partial in the object store. */
   readonly key: string;
   readonly bytes: number;
-  /** True when the partial was there already, from an attempt that did not get to its end. */
-  readonly reused: boolean;
 }
 
 /** What a worker says about the shard it was given; after the files, one of the others. */
@@ -51,14 +49,15 @@ export function partialPrefix(computation: string): string {
 }
 
 /**
- * Key of a shard's partial under its computation's prefix. It names what the partial is a function
- * of, so a shard that is computed twice gives one object, and two plans never mix.
+ * Key of a shard's partial. It names what the partial is a function of, so a shard that is computed
+ * twice gives one object, and two plans never mix.
  */
-export function partialKey(prefix: string, shard: Shard): string {
+export function partialKey(computation: string, shard: Shard): string {
   const { traceIdFrom, traceIdTo, files } = shard;
   const content = files.map(({ key, rowGroups }) => `${key} ${rowGroups.join(',')}`);
   const hash = createHash('sha256')
     .update([traceIdFrom.toString(16), traceIdTo.toString(16), ...content].join('\n'))
     .digest('hex');
-  return `${prefix}${String(shard.index).padStart(5, '0')}-${hash.slice(0, 16)}.bin`;
+  const index = String(shard.index).padStart(5, '0');
+  return `${partialPrefix(computation)}${index}-${hash.slice(0, 16)}.bin`;
 }

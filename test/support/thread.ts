@@ -20,7 +20,7 @@ parentPort?.on('message', (shard: Shard) => {
   const deed = deeds[shard.index]?.[attempt] ?? 'done';
   reply({ type: 'file', key: `file of ${shard.index}` });
   const key = `${shard.index}-${shard.traceIdFrom}`;
-  if (deed === 'done') reply({ type: 'done', report: { key, bytes: 1, reused: false } });
+  if (deed === 'done') reply({ type: 'done', report: { key, bytes: 1 } });
   if (deed === 'fail') reply({ type: 'failed', message: 'a passing fault', retryable: true });
   if (deed === 'refuse') reply({ type: 'failed', message: 'a lasting fault', retryable: false });
   if (deed === 'throw') throw new Error('unreachable');
