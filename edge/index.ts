@@ -25,9 +25,12 @@ function edgeOf(env: Env): Edge {
 }
 
 export default {
-  async fetch(request, env) {
+  async fetch(request, env, context) {
     try {
-      return await edgeOf(env).fetch(request);
+      const answer = edgeOf(env).fetch(request);
+      // A client that goes away must not stop a batch between its two sinks.
+      context.waitUntil(answer);
+      return await answer;
     } catch (error) {
       // Settings that cannot be used: clients should try again once they have been put right.
       const log = console.error;

@@ -25,6 +25,8 @@ interface Message {
   readonly name: string;
   /** Slots of a hash table from field names, in both spellings. Its length is a power of two. */
   readonly slots: (Slot | undefined)[];
+  /** The slot that came first the last time. */
+  next: Slot | undefined;
   /** Bytes that the length of the last message of this type took: likely those of the next. */
   prefixBytes: number;
 }
@@ -32,6 +34,8 @@ interface Message {
 interface Slot {
   readonly name: Uint8Array;
   readonly field: Field;
+  /** The slot that followed this one last: senders write fields in one order. */
+  next: Slot | undefined;
 }
 
 const messages = compile();
@@ -63,6 +67,7 @@ class Reader {
   /** Where the reader is: the field being read at each depth, and the index in its array. */
   readonly #fields: (Field | undefined)[] = [];
   readonly #indexes: number[] = [];
+  #depth = -1;
 
   constructor(json: Uint8Array, bytesMax: number) {
     this.#scan = new Scan(json);
@@ -82,6 +87,7 @@ class Reader {
   /** The path to the field that was being read, such as `resourceSpans[0].scopeSpans[1]`. */
   path(): string {
     return this.#fields
+      .slice(0, this.#depth + 1)
       .map((field, depth) => {
         const index = this.#indexes[depth] ?? -1;
         return `${field?.jsonName ?? ''}${index < 0 ? '' : `[${index}]`}`;
@@ -96,15 +102,18 @@ class Reader {
     scan.expect(braceOpen);
     let oneofFrom = -1;
     let oneofTo = -1;
+    let before: Slot | Message = message;
     if (scan.next() === braceClose) {
       scan.at += 1;
       return;
     }
     do {
       if (scan.next() !== quote) scan.fail('wanted a field name');
-      scan.string();
-      const field = find(message, scan.token, scan.tokenFrom, scan.tokenTo);
+      const slot = this.#name(message, before);
+      before = slot ?? before;
+      const field = slot?.field;
       scan.expect(colon);
+      this.#depth = depth;
       this.#fields[depth] = field;
       this.#indexes[depth] = -1;
       if (field === undefined) scan.skip();
@@ -119,8 +128,18 @@ class Reader {
         oneofTo = this.#wire.length;
       }
     } while (scan.more(braceClose));
-    this.#fields.length = depth;
-    this.#indexes.length = depth;
+    this.#depth = depth - 1;
+  }
+
+  /** Takes a field's name; undefined when the message has no such field. */
+  #name(message: Message, before: Slot | Message): Slot | undefined {
+    const scan = this.#scan;
+    const guess = before.next;
+    if (guess !== undefined && scan.takesString(guess.name)) return guess;
+    scan.string();
+    const slot = find(message, scan.token, scan.tokenFrom, scan.tokenTo);
+    if (slot !== undefined) before.next = slot;
+    return slot;
   }
 
   #field(field: Field, depth: number, anyDepth: number): void {
@@ -167,14 +186,14 @@ class Reader {
   }
 }
 
-/** The field that `bytes[from, to)` names, in lowerCamelCase or in the proto's own spelling. */
-function find(message: Message, bytes: Uint8Array, from: number, to: number): Field | undefined {
+/** The slot of the field that `bytes[from, to)` names, in lowerCamelCase or in the proto's own spelling. */
+function find(message: Message, bytes: Uint8Array, from: number, to: number): Slot | undefined {
   const mask = message.slots.length - 1;
   let at = hash(bytes, from, to) & mask;
   for (;;) {
     const slot = message.slots[at];
     if (slot === undefined) return undefined;
-    if (same(slot.name, bytes, from, to)) return slot.field;
+    if (same(slot.name, bytes, from, to)) return slot;
     at = (at + 1) & mask;
   }
 }
@@ -200,7 +219,7 @@ function compile(): Map<string, Message> {
     // At most a quarter full with both spellings, so that a look-up ends soon.
     const size = 2 ** Math.ceil(Math.log2(fields.length * 2 * 4));
     const slots = Array.from<Slot | undefined>({ length: size }).fill(undefined);
-    compiled.set(name, { name, slots, prefixBytes: 1 });
+    compiled.set(name, { name, slots, next: undefined, prefixBytes: 1 });
   }
   for (const [name, fields] of Object.entries(otlpMessages)) {
     const slots = compiled.get(name)?.slots ?? [];
@@ -233,5 +252,5 @@ function insert(slots: (Slot | undefined)[], spelling: string, field: Field): vo
   const name = new TextEncoder().encode(spelling);
   let at = hash(name, 0, name.length) & (slots.length - 1);
   while (slots[at] !== undefined) at = (at + 1) & (slots.length - 1);
-  slots[at] = { name, field };
+  slots[at] = { name, field, next: undefined };
 }

@@ -3,14 +3,20 @@
  * runtime ends it. It never waits: a request that does not fit is refused at once.
  */
 import { TidemarkError } from '../schemas/errors.ts';
+import { leaseMsMax } from '../schemas/limits.ts';
 
 /** The count of one isolate. */
 export class Ledger {
   readonly #bytesMax: number;
+  readonly #now: () => number;
+  /** Open leases, oldest first. */
+  readonly #open = new Set<Holding>();
   #bytes = 0;
 
-  constructor(bytesMax: number) {
+  /** `now` gives milliseconds. */
+  constructor(bytesMax: number, now: () => number) {
     this.#bytesMax = bytesMax;
+    this.#now = now;
   }
 
   /** Bytes that all open leases hold. */
@@ -20,25 +26,52 @@ export class Ledger {
 
   /** Opens a lease for one request. Call its `release` when the request is answered. */
   lease(): Lease {
-    let held = 0;
+    const holding = { bytes: 0, openedMs: this.#now() };
+    this.#open.add(holding);
     return {
       take: (bytes) => {
-        // A request that is alone is always admitted: its own limits bound it.
-        const others = this.#bytes - held;
-        if (others > 0 && this.#bytes + bytes > this.#bytesMax) throw overloaded(this.#bytesMax);
-        this.#bytes += bytes;
-        held += bytes;
+        if (!this.#fits(holding, bytes)) {
+          this.#forget();
+          if (!this.#fits(holding, bytes)) throw overloaded(this.#bytesMax);
+        }
+        this.#add(holding, bytes);
       },
       give: (bytes) => {
-        this.#bytes -= bytes;
-        held -= bytes;
+        this.#add(holding, -bytes);
       },
       release: () => {
-        this.#bytes -= held;
-        held = 0;
+        this.#close(holding);
       },
     };
   }
+
+  /** A request that is alone is always admitted: its own limits bound it. */
+  #fits(holding: Holding, bytes: number): boolean {
+    return this.#bytes === holding.bytes || this.#bytes + bytes <= this.#bytesMax;
+  }
+
+  /** Drops leases of requests that the runtime ended without a word: those are never released. */
+  #forget(): void {
+    const oldestMs = this.#now() - leaseMsMax;
+    for (const holding of this.#open) {
+      if (holding.openedMs < oldestMs) this.#close(holding);
+    }
+  }
+
+  #add(holding: Holding, bytes: number): void {
+    if (!this.#open.has(holding)) return;
+    holding.bytes += bytes;
+    this.#bytes += bytes;
+  }
+
+  #close(holding: Holding): void {
+    if (this.#open.delete(holding)) this.#bytes -= holding.bytes;
+  }
+}
+
+interface Holding {
+  bytes: number;
+  readonly openedMs: number;
 }
 
 /** What one request holds. */

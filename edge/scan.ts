@@ -94,6 +94,19 @@ export class Scan {
     this.tokenTo = length;
   }
 
+  /** Takes the string whose bytes are `text` and returns true, or takes nothing. */
+  takesString(text: Uint8Array): boolean {
+    const { bytes } = this;
+    const from = this.at + 1;
+    const { length } = text;
+    if (bytes[from + length] !== quote || bytes[this.at] !== quote) return false;
+    for (let index = 0; index < length; index += 1) {
+      if (bytes[from + index] !== text[index]) return false;
+    }
+    this.at = from + length + 1;
+    return true;
+  }
+
   /** Takes a string and writes it with its length before it. */
   stringTo(wire: Wire): void {
     this.expect(quote);

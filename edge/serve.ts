@@ -5,6 +5,7 @@
 import { Hono } from 'hono';
 import type { Tally } from '../aggregator-as/host.ts';
 import { TidemarkError } from '../schemas/errors.ts';
+import { drainMsMax } from '../schemas/limits.ts';
 import { readSettings } from '../schemas/settings.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { authorize, readAccess } from './authorize.ts';
@@ -76,13 +77,13 @@ export function createEdge(env: Env, tools: Tools): Edge {
     settings,
     access: readAccess(settings),
     meter,
-    ledger: new Ledger(settings.TIDEMARK_IN_FLIGHT_BYTES_MAX),
+    ledger: new Ledger(settings.TIDEMARK_IN_FLIGHT_BYTES_MAX, tools.now),
     transcode: transcodeWith(tools.module),
     legs: { ...tools, bucket: env.ARCHIVE, meter },
     tools,
   };
   const app = routes(isolate);
-  let draining = false;
+  let drainingSinceMs = Number.NEGATIVE_INFINITY;
   return {
     fetch: async (request) => {
       const response = await app.fetch(request);
@@ -91,14 +92,14 @@ export function createEdge(env: Env, tools: Tools): Edge {
       return response;
     },
     drain: async () => {
-      if (draining) return;
-      draining = true;
+      if (tools.now() - drainingSinceMs < drainMsMax) return;
+      drainingSinceMs = tools.now();
       try {
         await drain(settings, isolate.legs);
       } catch (error) {
         tools.warn(`Cannot drain the spool: ${error instanceof Error ? error.message : 'unknown'}`);
       } finally {
-        draining = false;
+        drainingSinceMs = Number.NEGATIVE_INFINITY;
       }
     },
   };

@@ -1,7 +1,11 @@
 /** The entry itself, as the runtime calls it, with the clock and names of the runtime. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createScheduledController } from 'cloudflare:test';
+import {
+  createExecutionContext,
+  createScheduledController,
+  waitOnExecutionContext,
+} from 'cloudflare:test';
 import worker from '../../edge/index.ts';
 import { parseSpoolKey } from '../../schemas/archive.ts';
 import { clear, keys, protobufType, requestBytes, span } from './stack.ts';
@@ -16,7 +20,10 @@ describe('the Worker', () => {
     const startTimeUnixNano = `${before}000000`;
     const body = requestBytes([span(0, { startTimeUnixNano, endTimeUnixNano: startTimeUnixNano })]);
     const init = { method: 'POST', body, headers: protobufType };
-    const response = await worker.fetch(new IncomingRequest('http://edge/v1/traces', init), env);
+    const request = new IncomingRequest('http://edge/v1/traces', init);
+    const context = createExecutionContext();
+    const response = await worker.fetch(request, env, context);
+    await waitOnExecutionContext(context);
     expect(response.status).toBe(200);
     const all = await keys();
     expect(all.map((key) => key.replace(/[^/]*$/, ''))).toEqual([
@@ -42,7 +49,7 @@ describe('the Worker', () => {
       'http://edge/v1/traces',
       init,
     );
-    const response = await worker.fetch(request, broken);
+    const response = await worker.fetch(request, broken, createExecutionContext());
     expect(response.status).toBe(503);
     expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
     expect(await response.json()).toMatchObject({ code: 14 });

@@ -1,12 +1,13 @@
 /** Checks the count of bytes in flight. */
 import { describe, expect, it } from 'vitest';
 import { Ledger } from '../../edge/lease.ts';
+import { leaseMsMax } from '../../schemas/limits.ts';
 
 const overloaded = expect.objectContaining({ code: 'OVERLOADED', retryable: true });
 
 describe('Ledger', () => {
   it('lease() refuses what passes the bound while others hold bytes', () => {
-    const ledger = new Ledger(100);
+    const ledger = new Ledger(100, () => 0);
     const first = ledger.lease();
     const second = ledger.lease();
     first.take(60);
@@ -23,11 +24,26 @@ describe('Ledger', () => {
   });
 
   it('lease() admits a request that is alone, whatever it takes', () => {
-    const ledger = new Ledger(100);
+    const ledger = new Ledger(100, () => 0);
     const alone = ledger.lease();
     alone.take(1000);
     expect(() => ledger.lease().take(1)).toThrow(overloaded);
     alone.release();
     expect(ledger.bytes).toBe(0);
+  });
+
+  it('lease() forgets requests that were never released, once they are old', () => {
+    let nowMs = 0;
+    const ledger = new Ledger(100, () => nowMs);
+    const lost = ledger.lease();
+    lost.take(100);
+    nowMs = leaseMsMax;
+    const next = ledger.lease();
+    expect(() => next.take(50)).toThrow(overloaded);
+    nowMs = leaseMsMax + 1;
+    next.take(50);
+    lost.take(10);
+    lost.release();
+    expect(ledger.bytes).toBe(50);
   });
 });

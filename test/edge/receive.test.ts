@@ -12,7 +12,7 @@ function request(body: BodyInit): Request {
 
 describe('receive()', () => {
   it('receive() joins chunks and counts them in the lease', async () => {
-    const ledger = new Ledger(1000);
+    const ledger = new Ledger(1000, () => 0);
     const chunks = ['{', '"a":1', '}'];
     const body = new ReadableStream({
       pull(controller) {
@@ -33,12 +33,12 @@ describe('receive()', () => {
         controller.error(new Error('reset'));
       },
     });
-    const receiving = receive(request(body), limits, new Ledger(1000).lease());
+    const receiving = receive(request(body), limits, new Ledger(1000, () => 0).lease());
     await expect(receiving).rejects.toMatchObject({ code: 'BAD_ENCODING', retryable: true });
   });
 
   it('receive() stops a body as soon as others hold too much', async () => {
-    const ledger = new Ledger(50);
+    const ledger = new Ledger(50, () => 0);
     ledger.lease().take(40);
     const receiving = receive(request('x'.repeat(20)), limits, ledger.lease());
     await expect(receiving).rejects.toMatchObject({ code: 'OVERLOADED' });

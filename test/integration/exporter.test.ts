@@ -234,5 +234,7 @@ describe('the Worker on real sockets', () => {
     socket.destroy();
     expect((await fetch(new URL('/healthz', url))).status).toBe(200);
     expect(await keys('')).toEqual(before);
+    const metrics = async () => (await fetch(new URL('/metrics', url))).text();
+    await expect.poll(metrics).toContain('tidemark_edge_in_flight_bytes 0\n');
   });
 });
