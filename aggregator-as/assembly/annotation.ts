@@ -34,11 +34,9 @@ export function readEvent(p: usize, end: usize, event: Event, span: Span): bool 
       case 0x12: {
         p = slice(p, end);
         if (p == 0) return false;
-        const next = p + sliceBytes;
-        if (!checkText(p, sliceBytes)) return false;
-        event.name = text;
-        event.nameBytes = textBytes;
-        p = next;
+        event.name = p;
+        event.nameBytes = sliceBytes;
+        p += sliceBytes;
         break;
       }
       case 0x20:
@@ -54,7 +52,9 @@ export function readEvent(p: usize, end: usize, event: Event, span: Span): bool 
         if (p == 0) return false;
     }
   }
-  if (!ended(p, end)) return false;
+  if (!ended(p, end) || !checkText(event.name, event.nameBytes)) return false;
+  event.name = text;
+  event.nameBytes = textBytes;
   const keys = keyBytes;
   const values = valueBytes;
   event.attrCount = count;
@@ -86,7 +86,6 @@ export function readLink(p: usize, end: usize, link: Link, span: Span): bool {
       case 0x1a: {
         p = slice(p, end);
         if (p == 0) return false;
-        const next = p + sliceBytes;
         if (tag == 0x0a) {
           link.traceId = p;
           traceIdBytes = sliceBytes;
@@ -94,11 +93,10 @@ export function readLink(p: usize, end: usize, link: Link, span: Span): bool {
           link.spanId = p;
           spanIdBytes = sliceBytes;
         } else {
-          if (!checkText(p, sliceBytes)) return false;
-          link.traceState = text;
-          link.traceStateBytes = textBytes;
+          link.traceState = p;
+          link.traceStateBytes = sliceBytes;
         }
-        p = next;
+        p += sliceBytes;
         break;
       }
       case 0x28:
@@ -118,7 +116,9 @@ export function readLink(p: usize, end: usize, link: Link, span: Span): bool {
         if (p == 0) return false;
     }
   }
-  if (!ended(p, end)) return false;
+  if (!ended(p, end) || !checkText(link.traceState, link.traceStateBytes)) return false;
+  link.traceState = text;
+  link.traceStateBytes = textBytes;
   judgeLink(start, link, traceIdBytes, spanIdBytes, span);
   return readLinkAttributes(start, end, link, count, span);
 }

@@ -94,7 +94,7 @@ export function readScope(p: usize, end: usize, url: usize, urlBytes: usize): us
   const scope = changetype<Scope>(at);
   clearMarks();
   const count = readScopeFields(p, end, scope);
-  if (count < 0) return 0;
+  if (count < 0 || !checkTexts(scope)) return 0;
   clearSums();
   scope.attrCount = count;
   scope.attrs = readAttributes(p, end, 0x1a, count);
@@ -125,9 +125,14 @@ function readScopeFields(p: usize, end: usize, scope: Scope): i32 {
     if (tag == 0x0a || tag == 0x12) {
       p = slice(p, end);
       if (p == 0) return -1;
-      const next = p + sliceBytes;
-      if (!setScopeText(p, tag, scope)) return -1;
-      p = next;
+      if (tag == 0x0a) {
+        scope.name = p;
+        scope.nameBytes = sliceBytes;
+      } else {
+        scope.version = p;
+        scope.versionBytes = sliceBytes;
+      }
+      p += sliceBytes;
     } else if (tag == 0x20) {
       p = varint(p);
       scope.dropped = <u32>word;
@@ -142,14 +147,13 @@ function readScopeFields(p: usize, end: usize, scope: Scope): i32 {
   return ended(p, end) ? count : -1;
 }
 
-function setScopeText(p: usize, tag: u32, scope: Scope): bool {
-  if (!checkText(p, sliceBytes)) return false;
-  if (tag == 0x0a) {
-    scope.name = text;
-    scope.nameBytes = textBytes;
-  } else {
-    scope.version = text;
-    scope.versionBytes = textBytes;
-  }
+/** The strings that stand after the last field of their kind. */
+function checkTexts(scope: Scope): bool {
+  if (!checkText(scope.name, scope.nameBytes)) return false;
+  scope.name = text;
+  scope.nameBytes = textBytes;
+  if (!checkText(scope.version, scope.versionBytes)) return false;
+  scope.version = text;
+  scope.versionBytes = textBytes;
   return true;
 }

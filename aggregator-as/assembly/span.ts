@@ -32,16 +32,32 @@ export function readSpan(p: usize, end: usize): usize {
   span.at = p;
   clearMarks();
   const rest = readScalars(p, end, span);
-  if (rest == 0) return 0;
+  if (rest == 0 || !checkTexts(span)) return 0;
   if (span.attrCount + span.eventCount + span.linkCount != 0) {
     if (!readRepeated(rest, end, span)) return 0;
   }
   span.invalidUtf8 = invalidUtf8;
+  // A parent id of zeros is taken for none.
+  if (span.parentBytes == 8 && load<u64>(span.parent) == 0) markInexact();
   if (inexact) {
     span.raw = p;
     span.rawBytes = end - p;
   }
   return at;
+}
+
+/** The strings that stand after the last field of their kind. */
+function checkTexts(span: Span): bool {
+  if (!checkText(span.traceState, span.traceStateBytes)) return false;
+  span.traceState = text;
+  span.traceStateBytes = textBytes;
+  if (!checkText(span.name, span.nameBytes)) return false;
+  span.name = text;
+  span.nameBytes = textBytes;
+  if (!checkText(span.statusMessage, span.statusMessageBytes)) return false;
+  span.statusMessage = text;
+  span.statusMessageBytes = textBytes;
+  return true;
 }
 
 /** Returns where the first repeated field is, or `end`, or 0 after a fault. */
@@ -112,18 +128,16 @@ function readSlice(p: usize, end: usize, tag: u32, span: Span): usize {
       span.spanIdBytes = bytes;
       break;
     case 3:
-      if (!checkText(p, bytes)) return 0;
-      span.traceState = text;
-      span.traceStateBytes = textBytes;
+      span.traceState = p;
+      span.traceStateBytes = bytes;
       break;
     case 4:
       span.parent = p;
       span.parentBytes = bytes;
       break;
     default:
-      if (!checkText(p, bytes)) return 0;
-      span.name = text;
-      span.nameBytes = textBytes;
+      span.name = p;
+      span.nameBytes = bytes;
   }
   return p + bytes;
 }
@@ -170,11 +184,9 @@ function readStatus(p: usize, end: usize, span: Span): bool {
     } else if (tag == 0x12) {
       p = slice(p, end);
       if (p == 0) return false;
-      const next = p + sliceBytes;
-      if (!checkText(p, sliceBytes)) return false;
-      span.statusMessage = text;
-      span.statusMessageBytes = textBytes;
-      p = next;
+      span.statusMessage = p;
+      span.statusMessageBytes = sliceBytes;
+      p += sliceBytes;
     } else {
       if (tag >> 3 == 2 || tag >> 3 == 3) return wrongType(p, statusMessage, tag) != 0;
       markInexact();
