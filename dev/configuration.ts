@@ -21,8 +21,8 @@ const intro = `# Configuration
 
 Every program reads its settings from environment variables; flags of \`tidemark\` override them
 (\`tidemark COMMAND --help\`). The Worker reads the rows of program \`edge\` from the \`[vars]\` of
-\`wrangler.toml\` and its secrets from \`wrangler secret put\`. The defaults are those of the embedded
-stack: nothing has to be set to try Tidemark out.
+\`wrangler.toml\` and its secrets from \`wrangler secret put\`. The defaults are those of the
+embedded stack: nothing has to be set to try Tidemark out.
 
 A variable that starts with \`TIDEMARK_\` and is not in this table, or a value that its row does not
 allow, stops the program with exit code 2 and a line that names it. Settings of kind \`secret\` are

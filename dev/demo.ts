@@ -4,10 +4,9 @@
  */
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
+import { lookForDueDays } from '../batch/daily.ts';
 import { runBatch } from '../batch/run.ts';
-import { dueDays } from '../batch/schedule.ts';
 import type { VerifyReport } from '../batch/verify.ts';
-import { readDays } from '../bin/days.ts';
 import { proveDate } from '../bin/prove.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
@@ -196,8 +195,12 @@ class Run {
 
   /** The schedule has to see by itself that late data came. */
   async #assertDirty(date: string): Promise<void> {
-    const days = await readDays(this.#store, this.#clickhouse, this.#options.now());
-    const due = dueDays(days, this.#stack.settings.TIDEMARK_ALLOWED_LATENESS_MS);
+    const due = await lookForDueDays({
+      store: this.#store,
+      clickhouse: this.#clickhouse,
+      settings: this.#stack.settings,
+      clock: this.#options.now,
+    });
     const reason = due.find((day) => day.date === date)?.reason;
     if (reason === 'changed') return;
     throw unexpected(`the schedule did not see that ${date} is dirty`);
@@ -247,10 +250,11 @@ function comparisonOf({ rows, figures: count, differences }: VerifyReport): Comp
   return {
     rows,
     figures: count,
-    differences: differences.map(
-      ({ serviceName, operationName, figure, published, recomputed }) =>
-        `${serviceName} ${operationName}, ${figure}: published ${published}, from Parquet ${recomputed}`,
-    ),
+    differences: differences.map((difference) => {
+      const { serviceName, operationName, figure, published, recomputed } = difference;
+      const operation = `${serviceName} ${operationName}`;
+      return `${operation}, ${figure}: published ${published}, from Parquet ${recomputed}`;
+    }),
   };
 }
 

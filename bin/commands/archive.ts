@@ -43,7 +43,8 @@ async function archive(context: Context, flags: Flags): Promise<void> {
       once: flags.once ?? false,
     });
     const { commits, requests, rows, files } = report;
-    const text = `Archived ${rows} spans of ${requests} requests: ${files} files, ${commits} commits`;
+    const made = `${files} files, ${commits} commits`;
+    const text = `Archived ${rows} spans of ${requests} requests: ${made}`;
     context.stdout.write(`${flags.json ? JSON.stringify(report) : text}\n`);
   } finally {
     store.close();

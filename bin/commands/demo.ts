@@ -54,6 +54,6 @@ async function run(context: Context, flags: Flags): Promise<void> {
 
 function wholeNumber(text: string): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (value < 1) throw new InvalidArgumentError('It is not a whole number from 1 on.');
+  if (value < 1) throw new InvalidArgumentError('It is not a whole number from 1 on');
   return value;
 }

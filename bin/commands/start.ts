@@ -80,9 +80,10 @@ Send a span and look at it:
   now=$(date +%s)
   curl ${otlp} -H 'content-type: application/json' -d '{"resourceSpans":[{
     "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hello"}}]},
-    "scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174",
-    "name":"first","kind":2,"startTimeUnixNano":"'$now'000000000","endTimeUnixNano":"'$now'250000000"}]}]}]}'
-  curl ${clickhouse} --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM otel_traces FORMAT Vertical'
+    "scopeSpans":[{"spans":[{"name":"first","kind":2,
+      "traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174",
+      "startTimeUnixNano":"'$now'000000000","endTimeUnixNano":"'$now'250000000"}]}]}]}'
+  curl ${clickhouse} --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM otel_traces'
 
 An OpenTelemetry SDK needs only OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=${otlp}
 `;

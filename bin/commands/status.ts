@@ -6,8 +6,6 @@ import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { settingsOf } from '../context.ts';
 import { CommandFailed } from '../outcome.ts';
-import { dueDays } from '../../batch/schedule.ts';
-import { readDays } from '../days.ts';
 import { describe } from '../describe.ts';
 import type { StatusReport } from '../describe.ts';
 import type { Settings } from '../../schemas/settings.ts';
@@ -46,6 +44,7 @@ async function readStatus(
   settings: Settings,
   endpoint: string,
 ): Promise<StatusReport> {
+  const { lookForDueDays } = await import('../../batch/daily.ts');
   const { archiveStatus } = await import('../../workers/clients/archive.ts');
   const { openClickHouse } = await import('../../workers/clients/clickhouse.ts');
   const { openStore } = await import('../../workers/clients/objects.ts');
@@ -54,7 +53,8 @@ async function readStatus(
     const edge = await tried(() => probe(endpoint));
     const runs = await tried(() => readRuns(clickhouse));
     const archive = await tried(() => archiveStatus(store));
-    const days = await tried(() => readDays(store, clickhouse, context.now()));
+    const clock = context.now;
+    const due = await tried(() => lookForDueDays({ store, clickhouse, settings, clock }));
     return {
       services: [
         { name: 'edge', url: endpoint, error: edge.error },
@@ -68,7 +68,7 @@ async function readStatus(
       })),
       spools: archive.value?.spools ?? [],
       runs: runs.value ?? [],
-      due: dueDays(days.value ?? [], settings.TIDEMARK_ALLOWED_LATENESS_MS),
+      due: due.value ?? [],
     };
   } finally {
     store.close();

@@ -74,8 +74,8 @@ function corrections(result: DemoResult): string {
   ];
   return `What batch corrected on ${days[0]}
 
-  duplicates removed  ${count(corrected.duplicateSpans)} spans, of requests that were delivered twice
-  late spans added    ${count(corrected.lateSpans)} spans, which came after the first run and made the day dirty
+  duplicates removed  ${count(corrected.duplicateSpans)} spans, of requests delivered twice
+  late spans added    ${count(corrected.lateSpans)} spans, which came after the first run
 
   The speed layer's quantiles against the exact ones:
 

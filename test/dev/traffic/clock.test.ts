@@ -28,11 +28,9 @@ describe('slotsOf()', () => {
 
   it('gives the evening ten times the requests of the night', () => {
     const slots = slotsOf(midnightMs, midnightMs + 24 * hourMs);
-    const share = (hour: number): number => {
-      const until = (endMs: number) =>
-        slots.findLast(({ untilMs }) => untilMs <= endMs)?.cumulativeShare ?? 0;
-      return until(midnightMs + (hour + 1) * hourMs) - until(midnightMs + hour * hourMs);
-    };
+    const until = (hour: number): number =>
+      slots.findLast(({ untilMs }) => untilMs <= midnightMs + hour * hourMs)?.cumulativeShare ?? 0;
+    const share = (hour: number): number => until(hour + 1) - until(hour);
     expect(share(19) / share(3)).toBeCloseTo(10, 6);
   });
 });

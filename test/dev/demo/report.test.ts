@@ -1,0 +1,67 @@
+/** Tests of the report for people. */
+import { describe, expect, it } from 'vitest';
+import { report } from '../../../dev/demo/report.ts';
+import type { DemoResult } from '../../../dev/demo/result.ts';
+
+const row = {
+  date: '2026-11-21',
+  service_name: 'cart',
+  layer: 'batch' as const,
+  run_id: 'r',
+  is_final: true,
+  p50_ms: 1.234,
+  p95_ms: 2,
+  p99_ms: 3,
+  error_count: 4,
+  unique_traces: 5,
+};
+
+const result: DemoResult = {
+  ok: true,
+  days: ['2026-11-21', '2026-11-22'],
+  seed: 1,
+  traffic: {
+    requests: 9,
+    repeatedRequests: 1,
+    spans: 4000,
+    repeatedSpans: 512,
+    keptBackSpans: 0,
+    lateSpans: 30,
+  },
+  merged: Array.from({ length: 12 }, (_, index) => ({
+    ...row,
+    operation_name: `operation ${index}`,
+    total_spans: 1000 - index,
+  })),
+  runs: [],
+  corrected: {
+    duplicateSpans: 512,
+    lateSpans: 30,
+    lateRows: 31,
+    conflictSpans: 0,
+    quantileErrors: [{ quantile: 'p50', operations: 12, median: 0.001, max: 0.0234 }],
+  },
+  proof: {
+    archive: { rows: 12, figures: 132, differences: [] },
+    generator: { rows: 12, figures: 85, differences: ['cart GET /, spans: batch has 1, 2'] },
+  },
+  elapsedMs: 12_345,
+};
+
+describe('report()', () => {
+  it('shows ten operations a day and the total over all', () => {
+    const text = report(result);
+    expect(text).toContain('operation 9');
+    expect(text).not.toContain('operation 10');
+    expect(text).toMatch(/2026-11-21 {2}batch +1 services +all 12 rows +11,934/);
+  });
+
+  it('shows what was corrected and both verdicts, with the differences of the one that failed', () => {
+    const text = report(result);
+    expect(text).toMatch(/duplicates removed +512 spans/);
+    expect(text).toMatch(/p50 +0\.100 % +2\.340 % +12/);
+    expect(text).toContain('equal (12 rows, 132 figures, 0 differences)');
+    expect(text).toContain('NOT EQUAL (12 rows, 85 figures, 1 differences)');
+    expect(text).toContain('cart GET /, spans: batch has 1, 2');
+  });
+});
