@@ -2,6 +2,7 @@
  * The host side of the batch kernel (`assembly/aggregate.ts`): spans of one shard in, exact results
  * per (tenant, service, operation) out. It knows codes, not strings, and reads or writes no file.
  */
+import assert from 'node:assert/strict';
 import { TidemarkError } from '../schemas/errors.ts';
 
 /** Columns of one record batch. Codes are ids that the caller has made global to the shard. */
@@ -106,7 +107,7 @@ export class ShardKernel {
    * follow.
    */
   add(columns: ShardColumns): void {
-    if (this.#state !== 'filling') throw new Error(`Cannot add rows: the kernel is ${this.#state}`);
+    assert.equal(this.#state, 'filling', `Cannot add rows: the kernel is ${this.#state}`);
     for (let from = 0; from < columns.rows; from += stageRows) {
       const to = Math.min(from + stageRows, columns.rows);
       stageColumns(this.#exports.memory.buffer, this.#stage, columns, from, to);
@@ -119,7 +120,7 @@ export class ShardKernel {
    * CAPACITY when the machine has not the memory that the bound allows.
    */
   finish(): Iterable<GroupResult> {
-    if (this.#state === 'full') throw new Error('Cannot finish: the kernel is full');
+    assert.notEqual(this.#state, 'full', 'Cannot finish: the kernel is full');
     if (this.#state === 'filling') {
       const byKind = this.#options.kindInIdentity ?? true;
       if (this.#exports.finish(byKind ? 1 : 0) !== 0) this.#fail();
@@ -222,5 +223,5 @@ function readGroup(buffer: ArrayBuffer, address: number): GroupResult {
 }
 
 function neverAborts(): void {
-  throw new Error('The kernel aborted, which its code never does');
+  assert.fail('The kernel aborted, which its code never does');
 }

@@ -2,6 +2,7 @@
  * Merges the partials of a period's shards into exact results per group. It reads the headers, adds
  * the histograms, and then fetches only the runs that hold wanted ranks. It writes nothing.
  */
+import assert from 'node:assert/strict';
 import { partialHeaderBytesGuess } from '../schemas/limits.ts';
 import {
   compareKeys,
@@ -111,7 +112,7 @@ function mergeGroup(sources: readonly Source[]): MergedGroup {
   const groups = sources.map(({ group }) => group);
   const filled = groups.filter((group) => group.count > 0);
   const [first] = groups;
-  if (first === undefined) throw new Error('A group has no sources');
+  assert(first, 'A group has a source');
   const sum = (of: (group: GroupTotals) => number): number =>
     groups.reduce((total, group) => total + of(group), 0);
   return {

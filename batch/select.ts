@@ -3,6 +3,7 @@
  * loads their runs if they are short; else it first narrows them, reading through without holding
  * them. Memory is bounded either way, and the result is exact.
  */
+import assert from 'node:assert/strict';
 import { TidemarkError } from '../schemas/errors.ts';
 import { bucketBits, bucketMinNs } from '../schemas/histogram.ts';
 import { runWidth } from '../schemas/partial.ts';
@@ -65,7 +66,7 @@ export async function selectDurations(
 
 function selectionAt(selections: readonly Selection[], i: number): Selection {
   const selection = selections[i];
-  if (selection === undefined) throw new Error(`There is no selection ${i}`);
+  assert(selection, `There is a selection ${i}`);
   return selection;
 }
 
@@ -210,7 +211,7 @@ function findDigit(counts: readonly Float64Array[], rank: number) {
     if (rank < before + here) return { digit, before };
     before += here;
   }
-  throw new Error(`The runs have no rank ${rank}`);
+  return assert.fail(`The runs have no rank ${rank}`);
 }
 
 /** The part of a run whose values have the digit; they lie together, because it is sorted. */

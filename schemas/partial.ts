@@ -12,6 +12,7 @@
  * Body: the hot runs of all groups in order, then the others. A duration is kept as its distance
  * from its bucket's least, in as few bytes as the bucket needs: none below 128 ns.
  */
+import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
 import { TidemarkError } from './errors.ts';
 import { bucketBits, bucketCount, bucketOfWords } from './histogram.ts';
@@ -118,7 +119,7 @@ function compare(a: string, b: string): number {
 function assertDistinct(sorted: readonly BucketedGroup[]): void {
   for (const [i, { group }] of sorted.entries()) {
     const last = sorted[i - 1]?.group;
-    if (last && compareKeys(last, group) === 0) throw new Error('Two groups have the same key');
+    assert(!last || compareKeys(last, group) !== 0, 'Two groups have the same key');
   }
 }
 
