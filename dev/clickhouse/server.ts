@@ -69,6 +69,7 @@ function serve(server: Server, options: FrontOptions): Front {
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
+      handler.closeConnections();
       await closed;
       await handler.idle();
       engine.close();
@@ -97,6 +98,8 @@ class Handler {
   readonly #options: FrontOptions;
   /** Inserts that were answered before they were in. */
   readonly #behind = new Set<Promise<void>>();
+  readonly #answering = new Set<ServerResponse>();
+  #closing = false;
 
   constructor(engine: Engine, incoming: string, options: FrontOptions) {
     this.#engine = engine;
@@ -105,11 +108,23 @@ class Handler {
     this.#options = options;
   }
 
+  /** Resolves when every insert that was answered early is in or refused. */
   async idle(): Promise<void> {
     await Promise.all(this.#behind);
   }
 
+  /** Every connection ends with the answer that it waits for, instead of staying open for more. */
+  closeConnections(): void {
+    this.#closing = true;
+    for (const response of this.#answering) {
+      if (!response.headersSent) response.setHeader('connection', 'close');
+    }
+  }
+
   async handle(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#answering.add(response);
+    response.once('close', () => this.#answering.delete(response));
+    if (this.#closing) response.setHeader('connection', 'close');
     try {
       const url = new URL(message.url ?? '/', 'http://front');
       if (sendFixed(message, response, url)) return;
