@@ -1,0 +1,59 @@
+/**
+ * Runs benchmarks by name: `npm run bench -- transcode --json`. Each prints one JSON object a line
+ * for each figure; without `--json` the same figures are written as text.
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+
+/** A new benchmark is one row here. */
+const benches: Record<string, () => Promise<void>> = {
+  transcode: async () => (await import('./transcode.ts')).transcode(),
+  kernel: async () => (await import('./kernel.ts')).kernel(),
+  freshness: async () => (await import('./freshness.ts')).freshness(),
+};
+
+const usage = `usage: npm run bench -- [--json] [${Object.keys(benches).join('|')}]...`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const names = positionals.length > 0 ? positionals : Object.keys(benches);
+  const unknown = names.find((name) => !Object.hasOwn(benches, name));
+  if (unknown !== undefined || values.help) {
+    process.stderr.write(`${unknown === undefined ? '' : `no benchmark "${unknown}"\n`}${usage}\n`);
+    process.exitCode = values.help ? 0 : 2;
+  } else if (values.json) {
+    for (const name of names) await benches[name]?.();
+  } else {
+    await runAsText(names);
+  }
+}
+
+/** Runs this file again with `--json` and writes its figures as text. */
+async function runAsText(names: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [import.meta.filename, '--json', ...names], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = new Promise<number>((resolve) => {
+    child.once('close', (code) => resolve(code ?? 1));
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    process.stdout.write(`${textOf(line)}\n`);
+  }
+  process.exitCode = await closed;
+}
+
+function textOf(line: string): string {
+  if (!line.startsWith('{')) return line;
+  const { bench, machine: _machine, ...figure } = JSON.parse(line) as Record<string, unknown>;
+  const fields = Object.entries(figure).map(([name, value]) => `${name} ${String(value)}`);
+  return `${String(bench)}: ${fields.join(', ')}`;
+}
+
+await main();
