@@ -93,6 +93,9 @@ class S3Store implements ObjectStore {
       // newer checksum headers, so those are sent only where S3 demands one (DeleteObjects).
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
+      // The local R2 endpoint never answers `Expect: 100-continue`, which the SDK sends with bodies
+      // of 2 MiB and more and then waits for.
+      expectContinueHeader: false,
       requestHandler: {
         connectionTimeout: limits.objectConnectMs,
         requestTimeout: limits.objectTimeoutMs,

@@ -63,6 +63,12 @@ describe('openStore()', () => {
     expect(await store.head('bytes/a+b=c')).toBe(1000);
   });
 
+  it('put() stores bodies past the 2 MiB where the SDK would wait for 100 Continue', async () => {
+    const bytes = new Uint8Array(20 * 1024 * 1024).fill(7);
+    await store.put('bytes/large', bytes, { signal: AbortSignal.timeout(20_000) });
+    expect(await store.head('bytes/large')).toBe(bytes.length);
+  });
+
   it('get() and head() give undefined for a key that does not exist', async () => {
     expect(await store.get('nothing/here')).toBeUndefined();
     expect(await store.head('nothing/here')).toBeUndefined();
