@@ -66,6 +66,8 @@ export interface ArchiverOptions {
   readonly codeVersion: string;
   /** Archive what waits now, whatever its age, then end. */
   readonly once?: boolean;
+  /** Bound on the memory of the columns, in pages of 64 KiB. @default columnWriterPagesMax */
+  readonly columnPagesMax?: number;
   /** Where the metrics go. */
   readonly registry?: Registry;
 }
@@ -121,7 +123,9 @@ class Archiver {
   constructor(options: ArchiverOptions) {
     this.#options = options;
     this.#counters = archiveCounters(options.registry ?? new Registry());
-    this.#columns = new SpanColumns(options.transcoder);
+    this.#columns = new SpanColumns(options.transcoder, {
+      pagesMax: options.columnPagesMax ?? limits.columnWriterPagesMax,
+    });
     this.#writer = this.#randomName();
     options.signal.addEventListener('abort', this.#stop, { once: true });
   }

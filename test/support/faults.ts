@@ -12,8 +12,9 @@ import type {
  * What happens at one operation. `crashBefore` and `crashAfter`: the process is dead from then on,
  * without or with the operation done. `refused`: 503, not done. `lost`: done, but the answer is an
  * error. `late`: the answer is an error now, and the write is done `lateBy` operations later.
+ * `repeated`: done, the answer lost, and done again by the client, which sees the second answer.
  */
-export type FaultKind = 'crashBefore' | 'crashAfter' | 'refused' | 'lost' | 'late';
+export type FaultKind = 'crashBefore' | 'crashAfter' | 'refused' | 'lost' | 'late' | 'repeated';
 
 export const faultKinds: readonly FaultKind[] = [
   'crashBefore',
@@ -21,6 +22,7 @@ export const faultKinds: readonly FaultKind[] = [
   'refused',
   'lost',
   'late',
+  'repeated',
 ];
 
 /** What the process sees once it is dead: nothing can be caught and mended after this. */
@@ -111,6 +113,10 @@ export class FaultyStore implements ObjectStore {
     this.#applyLate(at);
     if (this.#dead) throw new Crash('dead');
     if (at !== this.#faultAt) return apply();
+    if (this.#kind === 'repeated') {
+      attempt(apply);
+      return apply();
+    }
     return this.#fail(name, at, apply);
   }
 

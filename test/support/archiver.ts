@@ -1,0 +1,52 @@
+/**
+ * An archiver in a process of its own, for tests that kill it. Arguments: the S3 endpoint, then
+ * `once` to end when the spool is empty. Loads everything, says `ready`, and begins at the first
+ * byte on its standard input.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readSettings } from '../../schemas/settings.ts';
+import { runArchiver } from '../../workers/archive.ts';
+import { openStore } from '../../workers/clients/objects.ts';
+
+const [endpoint, mode] = process.argv.slice(2);
+const settings = readSettings({
+  S3_ENDPOINT: endpoint,
+  TIDEMARK_FLUSH_AGE_MS: '0',
+  TIDEMARK_FLUSH_ROWS: '40',
+  TIDEMARK_ARCHIVE_POLL_MS: '5',
+});
+const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
+const transcoder = await WebAssembly.compile(await readFile(wasm));
+const stop = new AbortController();
+process.on('SIGTERM', () => stop.abort());
+const store = openStore(settings);
+const ignore = () => undefined;
+
+process.stdout.write('ready\n');
+await once(process.stdin, 'data');
+process.stdin.destroy();
+const report = await runArchiver({
+  store,
+  settings,
+  transcoder,
+  clock: {
+    now: () => Date.now(),
+    sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(ignore),
+  },
+  random: randomBytes,
+  log: {
+    info: ignore,
+    debug: ignore,
+    warn: (fields, message) => {
+      process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
+    },
+  },
+  signal: stop.signal,
+  codeVersion: 'test',
+  once: mode === 'once',
+});
+store.close();
+process.stdout.write(`${JSON.stringify(report)}\n`);
