@@ -201,7 +201,7 @@ export class SpanColumns {
     const edition = ++this.#edition;
     for (let index = 0; index < count; index++) {
       if (edition !== this.#edition)
-        throw new Error('hours() was called again, or add() or reset()');
+        throw new Error('Bug: hours() was called again, or add() or reset()');
       yield this.#hour(index);
     }
   }

@@ -134,7 +134,10 @@ function assertSorted(traceIds: Uint8Array): void {
       if (step > 0) break;
       if (step < 0) {
         const row = at / traceIdBytes;
-        throw new TidemarkError('CORRUPT_ARCHIVE', `row ${row} is not in the order of trace ids`);
+        throw new TidemarkError(
+          'CORRUPT_ARCHIVE',
+          `Cannot read row ${row}: it is not in the order of trace ids`,
+        );
       }
     }
   }

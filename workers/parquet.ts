@@ -52,7 +52,7 @@ function arrowTable(batch: HourBatch): arrow.Table {
 
 function itemOf<T>(items: readonly T[], index: number): T {
   const item = items[index];
-  if (item === undefined) throw new Error(`column ${index} is missing`);
+  if (item === undefined) throw new Error(`Bug: column ${index} is missing`);
   return item;
 }
 

@@ -121,7 +121,13 @@ export class Maps {
 }
 
 /** Takes the buffers of `count` maps with `entries` entries in sum. */
-export function takeMaps(maps: Maps, count: u32, entries: u32, keyBytes: u32, valueBytes: u32): void {
+export function takeMaps(
+  maps: Maps,
+  count: u32,
+  entries: u32,
+  keyBytes: u32,
+  valueBytes: u32
+): void {
   maps.offsets = <u32>takeOffsets(count);
   maps.offset = maps.offsets;
   maps.count = 0;
@@ -138,7 +144,13 @@ export function takeMaps(maps: Maps, count: u32, entries: u32, keyBytes: u32, va
 }
 
 /** Adds a map's nodes: itself, its struct, keys, values. */
-export function addMaps(maps: Maps, count: u32, entries: u32, keyBytes: u32, valueBytes: u32): void {
+export function addMaps(
+  maps: Maps,
+  count: u32,
+  entries: u32,
+  keyBytes: u32,
+  valueBytes: u32
+): void {
   addNode(count, maps.offsets, 0, 0);
   addNode(entries, 0, 0, 0);
   addNode(entries, maps.keyOffsets, maps.keys, keyBytes);

@@ -97,9 +97,8 @@ function rowBytesMax(span: Span, resource: Resource, scope: Scope): usize {
   if (hasScopeRun) return bytes + runBytes;
   bytes += scope.nameBytes + scope.versionBytes + 10;
   if (hasResourceRun) return bytes + resourceRunBytes;
-  return (
-    bytes + 10 + resource.serviceBytes + resource.attrCount * 10 + resource.keyBytes + resource.valueBytes
-  );
+  bytes += 10 + resource.serviceBytes + resource.attrCount * 10;
+  return bytes + resource.keyBytes + resource.valueBytes;
 }
 
 function writeRow(out: usize, span: Span, resource: Resource, scope: Scope): usize {

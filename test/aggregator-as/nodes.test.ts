@@ -173,7 +173,7 @@ describe('SpanColumns', () => {
     const overtaken = columns.hours();
     overtaken.next();
     columns.add(second, provenance);
-    expect(() => overtaken.next()).toThrowError('hours() was called again');
+    expect(() => overtaken.next()).toThrowError('Bug: hours() was called again');
     expect(hours.next().done).toBe(false);
   });
 });
