@@ -11,6 +11,7 @@ const benches: Record<string, () => Promise<void>> = {
   transcode: async () => (await import('./transcode.ts')).transcode(),
   kernel: async () => (await import('./kernel.ts')).kernel(),
   freshness: async () => (await import('./freshness.ts')).freshness(),
+  batch: async () => (await import('./batch.ts')).batch(),
 };
 
 const usage = `usage: npm run bench -- [--json] [${Object.keys(benches).join('|')}]...`;
