@@ -216,13 +216,18 @@ class S3Store implements ObjectStore {
     const first = keys[0] ?? '';
     const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
     const command = new DeleteObjectsCommand({ Bucket: this.#bucket, Delete });
+    let fault;
     try {
       const answer = await this.#client.send(command, sdkOptions(options));
-      const fault = answer.Errors?.[0];
-      if (fault) throw new Error(`${fault.Code ?? ''}: ${fault.Message ?? ''}`);
+      fault = answer.Errors?.[0];
     } catch (error) {
       throw storeError('delete', first, error);
     }
+    // S3 answers 200 also when single keys failed; deleting them again later does no harm.
+    if (!fault) return;
+    const { Key = first, Code = '', Message = '' } = fault;
+    const text = `Cannot delete "${Key}" in the store: ${Code} ${Message}`;
+    throw new TidemarkError('OBJECT_STORE', text, { retryable: Code !== 'AccessDenied' });
   }
 
   close(): void {

@@ -128,6 +128,19 @@ describe('openStore()', () => {
     expect(await keysOf(store.list('many/'))).toEqual([[]]);
   });
 
+  it('delete() throws when the store says that a key of many could not be deleted', async () => {
+    const partial = await storeOf((request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'application/xml' });
+      response.end(
+        '<DeleteResult><Error><Key>a</Key><Code>InternalError</Code></Error></DeleteResult>',
+      );
+    });
+    const error = await errorOf(partial.delete(['a', 'b']));
+    expect(error).toMatchObject({ code: 'OBJECT_STORE', retryable: true });
+    expect(error.message).toContain('"a"');
+  });
+
   it('get() tries again after 503, as often as requestTriesMax says, then is retryable', async () => {
     let tries = 0;
     const failing = await storeOf((_, response) => {
