@@ -85,7 +85,7 @@ interface Exports {
   rowsAt(): number;
   rowsBytes(): number;
   rowsCount(): number;
-  columnsReset(): void;
+  columnsReset(): number;
   columnsInput(requestBytes: number, tenantBytes: number, topicBytes: number): number;
   topicAt(): number;
   columnsAdd(
@@ -101,8 +101,8 @@ interface Exports {
   hourMs(index: number): number;
   hourQuarantined(index: number): number;
   hourRows(index: number): number;
-  hourTimeMin(): bigint;
-  hourTimeMax(): bigint;
+  hourTimeMin(index: number): bigint;
+  hourTimeMax(index: number): bigint;
 }
 
 const encoder = new TextEncoder();
@@ -153,7 +153,7 @@ export class SpanColumns {
   constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
     this.#pagesMax = options.pagesMax ?? columnWriterPagesMax;
     this.#wasm = instantiate(module, this.#pagesMax);
-    this.#wasm.columnsReset();
+    if (this.#wasm.columnsReset() !== 0) throw faultOf(this.#wasm, this.#pagesMax);
   }
 
   /** Spans kept. */
@@ -216,8 +216,8 @@ export class SpanColumns {
       hourMs: wasm.hourMs(index),
       quarantined: wasm.hourQuarantined(index) !== 0,
       rows: wasm.hourRows(index),
-      timeMinNs: wasm.hourTimeMin(),
-      timeMaxNs: wasm.hourTimeMax(),
+      timeMinNs: wasm.hourTimeMin(index),
+      timeMaxNs: wasm.hourTimeMax(index),
       columns,
       traceIds: columns[0]?.data as Uint8Array,
     };

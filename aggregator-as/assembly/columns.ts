@@ -5,8 +5,12 @@
 import { put } from './bytes';
 import { codeOf, Dictionary, makeRoom, materialize } from './dictionary';
 import { capacityFault, fail } from './fault';
+import { findHour, Hour, startHours, sumsOf, tableBytes } from './hour';
 import { allocate, arenaBase, setTop, slack, top } from './memory';
+import { indexBytes, keepChunk, startIndex, takeChunk, writeIndex } from './order';
 import { attrBytes, Attr, Request, Resource, Scope, sizeOf, Span } from './record';
+import { addUp } from './sums';
+import { countQuarantined } from './verdict';
 
 /** The spans kept, as a list in arrival order, and how many they are. */
 export let firstSpan: usize = 0;
@@ -39,13 +43,19 @@ export function dictionaryOf(index: i32): Dictionary {
   return changetype<Dictionary>(dictionaries + (<usize>index << 5));
 }
 
-/** Forgets all requests. */
-export function resetColumns(): void {
+/** Forgets all requests. False when the bound forbids even to begin. */
+export function resetColumns(): bool {
   firstSpan = 0;
   lastSpan = 0;
   spanCount = 0;
-  kept = arenaBase();
+  const table = arenaBase();
+  kept = table;
   memory.fill(dictionaries, 0, <usize>dictionaryCount << 5);
+  if (!setTop(table + tableBytes())) return false;
+  kept = top;
+  startHours(table);
+  startIndex();
+  return true;
 }
 
 /** Sets the arena's top back to what is kept. */
@@ -66,8 +76,9 @@ export function startRequest(receivedMs: i64, partition: i32, offset: i64): bool
   return true;
 }
 
-/** Appends a span to the request being read. */
-export function keepSpan(span: Span): void {
+/** Appends a span to the request being read. False when there is no place for its hour. */
+export function keepSpan(span: Span): bool {
+  if (!placeSpan(span)) return fail(capacityFault, span.at) != 0;
   const at = changetype<usize>(span);
   span.next = 0;
   span.request = <u32>request;
@@ -75,6 +86,19 @@ export function keepSpan(span: Span): void {
   else changetype<Span>(lastSpan).next = <u32>at;
   lastSpan = at;
   spanCount++;
+  return true;
+}
+
+/** Finds the span's hour; with too many open it is quarantined. */
+function placeSpan(span: Span): bool {
+  if (!span.quarantined) {
+    span.hour = <u32>findHour(hourOf(span.startNs / 1_000_000), 0);
+    if (span.hour != 0) return true;
+    span.quarantined = 1;
+    countQuarantined();
+  }
+  span.hour = <u32>findHour(hourOf(changetype<Request>(request).receivedMs), 1);
+  return span.hour != 0;
 }
 
 /** Drops the spans of the request being read. */
@@ -91,19 +115,24 @@ export function dropRequest(): void {
  */
 export function keepRequest(tenant: usize, tenantBytes: u32, topic: usize, topicBytes: u32): bool {
   if (!joinTexts()) return fail(capacityFault, 0) != 0;
-  const hasRoom = makeRooms();
+  const chunk = takeChunk(spanCount - countBefore);
+  const hasRoom = chunk != 0 && makeRooms();
   // Dictionaries may have moved up here: from now on nothing below `top` may be given back.
   kept = top;
   if (!hasRoom) return fail(capacityFault, 0) != 0;
   const record = changetype<Request>(request);
   record.tenantCode = codeOf(dictionaryOf(tenantIds), tenant, tenantBytes);
   record.topicCode = codeOf(dictionaryOf(topicNames), topic, topicBytes);
+  let index = keepChunk(chunk);
   let resource: usize = 0;
   let scope: usize = 0;
-  for (let at = firstNew(); at != 0; ) {
+  for (let at = firstNew(); at != 0; index += indexBytes) {
     const span = changetype<Span>(at);
     span.nameCode = codeOf(dictionaryOf(spanNames), span.name, span.nameBytes);
-    span.hourMs = span.quarantined ? hourOf(record.receivedMs) : hourOf(span.startNs / 1_000_000);
+    const hour = changetype<Hour>(span.hour);
+    hour.rows++;
+    addUp(sumsOf(hour), span);
+    writeIndex(index, span);
     if (span.resource != resource) {
       resource = span.resource;
       codeResource(changetype<Resource>(resource));

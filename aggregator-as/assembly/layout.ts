@@ -30,7 +30,7 @@ import {
   Texts,
 } from './node';
 import { kindName, statusName } from './rows';
-import { addUp, sums } from './sums';
+import { Sums } from './sums';
 
 /** Columns, in order: the numbers of those that have one fixed-size buffer written by `emit`. */
 export const traceIdColumn: i32 = 0;
@@ -108,9 +108,13 @@ export const linkMaps = changetype<Maps>(memory.data(56, 8));
 export const resourceMaps = changetype<Maps>(memory.data(56, 8));
 export const scopeMaps = changetype<Maps>(memory.data(56, 8));
 
-/** Lays out `rows` spans. Returns the node table's address, or 0 when there is no room. */
-export function layOut(entries: usize, rows: u32): usize {
-  if (!addUp(entries, rows)) return 0;
+let sums: Sums = changetype<Sums>(0);
+
+/** Lays out an hour of `rows` spans. Returns the node table's address, or 0 without room. */
+export function layOut(hourSums: Sums, rows: u32): usize {
+  // A span's own sizes are those of bytes in memory; only what is repeated can pass 2^31.
+  if (hourSums.repeated > 0x7fff_ffff) return 0;
+  sums = hourSums;
   const nodes = startNodes();
   column = 0;
   laySpan(rows);

@@ -101,7 +101,6 @@ export class Request {
 export class Span {
   startNs: u64;
   endNs: u64;
-  hourMs: i64;
   traceId: u32;
   traceIdBytes: u32;
   spanId: u32;
@@ -145,10 +144,13 @@ export class Span {
   badLinkAt: u32;
   badLinkField: u32;
   badLinkBytes: u32;
-  /** Address of the message. */
+  /** The message. */
   at: u32;
+  bytes: u32;
   itemIndex: u32;
   quarantined: u32;
+  /** Address of its hour. */
+  hour: u32;
   nameCode: i32;
   resource: u32;
   scope: u32;

@@ -30,6 +30,7 @@ export function readSpan(p: usize, end: usize): usize {
   clear(at, sizeOf<Span>());
   const span = changetype<Span>(at);
   span.at = p;
+  span.bytes = end - p;
   clearMarks();
   const rest = readScalars(p, end, span);
   if (rest == 0 || !checkTexts(span)) return 0;

@@ -3,8 +3,7 @@
  * trace id, least byte first, then each run of equal halves by the rest.
  */
 import { allocate } from './memory';
-import { Entry, entryBytes } from './order';
-import { Span } from './record';
+import { Entry, entryBytes, Index } from './order';
 
 /** Counts of 256 values for each of 8 bytes. */
 const counts = memory.data(8192, 8);
@@ -70,9 +69,36 @@ function sortRuns(first: usize, count: u32): void {
     let runEnd = at + entryBytes;
     while (runEnd < end && load<u64>(runEnd) == key) runEnd += entryBytes;
     const size = <u32>((runEnd - at) / entryBytes);
-    if (size > 32) heapSort(at, size);
-    else if (size > 1) insertionSort(at, runEnd);
+    if (size > 64) heapSort(at, size);
+    else if (size > 1) sortRun(at, runEnd);
     at = runEnd;
+  }
+}
+
+/** A run is mostly one trace: then span ids become the keys, and the sort looks nowhere else. */
+function sortRun(first: usize, end: usize): void {
+  const traceLow = changetype<Index>(changetype<Entry>(first).index).traceLow;
+  let isOneTrace = true;
+  for (let at = first; at < end; at += entryBytes) {
+    const entry = changetype<Entry>(at);
+    const index = changetype<Index>(entry.index);
+    if (index.traceLow != traceLow) isOneTrace = false;
+    entry.key = index.spanId;
+  }
+  if (isOneTrace) sortByKeys(first, end);
+  else insertionSort(first, end);
+}
+
+/** Stable: entries of equal keys stay in the order of their arrival. */
+function sortByKeys(first: usize, end: usize): void {
+  for (let at = first + entryBytes; at < end; at += entryBytes) {
+    const entry = v128.load(at);
+    const key = load<u64>(at);
+    let p = at;
+    for (; p > first && key < load<u64>(p - entryBytes); p -= entryBytes) {
+      v128.store(p, v128.load(p - entryBytes));
+    }
+    v128.store(p, entry);
   }
 }
 
@@ -122,13 +148,10 @@ function swap(a: usize, b: usize): void {
 
 /** Order of entries with equal first halves of their trace ids; total, as addresses differ. */
 function isBefore(a: usize, b: usize): bool {
-  const left = changetype<Span>(changetype<Entry>(a).span);
-  const right = changetype<Span>(changetype<Entry>(b).span);
-  const leftTrace = bswap(load<u64>(left.traceId, 8));
-  const rightTrace = bswap(load<u64>(right.traceId, 8));
-  if (leftTrace != rightTrace) return leftTrace < rightTrace;
-  const leftSpan = bswap(load<u64>(left.spanId));
-  const rightSpan = bswap(load<u64>(right.spanId));
-  if (leftSpan != rightSpan) return leftSpan < rightSpan;
+  const left = changetype<Index>(changetype<Entry>(a).index);
+  const right = changetype<Index>(changetype<Entry>(b).index);
+  if (left.traceLow != right.traceLow) return left.traceLow < right.traceLow;
+  if (left.spanId != right.spanId) return left.spanId < right.spanId;
+  // Index entries lie in the order in which the spans came.
   return changetype<usize>(left) < changetype<usize>(right);
 }

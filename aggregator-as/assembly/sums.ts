@@ -1,12 +1,13 @@
-/** Sizes of an hour: what its spans need of each buffer, summed before any is taken. */
-import { Entry, entryBytes } from './order';
+/** Sizes of an hour: what its spans need of each buffer, added up as they come. */
 import { Resource, Scope, Span } from './record';
 
-/** Sizes of an hour, summed over its spans. */
+/** Sums over an hour's spans. */
 @unmanaged
 export class Sums {
   timeMin: i64;
   timeMax: i64;
+  /** Bytes and entries of what rows repeat: the one sum that can pass what an offset counts. */
+  repeated: u64;
   noParents: u32;
   traceStateBytes: u32;
   messageBytes: u32;
@@ -37,17 +38,11 @@ export class Sums {
   noScopeRaws: u32;
 }
 
-const sumBytes: usize = 136;
-const sumSpace = memory.data(136, 8);
-export const sums = changetype<Sums>(sumSpace);
-
-/** Least and greatest start time of the hour laid out last. */
-export function timeMin(): i64 {
-  return sums.timeMin;
-}
-
-export function timeMax(): i64 {
-  return sums.timeMax;
+/** Sets the sums to those of no span. */
+export function startSums(sums: Sums): void {
+  memory.fill(changetype<usize>(sums), 0, offsetof<Sums>());
+  sums.timeMin = i64.MAX_VALUE;
+  sums.timeMax = i64.MIN_VALUE;
 }
 
 /** Whether the parent id is set: 8 bytes, not all zero. */
@@ -57,28 +52,19 @@ export function hasParent(span: Span): bool {
   return span.parentBytes != 0 && load<u64>(span.parent) != 0;
 }
 
-/** Sums the sizes. False when a sum passes what an Arrow offset can count. */
-export function addUp(entries: usize, rows: u32): bool {
-  memory.fill(sumSpace, 0, sumBytes);
-  sums.timeMin = i64.MAX_VALUE;
-  sums.timeMax = i64.MIN_VALUE;
-  let total: u64 = 0;
-  const end = entries + <usize>rows * entryBytes;
-  for (let at = entries; at < end; at += entryBytes) {
-    const span = changetype<Span>(changetype<Entry>(at).span);
-    const resource = changetype<Resource>(span.resource);
-    const scope = changetype<Scope>(span.scope);
-    addSpan(span);
-    addResource(resource);
-    addScope(scope);
-    total += <u64>resource.keyBytes + resource.valueBytes + resource.attrCount + resource.rawBytes;
-    total += <u64>scope.keyBytes + scope.valueBytes + scope.attrCount + scope.rawBytes;
-  }
-  // A span's own sizes are those of bytes in memory; only what is repeated can pass 2^31.
-  return total < 0x7fff_ffff;
+/** Adds a span and its owners. */
+export function addUp(sums: Sums, span: Span): void {
+  const resource = changetype<Resource>(span.resource);
+  const scope = changetype<Scope>(span.scope);
+  addSpan(sums, span);
+  addResource(sums, resource);
+  addScope(sums, scope);
+  sums.repeated += <u64>resource.keyBytes + resource.valueBytes + resource.attrCount;
+  sums.repeated += <u64>scope.keyBytes + scope.valueBytes + scope.attrCount;
+  sums.repeated += <u64>resource.rawBytes + scope.rawBytes;
 }
 
-function addSpan(span: Span): void {
+function addSpan(sums: Sums, span: Span): void {
   sums.timeMin = min(sums.timeMin, <i64>span.startNs);
   sums.timeMax = max(sums.timeMax, <i64>span.startNs);
   if (!hasParent(span)) sums.noParents++;
@@ -105,7 +91,7 @@ function addSpan(span: Span): void {
   if (span.raw == 0) sums.noRaws++;
 }
 
-function addResource(resource: Resource): void {
+function addResource(sums: Sums, resource: Resource): void {
   sums.resourceAttrs += resource.attrCount;
   sums.resourceKeyBytes += resource.keyBytes;
   sums.resourceValueBytes += resource.valueBytes;
@@ -113,7 +99,7 @@ function addResource(resource: Resource): void {
   if (resource.raw == 0) sums.noResourceRaws++;
 }
 
-function addScope(scope: Scope): void {
+function addScope(sums: Sums, scope: Scope): void {
   sums.scopeAttrs += scope.attrCount;
   sums.scopeKeyBytes += scope.keyBytes;
   sums.scopeValueBytes += scope.valueBytes;

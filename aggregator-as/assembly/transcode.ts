@@ -14,12 +14,12 @@ import {
 } from './columns';
 import { emitRows } from './emit';
 import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
+import { sumsOf } from './hour';
 import { layOut } from './layout';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
-import { groupByHour, hourAt, hourCount } from './order';
+import { groupByHour, sortedCount, sortedHour } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
 import { sortEntries } from './spansort';
-import { timeMax, timeMin } from './sums';
 import { startVerdict, verdictSpace } from './verdict';
 import { walkRequest } from './walk';
 import { inputPadding } from './wire';
@@ -99,9 +99,11 @@ export function rowsCount(): u32 {
 let topic: usize = 0;
 let topicBytes: usize = 0;
 
-/** Forgets all kept requests. To be called before the first one too. */
-export function columnsReset(): void {
-  resetColumns();
+/** Forgets all kept requests. To be called before the first one too. Returns 0 or a fault's code. */
+export function columnsReset(): i32 {
+  clearFault();
+  if (!resetColumns()) fail(capacityFault, input);
+  return faultCode;
 }
 
 /** Makes room for a request, a tenant's name and a topic's. Returns the request's address, or 0. */
@@ -159,40 +161,40 @@ export function hoursPrepare(): i32 {
     return -1;
   }
   hourTop = top;
-  return hourCount;
+  return sortedCount;
 }
 
 /** Writes the columns of an hour over those of the last. Returns the node table's address, or 0. */
 export function hourEmit(index: u32): usize {
   clearFault();
   setTop(hourTop);
-  const hour = hourAt(index);
+  const hour = sortedHour(index);
   if (!sortEntries(hour.entries, hour.rows)) return fail(capacityFault, input);
   setTop(hourTop);
-  const nodes = layOut(hour.entries, hour.rows);
+  const nodes = layOut(sumsOf(hour), hour.rows);
   if (nodes == 0) return fail(capacityFault, input);
   emitRows(hour.entries, hour.rows);
   return nodes;
 }
 
 export function hourMs(index: u32): f64 {
-  return <f64>hourAt(index).hourMs;
+  return <f64>sortedHour(index).hourMs;
 }
 
 export function hourQuarantined(index: u32): bool {
-  return hourAt(index).quarantined != 0;
+  return sortedHour(index).quarantined != 0;
 }
 
 export function hourRows(index: u32): u32 {
-  return hourAt(index).rows;
+  return sortedHour(index).rows;
 }
 
-/** Least start time of the hour written last, as a signed number of nanoseconds. */
-export function hourTimeMin(): i64 {
-  return timeMin();
+/** Least start time of the hour, as a signed number of nanoseconds. */
+export function hourTimeMin(index: u32): i64 {
+  return sumsOf(sortedHour(index)).timeMin;
 }
 
-/** Greatest start time of the hour written last. */
-export function hourTimeMax(): i64 {
-  return timeMax();
+/** Greatest start time of the hour. */
+export function hourTimeMax(index: u32): i64 {
+  return sumsOf(sortedHour(index)).timeMax;
 }

@@ -60,6 +60,11 @@ export function countInvalid(strings: u32): void {
   verdict().invalidUtf8 += strings;
 }
 
+/** Counts a span as quarantined after all. */
+export function countQuarantined(): void {
+  verdict().quarantined++;
+}
+
 /** Counts the span. False when it is rejected. */
 export function acceptSpan(span: Span): bool {
   const reason = judge(span);

@@ -161,6 +161,5 @@ function takeRecord(p: usize, end: usize): bool {
   if (!acceptSpan(span)) return setTop(records);
   span.resource = resource;
   span.scope = scope;
-  keepSpan(span);
-  return true;
+  return keepSpan(span);
 }
