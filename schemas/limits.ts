@@ -112,7 +112,7 @@ export const answerMessageCharsMax = 4096;
 export const trafficBatchSpans = 512;
 
 /** Requests that the traffic generator has under way at once. */
-export const trafficInFlightMax = 8;
+export const trafficInFlightMax = 16;
 
 /** Time of one request of the traffic generator, the SDK's own retries included. */
 export const trafficTimeoutMs = 60_000;
