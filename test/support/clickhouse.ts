@@ -30,14 +30,20 @@ export async function startClickHouse(
   const child = spawn(
     process.execPath,
     [entry, '--data', dataDir, '--port', String(options.port ?? 0)],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    // The channel ends it with this process, should a test run be cut short.
+    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
   );
   let errors = '';
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     errors += chunk.toString();
   });
   const exited = once(child, 'exit');
-  const port = await readyPort(child, () => errors);
+  const isOurs = options.dataDir === undefined;
+  const removeData = () => rm(dataDir, { recursive: true, force: true });
+  const port = await readyPort(child, () => errors).catch(async (error: unknown) => {
+    if (isOurs) await removeData();
+    throw error;
+  });
   return {
     url: `http://127.0.0.1:${port}`,
     dataDir,
@@ -46,7 +52,7 @@ export async function startClickHouse(
     async stop() {
       child.kill('SIGTERM');
       await exited;
-      if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+      if (isOurs) await removeData();
     },
     async kill() {
       child.kill('SIGKILL');
