@@ -44,7 +44,10 @@ function arrowTable(batch: HourBatch): arrow.Table {
   const fields = traceColumns.map(
     ({ name, nullable }, index) => new arrow.Field(name, itemOf(types, index), nullable),
   );
-  const columns = types.map((type, index) => arrowData(type, itemOf(batch.columns, index)));
+  const buffers = new Buffers();
+  const columns = types.map((type, index) =>
+    arrowData(type, itemOf(batch.columns, index), buffers),
+  );
   const rows = new arrow.Data(new arrow.Struct(fields), 0, batch.rows, 0, {}, columns);
   const schema = new arrow.Schema(fields);
   return new arrow.Table(schema, [new arrow.RecordBatch(schema, rows)]);
@@ -107,24 +110,38 @@ function attributesType(): arrow.DataType {
   return new ArrowMap(new arrow.Field('entries', entries, false), false);
 }
 
-/**
- * Arrow data of a column. Buffers are copied, because columns may share them (all lists of a span's
- * events have the same offsets) and apache-arrow's stream writer takes two writes of the same
- * memory in a row for one.
- */
-function arrowData(type: arrow.DataType, column: ColumnBuffers): arrow.Data {
-  const children = type.children ?? [];
-  const data = children.map((field, index) =>
-    arrowData(field.type, itemOf(column.children ?? [], index)),
+/** Arrow data over the buffers of a column. */
+function arrowData(type: arrow.DataType, column: ColumnBuffers, buffers: Buffers): arrow.Data {
+  const data = (type.children ?? []).map((field, index) =>
+    arrowData(field.type, itemOf(column.children ?? [], index), buffers),
   );
-  const buffers = {
-    [arrow.BufferType.OFFSET]: column.offsets?.slice(),
-    [arrow.BufferType.DATA]: column.data?.slice(),
-    [arrow.BufferType.VALIDITY]: column.nullCount > 0 ? column.validity?.slice() : undefined,
+  const own = {
+    [arrow.BufferType.OFFSET]: buffers.own(column.offsets),
+    [arrow.BufferType.DATA]: buffers.own(column.data),
+    [arrow.BufferType.VALIDITY]: column.nullCount > 0 ? buffers.own(column.validity) : undefined,
   } as ConstructorParameters<typeof arrow.Data>[4];
-  const dictionary =
-    column.dictionary && new arrow.Vector([arrowData(new arrow.Utf8(), column.dictionary)]);
-  return new arrow.Data(type, 0, column.length, column.nullCount, buffers, data, dictionary);
+  const { dictionary } = column;
+  const values = dictionary && [arrowData(new arrow.Utf8(), dictionary, buffers)];
+  const vector = values && new arrow.Vector(values);
+  return new arrow.Data(type, 0, column.length, column.nullCount, own, data, vector);
+}
+
+type BufferView = NonNullable<ColumnBuffers['data']>;
+
+/**
+ * Columns may share a buffer (all lists of a span's events have the same offsets), but apache-arrow's
+ * stream writer takes two writes of the same memory in a row for one. So whoever comes second gets
+ * a copy.
+ */
+class Buffers {
+  readonly #seen = new Set<number>();
+
+  own(view: BufferView | undefined): BufferView | undefined {
+    if (!view) return undefined;
+    if (this.#seen.has(view.byteOffset)) return view.slice();
+    this.#seen.add(view.byteOffset);
+    return view;
+  }
 }
 
 /** Random or nearly unique values: a dictionary of them would only be a detour. */
