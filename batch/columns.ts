@@ -128,17 +128,22 @@ function lowerBound(traceIds: Uint8Array, bound: Uint8Array): number {
 
 /** Pruning by range stands on this: an archive file's rows are sorted by trace id. */
 function assertSorted(traceIds: Uint8Array): void {
-  for (let at = traceIdBytes; at < traceIds.length; at += traceIdBytes) {
-    for (let byte = at; byte < at + traceIdBytes; byte += 1) {
-      const step = (traceIds[byte] ?? 0) - (traceIds[byte - traceIdBytes] ?? 0);
-      if (step > 0) break;
-      if (step < 0) {
-        const row = at / traceIdBytes;
-        throw new TidemarkError(
-          'CORRUPT_ARCHIVE',
-          `Cannot read row ${row}: it is not in the order of trace ids`,
-        );
-      }
+  const words = new Uint32Array(traceIds.buffer, traceIds.byteOffset, traceIds.length / 4);
+  for (let row = 4; row < words.length; row += 4) {
+    for (let word = row; word < row + 4; word += 1) {
+      const now = words[word] ?? 0;
+      const before = words[word - 4] ?? 0;
+      if (now === before) continue;
+      if (bigEndian(now) > bigEndian(before)) break;
+      throw new TidemarkError(
+        'CORRUPT_ARCHIVE',
+        `Cannot use row ${row / 4}: it is not in the order of trace ids`,
+      );
     }
   }
+}
+
+/** The bytes of a word that a little-endian machine has read, first byte highest. */
+function bigEndian(word: number): number {
+  return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
 }

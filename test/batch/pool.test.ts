@@ -42,7 +42,9 @@ describe('runShards()', () => {
     });
     expect(reports).toHaveLength(5);
     expect(tries(5)).toEqual([1, 3, 3, 2, 1]);
-    expect(threads.length).toBe(5);
+    // Three of them died; how many of those had to be replaced depends on who was idle.
+    expect(threads.length).toBeGreaterThanOrEqual(4);
+    expect(threads.length).toBeLessThanOrEqual(5);
     expect(retries.toSorted()).toEqual([
       '1: a passing fault',
       '1: a passing fault',
