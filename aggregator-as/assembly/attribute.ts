@@ -6,17 +6,21 @@ import {
   allocateAttrs,
   appendScalar,
   arrayKind,
+  boolKind,
   bytesKind,
+  doubleKind,
   emptyKind,
+  intKind,
   readKeyValue,
   stringKind,
 } from './anyvalue';
+import { writeDouble, writeInt64 } from './double';
 import { appendNested, childrenOf } from './json';
-import { setTop, top } from './memory';
+import { reserve, setTop, top } from './memory';
 import { attrBytes, Attr } from './record';
 import { checkText, markInexact, text, textBytes } from './text';
 import { isAscii } from './utf8';
-import { skipValue, slice, sliceBytes, wideTag, word } from './wire';
+import { skipValue, slice, sliceBytes, varint, wideTag, word } from './wire';
 
 /** Sums of sizes over the attributes read since `clearSums`. */
 export let keyBytes: u32 = 0;
@@ -35,8 +39,8 @@ export function readAttribute(p: usize, end: usize, attr: Attr): bool {
 }
 
 /**
- * The common shape: a key, then a value that is a string, all ASCII, each shorter than 128 bytes.
- * Tags and lengths are below 0x80 too then, so one look at the whole message suffices.
+ * The common shape: a key, then a value of one member, each shorter than 128 bytes, all text ASCII.
+ * Tags and lengths are below 0x80 too then, so one look at a whole message with a string suffices.
  */
 // @ts-ignore: decorator
 @inline
@@ -44,18 +48,52 @@ function readPlain(p: usize, end: usize, attr: Attr): bool {
   if (end - p < 6 || load<u8>(p) != 0x0a) return false;
   const name = <usize>load<u8>(p, 1);
   const value = p + 2 + name;
-  if (name > 127 || value + 4 > end) return false;
-  if (load<u8>(value) != 0x12 || load<u8>(value, 2) != 0x0a) return false;
-  const bytes = <usize>load<u8>(value, 3);
-  if (value + 4 + bytes != end || <usize>load<u8>(value, 1) != bytes + 2) return false;
-  if (!isAscii(p, end - p)) return false;
+  if (name > 127 || value + 4 > end || load<u8>(value) != 0x12) return false;
+  const size = <usize>load<u8>(value, 1);
+  if (size > 127 || value + 2 + size != end) return false;
   attr.key = p + 2;
   attr.keyBytes = name;
+  if (load<u8>(value, 2) != 0x0a) return readPlainNumber(value + 2, end, attr);
+  if (<usize>load<u8>(value, 3) + 2 != size || !isAscii(p, end - p)) return false;
   attr.value = value + 4;
-  attr.valueBytes = bytes;
+  attr.valueBytes = size - 2;
   attr.kind = stringKind;
   keyBytes += name;
-  valueBytes += bytes;
+  valueBytes += size - 2;
+  return true;
+}
+
+const boolTexts = memory.data<u8>([102, 97, 108, 115, 101, 0, 0, 0, 116, 114, 117, 101, 0, 0, 0, 0]);
+
+/** A value that is one bool, int or double, of an attribute whose key is located. */
+function readPlainNumber(p: usize, end: usize, attr: Attr): bool {
+  if (!isAscii(attr.key, attr.keyBytes)) return false;
+  const tag = load<u8>(p);
+  if (tag == 0x10 && p + 2 == end && load<u8>(p, 1) < 2) {
+    const isTrue = load<u8>(p, 1);
+    attr.value = boolTexts + (<usize>isTrue << 3);
+    attr.valueBytes = 5 - isTrue;
+    attr.kind = boolKind;
+  } else {
+    const start = top;
+    if (!reserve(64)) return false;
+    if (tag == 0x18) {
+      if (varint(p + 1) != end) return false;
+      setTop(writeInt64(start, <i64>word));
+      attr.kind = intKind;
+    } else if (tag == 0x21 && p + 9 == end) {
+      const number = load<f64>(p, 1);
+      if (number != number) return false;
+      setTop(writeDouble(start, number));
+      attr.kind = doubleKind;
+    } else {
+      return false;
+    }
+    attr.value = start;
+    attr.valueBytes = top - start;
+  }
+  keyBytes += attr.keyBytes;
+  valueBytes += attr.valueBytes;
   return true;
 }
 

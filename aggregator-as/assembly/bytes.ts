@@ -5,7 +5,10 @@
 @inline
 export function put(out: usize, from: usize, bytes: usize): usize {
   v128.store(out, v128.load(from));
-  if (bytes > 16) putMore(out, from, bytes);
+  if (bytes > 16) {
+    v128.store(out, v128.load(from, 16), 16);
+    if (bytes > 32) putMore(out, from, bytes);
+  }
   return out + bytes;
 }
 
@@ -14,7 +17,7 @@ function putMore(out: usize, from: usize, bytes: usize): void {
     memory.copy(out, from, bytes);
     return;
   }
-  for (let done: usize = 16; done < bytes; done += 16) {
+  for (let done: usize = 32; done < bytes; done += 16) {
     v128.store(out + done, v128.load(from + done));
   }
 }

@@ -47,6 +47,7 @@ export function dictionaryOf(index: i32): Dictionary {
 export function resetColumns(): bool {
   firstSpan = 0;
   lastSpan = 0;
+  lastHour = 0;
   spanCount = 0;
   const table = arenaBase();
   kept = table;
@@ -89,11 +90,22 @@ export function keepSpan(span: Span): bool {
   return true;
 }
 
+const hourNs: u64 = 3_600_000_000_000;
+/** The hour of the span before, which is mostly the next one's too, and when it begins. */
+let lastHour: usize = 0;
+let hourFromNs: u64 = 0;
+
 /** Finds the span's hour; with too many open it is quarantined. */
 function placeSpan(span: Span): bool {
   if (!span.quarantined) {
-    span.hour = <u32>findHour(hourOf(span.startNs / 1_000_000), 0);
-    if (span.hour != 0) return true;
+    if (span.startNs - hourFromNs < hourNs && lastHour != 0) {
+      span.hour = <u32>lastHour;
+      return true;
+    }
+    hourFromNs = span.startNs - (span.startNs % hourNs);
+    lastHour = findHour(hourFromNs / 1_000_000, 0);
+    span.hour = <u32>lastHour;
+    if (lastHour != 0) return true;
     span.quarantined = 1;
     countQuarantined();
   }
@@ -114,7 +126,6 @@ export function dropRequest(): void {
  * so that a failure leaves the dictionaries as they were. False when there is no room.
  */
 export function keepRequest(tenant: usize, tenantBytes: u32, topic: usize, topicBytes: u32): bool {
-  if (!joinTexts()) return fail(capacityFault, 0) != 0;
   const chunk = takeChunk(spanCount - countBefore);
   const hasRoom = chunk != 0 && makeRooms();
   // Dictionaries may have moved up here: from now on nothing below `top` may be given back.
@@ -156,27 +167,23 @@ function hourOf(ms: i64): i64 {
   return ms - (ms % 3_600_000);
 }
 
-/** Lays the keys, and the values, of each resource and scope one after the other. */
-function joinTexts(): bool {
-  let resource: usize = 0;
-  let scope: usize = 0;
-  for (let at = firstNew(); at != 0; ) {
-    const span = changetype<Span>(at);
-    if (span.resource != resource) {
-      resource = span.resource;
-      const record = changetype<Resource>(resource);
-      if (!join(record.attrs, record.attrCount, record.keyBytes, record.valueBytes)) return false;
-      record.keys = <u32>joined;
-    }
-    if (span.scope != scope) {
-      scope = span.scope;
-      const record = changetype<Scope>(scope);
-      if (!join(record.attrs, record.attrCount, record.keyBytes, record.valueBytes)) return false;
-      record.keys = <u32>joined;
-    }
-    at = span.next;
-  }
-  return true;
+/** Lays the keys, then the values, of a resource one after the other. False without room. */
+export function joinResource(resource: Resource): bool {
+  const isJoined = join(
+    resource.attrs,
+    resource.attrCount,
+    resource.keyBytes,
+    resource.valueBytes,
+  );
+  resource.keys = <u32>joined;
+  return isJoined;
+}
+
+/** Lays the keys, then the values, of a scope one after the other. False without room. */
+export function joinScope(scope: Scope): bool {
+  const isJoined = join(scope.attrs, scope.attrCount, scope.keyBytes, scope.valueBytes);
+  scope.keys = <u32>joined;
+  return isJoined;
 }
 
 /** Where `join` put the keys; the values follow them. */
@@ -184,7 +191,7 @@ let joined: usize = 0;
 
 function join(attrs: usize, count: u32, keyBytes: u32, valueBytes: u32): bool {
   joined = allocate(<usize>keyBytes + valueBytes + slack);
-  if (joined == 0) return false;
+  if (joined == 0) return fail(capacityFault, attrs) != 0;
   let key = joined;
   let value = joined + keyBytes;
   const end = attrs + <usize>count * attrBytes;

@@ -32,7 +32,7 @@ export function readSpan(p: usize, end: usize): usize {
   span.at = p;
   span.bytes = end - p;
   clearMarks();
-  const rest = readScalars(p, end, span);
+  const rest = readScalars(readHead(p, end, span), end, span);
   if (rest == 0 || !checkTexts(span)) return 0;
   if (span.attrCount + span.eventCount + span.linkCount != 0) {
     if (!readRepeated(rest, end, span)) return 0;
@@ -49,16 +49,58 @@ export function readSpan(p: usize, end: usize): usize {
 
 /** The strings that stand after the last field of their kind. */
 function checkTexts(span: Span): bool {
-  if (!checkText(span.traceState, span.traceStateBytes)) return false;
-  span.traceState = text;
-  span.traceStateBytes = textBytes;
+  if (span.traceStateBytes != 0) {
+    if (!checkText(span.traceState, span.traceStateBytes)) return false;
+    span.traceState = text;
+    span.traceStateBytes = textBytes;
+  }
   if (!checkText(span.name, span.nameBytes)) return false;
   span.name = text;
   span.nameBytes = textBytes;
-  if (!checkText(span.statusMessage, span.statusMessageBytes)) return false;
-  span.statusMessage = text;
-  span.statusMessageBytes = textBytes;
+  if (span.statusMessageBytes != 0) {
+    if (!checkText(span.statusMessage, span.statusMessageBytes)) return false;
+    span.statusMessage = text;
+    span.statusMessageBytes = textBytes;
+  }
   return true;
+}
+
+/**
+ * Takes the fields that nearly every span begins with, when they come in the order of their numbers
+ * and have their usual sizes. Returns where the first other one is; nothing is a fault here.
+ */
+function readHead(p: usize, end: usize, span: Span): usize {
+  if (end - p < 64) return p;
+  if (load<u16>(p) == 0x100a) {
+    span.traceId = p + 2;
+    span.traceIdBytes = 16;
+    p += 18;
+  }
+  if (load<u16>(p) == 0x0812) {
+    span.spanId = p + 2;
+    span.spanIdBytes = 8;
+    p += 10;
+  }
+  if (load<u16>(p) == 0x0822) {
+    span.parent = p + 2;
+    span.parentBytes = 8;
+    p += 10;
+  }
+  const nameBytes = <usize>load<u8>(p, 1);
+  if (load<u8>(p) != 0x2a || nameBytes > 127 || nameBytes + 22 > end - p) return p;
+  span.name = p + 2;
+  span.nameBytes = nameBytes;
+  p += 2 + nameBytes;
+  if (load<u8>(p) == 0x30 && load<u8>(p, 1) < 128) {
+    span.kind = load<u8>(p, 1);
+    p += 2;
+  }
+  if (load<u8>(p) == 0x39 && load<u8>(p, 9) == 0x41) {
+    span.startNs = load<u64>(p, 1);
+    span.endNs = load<u64>(p, 10);
+    p += 18;
+  }
+  return p;
 }
 
 /** Returns where the first repeated field is, or `end`, or 0 after a fault. */
@@ -83,6 +125,13 @@ function readScalars(p: usize, end: usize, span: Span): usize {
         else span.linkCount++;
         p = slice(p, end) + sliceBytes;
         if (p == sliceBytes) return 0;
+        // Attributes follow one another.
+        while (p < end && load<u8>(p) == 0x4a) {
+          const bytes = <usize>load<u8>(p, 1);
+          if (bytes > 127 || bytes + 2 > end - p) break;
+          p += bytes + 2;
+          span.attrCount++;
+        }
         break;
       case 0x39:
         span.startNs = load<u64>(p);
@@ -202,15 +251,21 @@ function readStatus(p: usize, end: usize, span: Span): bool {
 function readRepeated(p: usize, end: usize, span: Span): bool {
   let attr = allocateAttrs(span.attrCount, p);
   if (attr == 0) return false;
-  let event = allocateArray(span.eventCount, sizeOf<Event>(), p);
-  if (event == 0) return false;
-  let link = allocateArray(span.linkCount, sizeOf<Link>(), p);
-  if (link == 0) return false;
+  let event = attr;
+  let link = attr;
+  let rest = span.attrCount;
+  if (span.eventCount + span.linkCount != 0) {
+    event = allocateArray(span.eventCount, sizeOf<Event>(), p);
+    if (event == 0) return false;
+    link = allocateArray(span.linkCount, sizeOf<Link>(), p);
+    if (link == 0) return false;
+    rest += span.eventCount + span.linkCount;
+  }
   span.attrs = attr;
   span.events = event;
   span.links = link;
   clearSums();
-  while (p < end) {
+  while (rest > 0) {
     let tag = <u32>load<u8>(p++);
     if (tag > 127) {
       p = wideTag(p - 1);
@@ -222,6 +277,7 @@ function readRepeated(p: usize, end: usize, span: Span): bool {
     }
     p = slice(p, end);
     const next = p + sliceBytes;
+    rest--;
     if (tag == 0x4a) {
       if (!readAttribute(p, next, changetype<Attr>(attr))) return false;
       attr += attrBytes;

@@ -38,15 +38,20 @@ const verdictBytes: usize = 72;
 export const verdictSpace = memory.data(72, 8);
 
 let input: usize = 0;
-let earliestMs: i64 = 0;
-let latestMs: i64 = 0;
+let earliestNs: u64 = 0;
+let latestNs: u64 = 0;
 
 /** Clears the counts. Start times outside [earliest, latest] (ms since 1970) are quarantined. */
 export function startVerdict(at: usize, earliest: i64, latest: i64): void {
   memory.fill(verdictSpace, 0, verdictBytes);
   input = at;
-  earliestMs = earliest;
-  latestMs = latest;
+  earliestNs = nanosecondsOf(earliest);
+  latestNs = nanosecondsOf(latest);
+}
+
+/** As many nanoseconds, or the nearest number that a span's time can be. */
+function nanosecondsOf(ms: i64): u64 {
+  return <u64>max(0, min(ms, 18_446_744_073_709)) * 1_000_000;
 }
 
 // @ts-ignore: decorator
@@ -75,7 +80,7 @@ export function acceptSpan(span: Span): bool {
   }
   verdict().accepted++;
   if (span.endNs < span.startNs) verdict().clamped++;
-  if (isWild(span.startNs)) {
+  if (span.startNs < earliestNs || span.startNs > latestNs) {
     span.quarantined = 1;
     verdict().quarantined++;
   }
@@ -89,12 +94,6 @@ function judge(span: Span): u32 {
   if (load<u64>(span.spanId) == 0) return spanIdZero;
   if (span.parentBytes != 8 && span.parentBytes != 0) return parentSpanIdLength;
   return span.badLink != 0 ? linkId : noReason;
-}
-
-function isWild(startNs: u64): bool {
-  const startMs = <i64>(startNs / 1_000_000);
-  if (startMs < earliestMs || startMs > latestMs) return true;
-  return startMs == latestMs && startNs % 1_000_000 != 0;
 }
 
 function countRejected(span: Span, reason: u32): void {

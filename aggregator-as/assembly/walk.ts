@@ -3,7 +3,7 @@
  * was read to the rows or to the columns. Fields may come in any order, so each envelope is passed
  * over once for its resource or scope, and once for what belongs to it.
  */
-import { keepSpan } from './columns';
+import { joinResource, joinScope, keepSpan } from './columns';
 import { setTop, top } from './memory';
 import { Resource, Scope, Span } from './record';
 import { badStrings, readResource, readScope } from './resource';
@@ -98,6 +98,7 @@ function walkResource(p: usize, end: usize): bool {
   resource = readResource(head, head + headBytes, url, urlBytes);
   if (resource == 0) return false;
   countInvalid(badStrings);
+  if (!toRows && !joinResource(changetype<Resource>(resource))) return false;
   while (p < end) {
     let tag = <u32>load<u8>(p++);
     if (tag > 127) {
@@ -123,6 +124,7 @@ function walkScope(p: usize, end: usize): bool {
   if (scope == 0) return false;
   countInvalid(badStrings);
   if (toRows) endScope();
+  else if (!joinScope(changetype<Scope>(scope))) return false;
   while (p < end) {
     let tag = <u32>load<u8>(p++);
     if (tag > 127) {
