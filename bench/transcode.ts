@@ -18,8 +18,8 @@ import { jsonRowOf } from '../test/aggregator-as/rows.ts';
 import { makeRequests, requestType, spansPerRequest, startMs } from './payload.ts';
 
 const requestCount = 20;
-/** Rounds of each side; the figure is the median round. */
-const roundCount = 9;
+/** At most so many rounds of all sides. */
+const roundsMax = 200;
 
 const provenance: Provenance = {
   tenantId: 'acme',
@@ -33,8 +33,8 @@ const provenance: Provenance = {
 
 interface Side {
   readonly name: string;
-  /** Works through all requests once. */
-  run(): void;
+  /** All of these are one pass over all requests. */
+  readonly steps: readonly (() => void)[];
 }
 
 /** The whole benchmark, in about `seconds`. */
@@ -51,23 +51,36 @@ export async function transcode(seconds = 8): Promise<void> {
   const sides: Side[] = [
     {
       name: 'RowBinary',
-      run: () => {
-        for (const request of requests) transcoder.tracesToRowBinary(request, provenance);
-      },
+      steps: eachOf(requests, (request) => transcoder.tracesToRowBinary(request, provenance)),
     },
-    { name: 'Arrow columns', run: () => writeColumns(columns, requests) },
-    { name: 'protobufjs decode of Uint8Array', run: () => decodeAll(requests) },
-    { name: 'protobufjs decode of Buffer', run: () => decodeAll(buffers) },
+    {
+      name: 'Arrow columns',
+      steps: [
+        () => columns.reset(),
+        ...eachOf(requests, (request) => columns.add(request, provenance)),
+        () => writeHours(columns),
+      ],
+    },
+    {
+      name: 'protobufjs decode of Uint8Array',
+      steps: eachOf(requests, (request) => type.decode(request)),
+    },
+    {
+      name: 'protobufjs decode of Buffer',
+      steps: eachOf(buffers, (request) => type.decode(request)),
+    },
   ];
-  const decodeAll = (inputs: readonly Uint8Array[]) => {
-    for (const input of inputs) type.decode(input);
-  };
   report(sides, measure(sides, seconds), requests);
 }
 
-function writeColumns(columns: SpanColumns, requests: readonly Uint8Array[]): void {
-  columns.reset();
-  for (const request of requests) columns.add(request, provenance);
+function eachOf(
+  inputs: readonly Uint8Array[],
+  work: (input: Uint8Array) => unknown,
+): (() => void)[] {
+  return inputs.map((input) => () => void work(input));
+}
+
+function writeHours(columns: SpanColumns): void {
   for (const hour of columns.hours()) assert.ok(hour.rows > 0);
 }
 
@@ -112,36 +125,27 @@ function columnOf(columns: SpanColumns, index: number): unknown[] {
   return values;
 }
 
-/** CPU milliseconds of one pass over all requests for each side: the median of its rounds. */
+/**
+ * Milliseconds of one pass for each side: the sum over its steps of the best time of each. So the
+ * time that other programs take is left out, and garbage collection, which would slow protobufjs.
+ */
 function measure(sides: readonly Side[], seconds: number): number[] {
-  const roundMs = (seconds * 1000) / (roundCount + 1) / sides.length;
-  const times = sides.map((): number[] => []);
-  for (let round = 0; round <= roundCount; round++) {
+  const best = sides.map(({ steps }) => steps.map(() => Number.POSITIVE_INFINITY));
+  const start = performance.now();
+  for (let round = 0; round < roundsMax && performance.now() - start < seconds * 1000; round++) {
     const order = sides.map((_, index) => index);
     if (round % 2 === 1) order.reverse();
-    for (const index of order) {
-      const passMs = timePasses(sides[index], roundMs);
-      // The first round warms up.
-      if (round > 0) times[index]?.push(passMs);
-    }
+    for (const index of order) timeSteps(sides[index], best[index] ?? []);
   }
-  return times.map((rounds) => rounds.toSorted((a, b) => a - b)[roundCount >> 1] ?? Number.NaN);
+  return best.map((times) => times.reduce((sum, time) => sum + time, 0));
 }
 
-/** CPU time of this thread, so that whatever else the machine does counts as little as possible. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
-
-function timePasses(side: Side | undefined, roundMs: number): number {
-  const start = cpuMs();
-  let passes = 0;
-  while (passes === 0 || cpuMs() - start < roundMs) {
-    side?.run();
-    passes++;
+function timeSteps(side: Side | undefined, best: number[]): void {
+  for (const [index, step] of (side?.steps ?? []).entries()) {
+    const start = performance.now();
+    step();
+    best[index] = Math.min(best[index] ?? Number.POSITIVE_INFINITY, performance.now() - start);
   }
-  return (cpuMs() - start) / passes;
 }
 
 /** Ratios are against the faster of protobufjs's two readers. */

@@ -63,7 +63,10 @@ function readPlain(p: usize, end: usize, attr: Attr): bool {
   return true;
 }
 
-const boolTexts = memory.data<u8>([102, 97, 108, 115, 101, 0, 0, 0, 116, 114, 117, 101, 0, 0, 0, 0]);
+/** `false` at 0, `true` at 8. */
+const boolTexts = memory.data<u8>([
+  102, 97, 108, 115, 101, 0, 0, 0, 116, 114, 117, 101, 0, 0, 0, 0,
+]);
 
 /** A value that is one bool, int or double, of an attribute whose key is located. */
 function readPlainNumber(p: usize, end: usize, attr: Attr): bool {

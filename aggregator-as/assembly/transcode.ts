@@ -99,7 +99,7 @@ export function rowsCount(): u32 {
 let topic: usize = 0;
 let topicBytes: usize = 0;
 
-/** Forgets all kept requests. To be called before the first one too. Returns 0 or a fault's code. */
+/** Forgets all kept requests. Comes before the first, too. Returns 0 or a fault's code. */
 export function columnsReset(): i32 {
   clearFault();
   if (!resetColumns()) fail(capacityFault, input);

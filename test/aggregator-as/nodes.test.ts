@@ -3,6 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { SpanColumns, Transcoder } from '../../aggregator-as/host.ts';
 import type { HourBatch, Provenance } from '../../aggregator-as/host.ts';
 import { traceColumns } from '../../schemas/archive.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
+import { openHoursMax } from '../../schemas/limits.ts';
 import { seededRandom } from '../support/random.ts';
 import { valuesOf } from './arrow.ts';
 import { expectHours } from './columns.ts';
@@ -156,6 +158,74 @@ describe('SpanColumns', () => {
     columns.reset();
     columns.add(request, provenance);
     expectColumns(columns, wanted.slice(0, 1));
+  });
+
+  it('stays whole at any bound on its memory', () => {
+    let refused = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = seededRandom(seed * 31_337);
+      const generator = new Generator(random);
+      const columns = new SpanColumns(module, { pagesMax: 8 + Math.floor(random() * 12) });
+      const placed: Placed[] = [];
+      for (let count = 0; count < 40; count++) {
+        const request = generator.request();
+        try {
+          columns.add(request, provenance);
+          placed.push(...placedOf(request, provenance));
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'CAPACITY' });
+          refused++;
+        }
+        expect(columns.rowCount, `seed ${seed}`).toBe(placed.length);
+      }
+      try {
+        expectColumns(columns, placed);
+      } catch (error) {
+        if (!(error instanceof TidemarkError)) throw error;
+        expect(error.code).toBe('CAPACITY');
+      }
+    }
+    expect(refused).toBeGreaterThan(100);
+  });
+
+  it('keeps tens of thousands of distinct names and ids apart', () => {
+    const columns = new SpanColumns(module);
+    const placed: Placed[] = [];
+    for (let part = 0; part < 4; part++) {
+      const spans = Array.from({ length: 6000 }, (_, index) => {
+        const id = Buffer.alloc(16, 7);
+        id.writeUInt32BE(Math.imul(part * 6000 + index, 0x9e3779b1) >>> 0, 4);
+        const name = bytesField(5, `operation ${part * 4000 + index}`);
+        return message(bytesField(1, id), bytesField(2, spanId), name, fixed64Field(7, startNs));
+      });
+      columns.add(requestOf(...spans), provenance);
+      placed.push(...placedOf(requestOf(...spans), provenance));
+    }
+    expectColumns(columns, placed);
+  });
+
+  it('quarantines the spans of hours past the bound on open hours', () => {
+    const columns = new SpanColumns(module);
+    const patient = { ...provenance, pastMaxMs: 10_000 * 3_600_000 };
+    const count = openHoursMax + 10;
+    const spans = Array.from({ length: count }, (_, hour) => {
+      const time = startNs - BigInt(hour) * 3_600_000_000_000n;
+      return message(bytesField(1, traceId), bytesField(2, spanId), fixed64Field(7, time));
+    });
+    expect(columns.add(requestOf(...spans), patient)).toMatchObject({
+      accepted: count,
+      quarantined: 10,
+    });
+    const hours = [...columns.hours()].map(({ hourMs, quarantined, rows }) => ({
+      hourMs,
+      quarantined,
+      rows,
+    }));
+    expect(hours.length).toBe(openHoursMax + 1);
+    expect(hours.at(-1)).toEqual({ hourMs: 1_699_999_200_000, quarantined: true, rows: 10 });
+    expect(hours.slice(0, -1).every(({ rows, quarantined }) => rows === 1 && !quarantined)).toBe(
+      true,
+    );
   });
 
   it('gives no hours without spans', () => {
