@@ -20,7 +20,7 @@ const markerBytes = 12;
 const rates = [1, 10, 50];
 const seconds = 10;
 /** Pause between two looks; it is part of what is measured. */
-const lookMs = 20;
+const lookMs = 50;
 /** Trace ids of one look: they travel in the URL. */
 const lookIdsMax = 150;
 /** Spans that are not visible after this count as this late: ClickHouse was too slow for them. */

@@ -135,10 +135,7 @@ export const clickHouseBodyBytesMax = 256 * 1024 * 1024;
 export const clickHouseResultBytesMax = 256 * 1024 * 1024;
 
 /** Least time between two flushes of asynchronous inserts of one statement: bounds parts a second. */
-export const asyncInsertGapMs = 150;
-
-/** Flushes of asynchronous inserts of one statement that run at once. */
-export const asyncInsertFlushesMax = 2;
+export const asyncInsertGapMs = 250;
 
 /** Bodies and bytes that one flush of asynchronous inserts takes at most. */
 export const asyncInsertBodiesMax = 400;

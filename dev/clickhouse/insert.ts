@@ -7,7 +7,6 @@ import { rm } from 'node:fs/promises';
 import {
   asyncInsertBodiesMax,
   asyncInsertBytesMax,
-  asyncInsertFlushesMax,
   asyncInsertGapMs,
   asyncInsertTokensMax,
 } from '../../schemas/limits.ts';
@@ -30,8 +29,9 @@ interface Waiting {
 
 interface Group {
   readonly waiting: Waiting[];
-  lastFlushMs: number;
-  running: number;
+  /** Before this time the next flush does not begin. */
+  nextFlushMs: number;
+  isRunning: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -85,8 +85,8 @@ export class Inserter {
   async #enqueue(key: string, job: InsertJob): Promise<void> {
     const group = this.#groups.get(key) ?? {
       waiting: [],
-      lastFlushMs: -Infinity,
-      running: 0,
+      nextFlushMs: -Infinity,
+      isRunning: false,
       timer: undefined,
     };
     this.#groups.set(key, group);
@@ -97,29 +97,28 @@ export class Inserter {
   }
 
   /**
-   * At once if the last flush is long enough ago and few enough are running, else when that is so:
-   * the higher the load, the more bodies merge, because an insert costs much and a row little.
+   * At once if the last flush began long enough ago, else when that is so. One flush runs at a
+   * time: the higher the load, the more bodies merge, because an insert costs much and a row little.
    */
   #schedule(key: string, group: Group): void {
-    if (group.timer !== undefined || group.running >= asyncInsertFlushesMax) return;
-    const waitMs = Math.max(0, group.lastFlushMs + asyncInsertGapMs - this.#nowMs());
+    if (group.timer !== undefined || group.isRunning) return;
+    const waitMs = Math.max(0, group.nextFlushMs - this.#nowMs());
     group.timer = setTimeout(() => {
       group.timer = undefined;
-      group.lastFlushMs = this.#nowMs();
-      group.running += 1;
+      group.isRunning = true;
+      group.nextFlushMs = this.#nowMs() + asyncInsertGapMs;
       void this.#flush(takeBatch(group.waiting)).finally(() => {
-        group.running -= 1;
+        group.isRunning = false;
         if (group.waiting.length > 0) this.#schedule(key, group);
         else this.#forgetLater(key, group);
       });
-      if (group.waiting.length > 0) this.#schedule(key, group);
     }, waitMs);
   }
 
   /** A group stays while its last flush still matters to the next one's time. */
   #forgetLater(key: string, group: Group): void {
     setTimeout(() => {
-      const isIdle = group.waiting.length === 0 && group.timer === undefined && group.running === 0;
+      const isIdle = group.waiting.length === 0 && group.timer === undefined && !group.isRunning;
       if (isIdle && this.#groups.get(key) === group) this.#groups.delete(key);
     }, asyncInsertGapMs).unref();
   }
