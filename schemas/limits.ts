@@ -13,9 +13,6 @@ export const transcoderPagesMax = 1024;
 /** Hard bound on the memory of one archive column writer: a flush of 64 MiB and its columns. */
 export const columnWriterPagesMax = 16_384;
 
-/** Response bodies of OTLP/HTTP are kept under this (OTLP 1.11 recommends 4 MiB). */
-export const responseBytesMax = 4 * 1024 * 1024;
-
 /** An R2 or S3 listing returns at most this many keys a page. */
 export const listPageKeys = 1000;
 

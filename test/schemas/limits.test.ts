@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as limits from '../../schemas/limits.ts';
 import { readSettings } from '../../schemas/settings.ts';
@@ -24,4 +26,15 @@ describe('limits', () => {
     expect(bytes).toBeGreaterThan(4 * TIDEMARK_FLUSH_BYTES);
     expect(bytes).toBeLessThanOrEqual(2 ** 32);
   });
+
+  it.each([
+    ['wire.ts', 'depthMax: i32', limits.anyValueDepthMax],
+    ['hour.ts', 'openHoursMax: u32', limits.openHoursMax],
+  ])(
+    'are those that AssemblyScript, which cannot import them, repeats in %s',
+    (file, name, value) => {
+      const source = path.join(import.meta.dirname, '../../aggregator-as/assembly', file);
+      expect(readFileSync(source, 'utf8')).toContain(`const ${name} = ${value};`);
+    },
+  );
 });
