@@ -4,7 +4,9 @@
  * a module, reads a file or looks at a clock.
  */
 import { traceColumns } from '../schemas/archive.ts';
+import type { Signal } from '../schemas/archive.ts';
 import { columnWriterPagesMax, transcoderPagesMax } from '../schemas/limits.ts';
+import type { SpeedTable } from '../schemas/tables.ts';
 import { faultError, rejectionText, rejectReasons } from './fault.ts';
 import type { RejectReason } from './fault.ts';
 import { NodeReader } from './nodes.ts';
@@ -42,6 +44,20 @@ export interface Rows extends Tally {
   /** A view of the transcoder's memory, valid until its next call. */
   rows: Uint8Array;
   rowCount: number;
+}
+
+/** Rows for one table of the speed layer. */
+export interface TableRows {
+  readonly table: SpeedTable;
+  /** RowBinary in the order of `speedTables` (schemas/tables.ts). */
+  readonly rows: Uint8Array;
+  readonly rowCount: number;
+}
+
+/** What a request became: rows by table; tables without a row are not named. */
+export interface Transcoded extends Tally {
+  /** Views of the transcoder's memory, valid until its next call. */
+  tables: readonly TableRows[];
 }
 
 export interface TranscoderOptions {
@@ -120,7 +136,18 @@ export class Transcoder {
   }
 
   /**
-   * Rows in the order of `otelTracesColumns` (schemas/tables.ts), one for each accepted span that
+   * The rows of a request of any signal, for every accepted item that is not quarantined. Throws
+   * as `tracesToRowBinary` does.
+   */
+  toRowBinary(signal: Signal, request: Uint8Array, receipt: Receipt): Transcoded {
+    if (signal !== 'traces') throw new Error(`Bug: ${signal} have no transcoder`);
+    const { rows, rowCount, ...tally } = this.tracesToRowBinary(request, receipt);
+    const tables = rowCount > 0 ? [{ table: 'otel_traces' as const, rows, rowCount }] : [];
+    return { ...tally, tables };
+  }
+
+  /**
+   * Rows in the order of `speedTables` (schemas/tables.ts), one for each accepted span that
    * is not quarantined. Throws `DecodeError` for bytes that are not an ExportTraceServiceRequest
    * and `TidemarkError` CAPACITY; nothing of the request is kept then.
    */

@@ -5,7 +5,7 @@
  */
 import { parseSpoolKey, speedSpoolPrefix } from '../schemas/archive.ts';
 import { drainObjectsAtOnce, drainObjectsPerTickMax } from '../schemas/limits.ts';
-import { insertTraces } from './insert.ts';
+import { insertRows } from './insert.ts';
 import type { InsertSettings, InsertTools } from './insert.ts';
 import type { Meter } from './meter.ts';
 
@@ -45,7 +45,7 @@ async function move(key: string, settings: InsertSettings, tools: DrainTools): P
     const object = await tools.bucket.get(key);
     if (object !== null) {
       const rows = new Uint8Array(await object.arrayBuffer());
-      await insertTraces(rows, nameOf(key), settings, tools);
+      await insertRows('otel_traces', rows, nameOf(key), settings, tools);
     }
     tools.meter.add('drain_objects_total', 1, 'result="ok"');
     return true;

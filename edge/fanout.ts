@@ -2,20 +2,28 @@
  * Gives one batch to both layers at once: its OTLP bytes to the archive leg, its rows to
  * ClickHouse or else to the spool. It returns only when the edge's promise holds.
  */
+import type { TableRows } from '../aggregator-as/host.ts';
 import { archiveSpoolPrefix, speedSpoolPrefix, spoolName, topics } from '../schemas/archive.ts';
-import type { SpoolKeyParts } from '../schemas/archive.ts';
+import type { Signal, SpoolKeyParts } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { insertTraces } from './insert.ts';
+import { insertRows } from './insert.ts';
 import type { InsertSettings, InsertTools } from './insert.ts';
 import type { Meter } from './meter.ts';
 
-/** A batch that was judged: at least one of its spans is valid. */
-export interface Batch {
+/** The requests of one tenant in a batch, as the archive gets them. */
+export interface ArchivePart {
   readonly parts: SpoolKeyParts;
-  /** The request in protobuf, as received. */
+  /** A request in protobuf, as received, or several, one after the other: protobuf merges them. */
   readonly otlp: Uint8Array;
-  /** Rows of `otel_traces`; none when every valid span is quarantined. */
-  readonly rows: Uint8Array;
+}
+
+/** A batch that was judged: at least one item of every part is valid. */
+export interface Batch {
+  readonly signal: Signal;
+  /** One part when the batch is a single request. */
+  readonly parts: readonly ArchivePart[];
+  /** Rows of all parts; none when every valid item is quarantined. */
+  readonly tables: readonly TableRows[];
 }
 
 /** The part of an R2 bucket that the edge writes to. */
@@ -38,35 +46,44 @@ export async function fanOut(
   settings: InsertSettings,
   tools: FanoutTools,
 ): Promise<void> {
-  const name = spoolName(batch.parts);
-  const archived = archive(batch, name, settings, tools);
-  const [archiving, inserting] = await Promise.allSettled([
-    archived,
-    batch.rows.length > 0 ? insert(batch, name, settings, tools) : undefined,
-  ]);
-  if (archiving.status === 'rejected') throw archiving.reason;
+  const legs = [
+    ...batch.parts.map((part) => archive(batch.signal, part, settings, tools)),
+    ...batch.tables.map((rows) => insert(rows, nameOf(batch), settings, tools)),
+  ];
+  const outcomes = await Promise.allSettled(legs);
+  const archived = outcomes.slice(0, batch.parts.length);
+  for (const outcome of archived) if (outcome.status === 'rejected') throw outcome.reason;
   // Rows are spooled only after the archive has the batch: else the client sends it again.
-  if (inserting.status === 'rejected') await spoolRows(batch, name, settings, tools);
+  const left = batch.tables.filter(
+    (_, index) => outcomes[batch.parts.length + index]?.status === 'rejected',
+  );
+  await Promise.all(left.map((rows) => spoolRows(rows, nameOf(batch), settings, tools)));
+}
+
+/** The name of the batch among its kind: that of its first part. */
+function nameOf({ parts: [first] }: Batch): string {
+  if (first === undefined) throw new Error('Bug: a batch has no part');
+  return spoolName(first.parts);
 }
 
 async function archive(
-  { otlp }: Batch,
-  name: string,
+  signal: Signal,
+  { parts, otlp }: ArchivePart,
   settings: InsertSettings,
   tools: FanoutTools,
 ): Promise<void> {
-  const key = `${archiveSpoolPrefix(topics.traces)}${name}`;
+  const key = `${archiveSpoolPrefix(topics[signal])}${spoolName(parts)}`;
   await put('archive', key, otlp, settings, tools);
 }
 
 async function insert(
-  { rows }: Batch,
+  { table, rows }: TableRows,
   name: string,
   settings: InsertSettings,
   tools: FanoutTools,
 ): Promise<void> {
   try {
-    await insertTraces(rows, name, settings, tools);
+    await insertRows(table, rows, name, settings, tools);
     tools.meter.add('sink_total', 1, 'sink="clickhouse",result="ok"');
   } catch (error) {
     tools.meter.add('sink_total', 1, 'sink="clickhouse",result="failed"');
@@ -76,12 +93,12 @@ async function insert(
 }
 
 async function spoolRows(
-  { rows }: Batch,
+  { table, rows }: TableRows,
   name: string,
   settings: InsertSettings,
   tools: FanoutTools,
 ): Promise<void> {
-  await put('speed_spool', `${speedSpoolPrefix('otel_traces')}${name}`, rows, settings, tools);
+  await put('speed_spool', `${speedSpoolPrefix(table)}${name}`, rows, settings, tools);
 }
 
 async function put(

@@ -4,7 +4,8 @@
  */
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { otelTracesInsert } from '../schemas/tables.ts';
+import { insertStatement } from '../schemas/tables.ts';
+import type { SpeedTable } from '../schemas/tables.ts';
 
 export interface InsertTools {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
@@ -22,11 +23,12 @@ export type InsertSettings = Pick<
 >;
 
 /**
- * Inserts `rows` into `otel_traces` and returns when ClickHouse has them on disk. `token` names
+ * Inserts `rows` into `table` and returns when ClickHouse has them on disk. `token` names
  * the batch for ClickHouse's own deduplication. Throws SINK_FAILED, retryable, without ClickHouse's
  * text: it may quote the payload.
  */
-export async function insertTraces(
+export async function insertRows(
+  table: SpeedTable,
   rows: Uint8Array,
   token: string,
   settings: InsertSettings,
@@ -34,7 +36,7 @@ export async function insertTraces(
 ): Promise<void> {
   let response: Response;
   try {
-    response = await tools.fetch(insertUrl(settings, token), {
+    response = await tools.fetch(insertUrl(table, settings, token), {
       method: 'POST',
       headers: {
         'X-ClickHouse-User': settings.CLICKHOUSE_USER,
@@ -57,10 +59,10 @@ export async function insertTraces(
 
 const exceptionHeader = 'x-clickhouse-exception-code';
 
-function insertUrl(settings: InsertSettings, token: string): string {
+function insertUrl(table: SpeedTable, settings: InsertSettings, token: string): string {
   const url = new URL(settings.CLICKHOUSE_URL);
   const parameters = {
-    query: otelTracesInsert,
+    query: insertStatement(table),
     database: settings.CLICKHOUSE_DATABASE,
     // Many small batches become one part; the answer comes when that part is written.
     async_insert: '1',

@@ -143,17 +143,17 @@ async function takeTraces(isolate: Isolate, request: Request, lease: Lease): Pro
   const json = mediaType === 'application/json';
   const otlp = json ? convert(body, limits.inflatedBytesMax, lease) : body;
   const receivedMs = tools.now();
-  const { tally, rows } = transcode(otlp, {
+  const { tally, tables } = transcode('traces', otlp, {
     tenantId,
     receivedMs,
     pastMaxMs: settings.TIDEMARK_PAST_MAX_MS,
     futureMaxMs: settings.TIDEMARK_FUTURE_MAX_MS,
   });
-  lease.take(rows.length);
+  for (const { rows } of tables) lease.take(rows.length);
   // A request without a valid span leaves nothing behind, and needs no sink to be answered.
   if (tally.accepted > 0) {
     const parts = { tenantId, receivedMs, requestId: tools.requestId() };
-    await fanOut({ parts, otlp, rows }, settings, legs);
+    await fanOut({ signal: 'traces', parts: [{ parts, otlp }], tables }, settings, legs);
   }
   count(meter, tally);
   return tally;

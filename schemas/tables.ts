@@ -1,37 +1,155 @@
 /**
- * The ClickHouse columns that our writers fill, in the order of the RowBinary rows. The tables
- * themselves are made by the migrations in `clickhouse/`.
+ * The ClickHouse tables of the speed layer and the columns that our writers fill, in the order of
+ * the RowBinary rows. The tables themselves are made by the migrations in `clickhouse/`.
  */
+import type { Signal } from './archive.ts';
 
-/** `otel_traces`: the clickhouseexporter's columns, then ours. The transcoder writes this order. */
-export const otelTracesColumns = [
-  'Timestamp',
-  'TraceId',
-  'SpanId',
-  'ParentSpanId',
-  'TraceState',
-  'SpanName',
-  'SpanKind',
-  'ServiceName',
+/** Columns of every metric table that stand before the point's own. */
+const metricColumns = [
   'ResourceAttributes',
+  'ResourceSchemaUrl',
   'ScopeName',
   'ScopeVersion',
-  'SpanAttributes',
-  'Duration',
-  'StatusCode',
-  'StatusMessage',
-  'Events.Timestamp',
-  'Events.Name',
-  'Events.Attributes',
-  'Links.TraceId',
-  'Links.SpanId',
-  'Links.TraceState',
-  'Links.Attributes',
-  'TenantId',
-  'IngestedAt',
+  'ScopeAttributes',
+  'ScopeDroppedAttrCount',
+  'ScopeSchemaUrl',
+  'ServiceName',
+  'MetricName',
+  'MetricDescription',
+  'MetricUnit',
+  'Attributes',
+  'StartTimeUnix',
+  'TimeUnix',
 ] as const;
 
-/** The statement that carries RowBinary rows of `otel_traces` in its body. */
-export const otelTracesInsert = `INSERT INTO otel_traces (${otelTracesColumns
-  .map((name) => `\`${name}\``)
-  .join(', ')}) FORMAT RowBinary`;
+const exemplarColumns = [
+  'Exemplars.FilteredAttributes',
+  'Exemplars.TimeUnix',
+  'Exemplars.Value',
+  'Exemplars.SpanId',
+  'Exemplars.TraceId',
+] as const;
+
+/** Ours, last in every table. */
+const ownColumns = ['TenantId', 'IngestedAt'] as const;
+
+/**
+ * Table to columns: the clickhouseexporter's, then ours. The transcoder writes rows in this order.
+ */
+export const speedTables = {
+  otel_traces: [
+    'Timestamp',
+    'TraceId',
+    'SpanId',
+    'ParentSpanId',
+    'TraceState',
+    'SpanName',
+    'SpanKind',
+    'ServiceName',
+    'ResourceAttributes',
+    'ScopeName',
+    'ScopeVersion',
+    'SpanAttributes',
+    'Duration',
+    'StatusCode',
+    'StatusMessage',
+    'Events.Timestamp',
+    'Events.Name',
+    'Events.Attributes',
+    'Links.TraceId',
+    'Links.SpanId',
+    'Links.TraceState',
+    'Links.Attributes',
+    ...ownColumns,
+  ],
+  otel_logs: [
+    'Timestamp',
+    'TraceId',
+    'SpanId',
+    'TraceFlags',
+    'SeverityText',
+    'SeverityNumber',
+    'ServiceName',
+    'Body',
+    'ResourceSchemaUrl',
+    'ResourceAttributes',
+    'ScopeSchemaUrl',
+    'ScopeName',
+    'ScopeVersion',
+    'ScopeAttributes',
+    'LogAttributes',
+    'EventName',
+    ...ownColumns,
+  ],
+  otel_metrics_gauge: [...metricColumns, 'Value', 'Flags', ...exemplarColumns, ...ownColumns],
+  otel_metrics_sum: [
+    ...metricColumns,
+    'Value',
+    'Flags',
+    ...exemplarColumns,
+    'AggregationTemporality',
+    'IsMonotonic',
+    ...ownColumns,
+  ],
+  otel_metrics_histogram: [
+    ...metricColumns,
+    'Count',
+    'Sum',
+    'BucketCounts',
+    'ExplicitBounds',
+    ...exemplarColumns,
+    'Flags',
+    'Min',
+    'Max',
+    'AggregationTemporality',
+    ...ownColumns,
+  ],
+  otel_metrics_exp_histogram: [
+    ...metricColumns,
+    'Count',
+    'Sum',
+    'Scale',
+    'ZeroCount',
+    'PositiveOffset',
+    'PositiveBucketCounts',
+    'NegativeOffset',
+    'NegativeBucketCounts',
+    ...exemplarColumns,
+    'Flags',
+    'Min',
+    'Max',
+    'AggregationTemporality',
+    ...ownColumns,
+  ],
+  otel_metrics_summary: [
+    ...metricColumns,
+    'Count',
+    'Sum',
+    'ValueAtQuantiles.Quantile',
+    'ValueAtQuantiles.Value',
+    'Flags',
+    ...ownColumns,
+  ],
+} as const satisfies Record<string, readonly string[]>;
+
+/** A table that the edge inserts into. */
+export type SpeedTable = keyof typeof speedTables;
+
+/** The tables of each signal. The transcoder gives metric tables in this order. */
+export const tablesOf = {
+  traces: ['otel_traces'],
+  logs: ['otel_logs'],
+  metrics: [
+    'otel_metrics_gauge',
+    'otel_metrics_sum',
+    'otel_metrics_histogram',
+    'otel_metrics_exp_histogram',
+    'otel_metrics_summary',
+  ],
+} as const satisfies Record<Signal, readonly SpeedTable[]>;
+
+/** The statement that carries RowBinary rows of `table` in its body. */
+export function insertStatement(table: SpeedTable): string {
+  const columns = speedTables[table].map((name) => `\`${name}\``).join(', ');
+  return `INSERT INTO ${table} (${columns}) FORMAT RowBinary`;
+}

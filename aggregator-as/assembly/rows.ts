@@ -1,5 +1,5 @@
 /**
- * Rows of `otel_traces` as RowBinary, in the order of `otelTracesColumns` in schemas/tables.ts.
+ * Rows of `otel_traces` as RowBinary, in the order of `speedTables.otel_traces` in schemas/tables.ts.
  *
  * The memory: input, finished rows, a gap for the next row, then the records of the span being
  * read. What all rows of a resource and scope share (ServiceName to ScopeVersion, a run of the row)

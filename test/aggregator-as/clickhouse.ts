@@ -1,6 +1,6 @@
 /** Reads RowBinary rows of `otel_traces` through the in-process ClickHouse engine. */
 import { query } from 'chdb';
-import { otelTracesColumns } from '../../schemas/tables.ts';
+import { speedTables } from '../../schemas/tables.ts';
 
 const map = 'Map(LowCardinality(String), String)';
 const low = 'LowCardinality(String)';
@@ -43,11 +43,11 @@ function selected(name: string): string {
  * their cells, in the order of the columns, as `jsonRowOf` gives them.
  */
 export function loadRows(file: string): unknown[][] {
-  const columns = otelTracesColumns.map((name) => `\`${name}\` ${types[name] ?? 'String'}`);
+  const columns = speedTables.otel_traces.map((name) => `\`${name}\` ${types[name] ?? 'String'}`);
   const text = query(
     `CREATE TABLE rows (${columns.join(', ')}) ENGINE = Memory;
     INSERT INTO rows FROM INFILE '${file}' FORMAT RowBinary;
-    SELECT ${otelTracesColumns.map(selected).join(', ')} FROM rows`,
+    SELECT ${speedTables.otel_traces.map(selected).join(', ')} FROM rows`,
     'JSONCompactEachRow',
   );
   return text

@@ -1,5 +1,5 @@
 /** The rows of `otel_traces` that the reference's spans make: as JSON and as RowBinary. */
-import { otelTracesColumns } from '../../schemas/tables.ts';
+import { speedTables } from '../../schemas/tables.ts';
 import type { Attribute, ExpectedSpan } from './reference.ts';
 
 export const kindNames = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'];
@@ -9,7 +9,7 @@ type Cell = bigint | string | Cell[] | Attribute[];
 
 /** A row's cells, in the order of the columns: Int64 and UInt64 as bigint, maps as attributes. */
 function cellsOf(span: ExpectedSpan, tenantId: string, receivedMs: number): Cell[] {
-  const cells: Record<(typeof otelTracesColumns)[number], Cell> = {
+  const cells: Record<(typeof speedTables.otel_traces)[number], Cell> = {
     Timestamp: BigInt.asIntN(64, span.startNs),
     TraceId: span.traceId,
     SpanId: span.spanId,
@@ -35,7 +35,7 @@ function cellsOf(span: ExpectedSpan, tenantId: string, receivedMs: number): Cell
     TenantId: tenantId,
     IngestedAt: BigInt(receivedMs),
   };
-  return otelTracesColumns.map((name) => cells[name]);
+  return speedTables.otel_traces.map((name) => cells[name]);
 }
 
 /** The first `service.name`, as a map lookup in ClickHouse finds it. */

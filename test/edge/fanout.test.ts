@@ -43,7 +43,11 @@ describe('fanOut()', () => {
     const order: string[] = [];
     const settings = readSettings({});
     await fanOut(
-      { parts: { receivedMs: 1, requestId: 'r', tenantId: 't' }, otlp: two, rows: two },
+      {
+        signal: 'traces',
+        parts: [{ parts: { receivedMs: 1, requestId: 'r', tenantId: 't' }, otlp: two }],
+        tables: [{ table: 'otel_traces', rows: two, rowCount: 2 }],
+      },
       settings,
       {
         meter: new Meter(),

@@ -1,11 +1,11 @@
 /** Checks the request that ClickHouse gets; its faults are in fanout.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { insertTraces } from '../../edge/insert.ts';
+import { insertRows } from '../../edge/insert.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { otelTracesInsert } from '../../schemas/tables.ts';
+import { insertStatement } from '../../schemas/tables.ts';
 
-describe('insertTraces()', () => {
-  it('insertTraces() sends rows as an asynchronous insert that is waited for', async () => {
+describe('insertRows()', () => {
+  it('insertRows() sends rows as an asynchronous insert that is waited for', async () => {
     const calls: { url: URL; init: RequestInit }[] = [];
     const settings = readSettings({
       CLICKHOUSE_URL: 'https://ch.example:8443/path?max_threads=1',
@@ -14,7 +14,7 @@ describe('insertTraces()', () => {
       CLICKHOUSE_DATABASE: 'otel',
     });
     const rows = Uint8Array.of(1, 2, 3);
-    await insertTraces(rows, 'token', settings, {
+    await insertRows('otel_traces', rows, 'token', settings, {
       timeout: (ms) => AbortSignal.timeout(ms),
       fetch: (url, init) => {
         calls.push({ url: new URL(url), init });
@@ -26,7 +26,7 @@ describe('insertTraces()', () => {
     expect(call?.url.origin + (call?.url.pathname ?? '')).toBe('https://ch.example:8443/path');
     expect(Object.fromEntries(call?.url.searchParams ?? [])).toEqual({
       max_threads: '1',
-      query: otelTracesInsert,
+      query: insertStatement('otel_traces'),
       database: 'otel',
       async_insert: '1',
       wait_for_async_insert: '1',
@@ -39,9 +39,9 @@ describe('insertTraces()', () => {
     expect(call?.init.body).toBe(rows);
   });
 
-  it('insertTraces() throws SINK_FAILED with the exception code and without the text', async () => {
+  it('insertRows() throws SINK_FAILED with the exception code and without the text', async () => {
     const headers = { 'x-clickhouse-exception-code': '60' };
-    const inserting = insertTraces(Uint8Array.of(1), 't', readSettings({}), {
+    const inserting = insertRows('otel_traces', Uint8Array.of(1), 't', readSettings({}), {
       timeout: (ms) => AbortSignal.timeout(ms),
       fetch: () => Promise.resolve(new Response('Unknown table', { status: 404, headers })),
     });

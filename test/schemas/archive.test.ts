@@ -10,7 +10,7 @@ import {
   tenantPattern,
   traceColumns,
 } from '../../schemas/archive.ts';
-import { otelTracesColumns } from '../../schemas/tables.ts';
+import { speedTables } from '../../schemas/tables.ts';
 
 describe('hourPrefix()', () => {
   it('gives the Hive path of a UTC hour', () => {
@@ -91,6 +91,6 @@ describe('traceColumns', () => {
 
   it('hold every column of otel_traces, so that one query fits both', () => {
     const names = new Set(traceColumns.map((column) => column.name));
-    expect(otelTracesColumns.filter((name) => !names.has(name))).toEqual([]);
+    expect(speedTables.otel_traces.filter((name) => !names.has(name))).toEqual([]);
   });
 });

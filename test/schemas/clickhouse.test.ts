@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSettings } from '../../schemas/settings.ts';
-import { otelTracesColumns } from '../../schemas/tables.ts';
+import { speedTables } from '../../schemas/tables.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
@@ -88,7 +88,7 @@ describe('otel_traces', () => {
       'DESCRIBE otel_traces',
     );
     const stored = rows.filter(({ default_type: kind }) => kind !== 'ALIAS');
-    expect(stored.map(({ name }) => name)).toEqual([...otelTracesColumns]);
+    expect(stored.map(({ name }) => name)).toEqual([...speedTables.otel_traces]);
     expect(rows.find(({ name }) => name === 'Events.Attributes')?.type).toBe(
       'Array(Map(LowCardinality(String), String))',
     );

@@ -1,11 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { otelTracesColumns, otelTracesInsert } from '../../schemas/tables.ts';
+import { insertStatement, speedTables, tablesOf } from '../../schemas/tables.ts';
 
-describe('otelTracesInsert', () => {
-  it('names every column, quoted, in the order of the rows', () => {
-    const names = [...otelTracesInsert.matchAll(/`([^`]+)`/g)].map((match) => match[1]);
-    expect(names).toEqual([...otelTracesColumns]);
-    expect(otelTracesInsert.startsWith('INSERT INTO otel_traces (')).toBe(true);
-    expect(otelTracesInsert.endsWith(') FORMAT RowBinary')).toBe(true);
+describe('insertStatement()', () => {
+  it.each(Object.entries(speedTables))(
+    'insertStatement() names every column of %s, quoted, in the order of the rows',
+    (table, columns) => {
+      const statement = insertStatement(table as keyof typeof speedTables);
+      const names = [...statement.matchAll(/`([^`]+)`/g)].map((match) => match[1]);
+      expect(names).toEqual([...columns]);
+      expect(statement.startsWith(`INSERT INTO ${table} (`)).toBe(true);
+      expect(statement.endsWith(') FORMAT RowBinary')).toBe(true);
+    },
+  );
+});
+
+describe('tablesOf', () => {
+  it('gives every table to one signal', () => {
+    expect(Object.values(tablesOf).flat().toSorted()).toEqual(Object.keys(speedTables).toSorted());
   });
 });
