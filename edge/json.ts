@@ -242,9 +242,9 @@ function compileField(field: OtlpField, compiled: ReadonlyMap<string, Message>):
 }
 
 function wireTypeOf(field: OtlpField): number {
-  if (field.type === 'fixed64' || field.type === 'double') return wireFixed64;
+  if (['fixed64', 'sfixed64', 'double'].includes(field.type)) return wireFixed64;
   if (field.type === 'fixed32') return wireFixed32;
-  const varints = ['bool', 'int32', 'uint32', 'int64', 'enum'];
+  const varints = ['bool', 'int32', 'sint32', 'uint32', 'int64', 'uint64', 'enum'];
   return varints.includes(field.type) ? wireVarint : wireBytes;
 }
 

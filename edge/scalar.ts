@@ -50,9 +50,12 @@ export function writeScalar(scan: Scan, wire: Wire, field: ScalarField): void {
       return;
     case 'int64':
     case 'int32':
+    case 'sint32':
+    case 'sfixed64':
       writeSigned(scan, wire, byte, field.type);
       return;
     case 'fixed64':
+    case 'uint64':
     case 'uint32':
     case 'fixed32':
       writeUnsigned(scan, wire, byte, field.type);
@@ -64,29 +67,35 @@ export function writeScalar(scan: Scan, wire: Wire, field: ScalarField): void {
   }
 }
 
-function writeSigned(scan: Scan, wire: Wire, byte: number, type: 'int64' | 'int32'): void {
+type Signed = 'int64' | 'int32' | 'sint32' | 'sfixed64';
+
+function writeSigned(scan: Scan, wire: Wire, byte: number, type: Signed): void {
   takeInteger(scan, byte);
   const { low, high, negative } = halves;
+  const wide = type === 'int64' || type === 'sfixed64';
   // The least value has no positive twin: -2^63 is allowed, +2^63 is not.
-  const signBit = type === 'int64' ? high : low;
-  const past = type === 'int32' && high !== 0;
-  const least = negative && signBit === 0x80000000 && (type === 'int32' || low === 0);
+  const signBit = wide ? high : low;
+  const past = !wide && high !== 0;
+  const least = negative && signBit === 0x80000000 && (!wide || low === 0);
   if (past || (signBit >= 0x80000000 && !least)) outOfRange(scan, type);
   negate(halves);
-  wire.varint64(halves.low, halves.high);
+  if (type === 'sfixed64') wire.fixed64(halves.low, halves.high);
+  else if (type === 'sint32') wire.varint((halves.low << 1) ^ (halves.low >> 31));
+  else wire.varint64(halves.low, halves.high);
 }
 
-function writeUnsigned(
-  scan: Scan,
-  wire: Wire,
-  byte: number,
-  type: 'fixed64' | 'uint32' | 'fixed32',
-): void {
+type Unsigned = 'fixed64' | 'uint64' | 'uint32' | 'fixed32';
+
+function writeUnsigned(scan: Scan, wire: Wire, byte: number, type: Unsigned): void {
   takeInteger(scan, byte);
   const { low, high, negative } = halves;
   if (negative && (low !== 0 || high !== 0)) outOfRange(scan, type);
   if (type === 'fixed64') {
     wire.fixed64(low, high);
+    return;
+  }
+  if (type === 'uint64') {
+    wire.varint64(low, high);
     return;
   }
   if (high !== 0) outOfRange(scan, type);

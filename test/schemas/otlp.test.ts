@@ -7,7 +7,10 @@ import { jsonName, otlpEnums, otlpMessages } from '../../schemas/otlp.ts';
 const protos = path.join(import.meta.dirname, '../../schemas/otlp');
 const root = new protobuf.Root();
 root.resolvePath = (_origin, target) => path.join(protos, target);
-root.loadSync('opentelemetry/proto/collector/trace/v1/trace_service.proto', { keepCase: true });
+for (const service of ['trace', 'metrics', 'logs']) {
+  const file = `opentelemetry/proto/collector/${service}/v1/${service}_service.proto`;
+  root.loadSync(file, { keepCase: true });
+}
 root.resolveAll();
 
 const idFields = new Set(['trace_id', 'span_id', 'parent_span_id']);
@@ -20,7 +23,7 @@ function declared(type: protobuf.Type) {
       type: typeOf(field),
       of: field.resolvedType?.name ?? '',
       repeated: field.repeated,
-      oneof: field.partOf !== null,
+      oneof: field.partOf !== null && !field.partOf.isProto3Optional,
     }))
     .toSorted((a, b) => a.number - b.number);
 }
@@ -39,9 +42,19 @@ describe('otlpMessages', () => {
         name === 'Status' ? 'opentelemetry.proto.trace.v1.Status' : name,
       );
       expect(otlpMessages[name]).toEqual(declared(type));
-      expect(type.oneofsArray.length).toBeLessThanOrEqual(1);
+      const oneofs = type.oneofsArray.filter((oneof) => !oneof.isProto3Optional);
+      expect(oneofs.length).toBeLessThanOrEqual(1);
     },
   );
+
+  it('otlpMessages holds the request of every signal', () => {
+    const requests = Object.keys(otlpMessages).filter((name) => name.startsWith('Export'));
+    expect(requests.toSorted()).toEqual([
+      'ExportLogsServiceRequest',
+      'ExportMetricsServiceRequest',
+      'ExportTraceServiceRequest',
+    ]);
+  });
 
   it('otlpMessages holds every message that it refers to', () => {
     const referred = Object.values(otlpMessages).flat();
