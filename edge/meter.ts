@@ -17,10 +17,15 @@ const families = {
   strings_invalid_utf8_total: { type: 'counter', help: 'Strings that are not UTF-8' },
   sink_total: { type: 'counter', help: 'Batches given to a sink, by sink and result' },
   drain_objects_total: { type: 'counter', help: 'Spool objects the drain tried, by result' },
+  groups_total: { type: 'counter', help: 'Groups of requests that were committed as one' },
+  grouped_requests_total: { type: 'counter', help: 'Requests in those groups' },
   in_flight_bytes: { type: 'gauge', help: 'Bytes of requests being worked on' },
 } as const satisfies Record<string, Family>;
 
 export type FamilyName = keyof typeof families;
+
+/** What was counted, as plain data: family, labels, amount. */
+export type MeterReading = readonly (readonly [FamilyName, string, number])[];
 
 /** Counters and gauges of one isolate. */
 export class Meter {
@@ -36,6 +41,20 @@ export class Meter {
   /** Sets a gauge. */
   set(name: FamilyName, value: number): void {
     this.#values.set(name, new Map([['', value]]));
+  }
+
+  /** Gives what was counted so far and begins anew: for an object that others report for. */
+  take(): MeterReading {
+    const reading = [...this.#values].flatMap(([name, series]) =>
+      [...series].map(([labels, value]) => [name, labels, value] as const),
+    );
+    this.#values.clear();
+    return reading;
+  }
+
+  /** Adds what another meter gave. */
+  merge(reading: MeterReading): void {
+    for (const [name, labels, value] of reading) this.add(name, value, labels);
   }
 
   /** All families in the text format; those that were never touched have no series. */

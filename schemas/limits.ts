@@ -247,3 +247,6 @@ export const leaseMsMax = 300_000;
 
 /** A drain that is older than this was ended by the runtime: cron handlers get 15 minutes. */
 export const drainMsMax = 900_000;
+
+/** Groups of one signal and place that are being stored at once. */
+export const groupsInFlightMax = 8;

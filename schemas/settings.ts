@@ -75,6 +75,16 @@ export const settings = {
     1,
   ),
   TIDEMARK_SINK_TIMEOUT_MS: integer('ms', 5000, 'Time one sink may take for a batch', ['edge'], 1),
+  TIDEMARK_GROUP_MS: integer(
+    'ms',
+    0,
+    'How long a group of requests gathers while another is being stored; 0 is no group commit',
+    ['edge'],
+    0,
+    1000,
+  ),
+  TIDEMARK_GROUP_ITEMS_MAX: integer('items', 4096, 'Most items of one group', ['edge'], 1),
+  TIDEMARK_GROUP_BYTES_MAX: integer('bytes', mib, 'Most OTLP bytes of one group', ['edge'], 1),
   TIDEMARK_PAST_MAX_MS: integer(
     'ms',
     31 * dayMs,
