@@ -27,11 +27,21 @@ export function readAccess(settings: AccessSettings): Access {
 }
 
 /**
- * The tenant that an Authorization header admits to. Throws UNAUTHENTICATED. The time it takes
- * does not depend on how much of a token is right.
+ * The tenant that an Authorization header admits to. `pathTenant` is the one that the path names,
+ * if it does: it must be the same, and chooses when there are no tokens. Throws UNAUTHENTICATED
+ * and FORBIDDEN. The time it takes does not depend on how much of a token is right.
  */
-export function authorize(header: string | null, access: Access): string {
-  if (access.tokens.length === 0) return access.tenantId;
+export function authorize(header: string | null, access: Access, pathTenant?: string): string {
+  if (access.tokens.length === 0) return pathTenant ?? access.tenantId;
+  const tenantId = admit(header, access);
+  if (pathTenant === undefined || pathTenant === tenantId) return tenantId;
+  throw new TidemarkError(
+    'FORBIDDEN',
+    'Cannot accept the request: its token is not of the tenant that the path names',
+  );
+}
+
+function admit(header: string | null, access: Access): string {
   const [, given = ''] = /^Bearer +(\S+) *$/i.exec(header ?? '') ?? [];
   const padded = pad(given);
   let found: string | undefined;

@@ -10,11 +10,14 @@ interface Family {
 
 const families = {
   requests_total: { type: 'counter', help: 'Requests to the OTLP paths, by HTTP status' },
-  spans_accepted_total: { type: 'counter', help: 'Valid spans, quarantined ones included' },
-  spans_rejected_total: { type: 'counter', help: 'Invalid spans, by reason' },
-  spans_quarantined_total: { type: 'counter', help: 'Valid spans whose start is too far off' },
+  items_accepted_total: {
+    type: 'counter',
+    help: 'Valid items by signal, quarantined ones included',
+  },
+  items_rejected_total: { type: 'counter', help: 'Invalid items, by signal and reason' },
+  items_quarantined_total: { type: 'counter', help: 'Valid items whose time is too far off' },
   durations_clamped_total: { type: 'counter', help: 'Spans that end before they start' },
-  strings_invalid_utf8_total: { type: 'counter', help: 'Strings that are not UTF-8' },
+  strings_invalid_utf8_total: { type: 'counter', help: 'Strings that are not UTF-8, by signal' },
   sink_total: { type: 'counter', help: 'Batches given to a sink, by sink and result' },
   drain_objects_total: { type: 'counter', help: 'Spool objects the drain tried, by result' },
   groups_total: { type: 'counter', help: 'Groups of requests that were committed as one' },

@@ -7,11 +7,13 @@ import { DecodeError, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import { answerMessageCharsMax, retryAfterSeconds } from '../schemas/limits.ts';
 import type { MediaType } from './receive.ts';
+import type { SignalWire } from './signal.ts';
 import { Wire, wireBytes, wireVarint } from './wire.ts';
 
 /** Codes of gRPC (google/rpc/code.proto) that we answer. */
 const invalidArgument = 3;
 const notFound = 5;
+const permissionDenied = 7;
 const unimplemented = 12;
 const internal = 13;
 const unavailable = 14;
@@ -34,34 +36,35 @@ const verdicts: Partial<Record<ErrorCode, Verdict>> = {
   UNSUPPORTED_MEDIA_TYPE: { status: 415, grpc: invalidArgument },
   UNSUPPORTED_ENCODING: { status: 415, grpc: invalidArgument },
   UNAUTHENTICATED: { status: 401, grpc: unauthenticated },
+  FORBIDDEN: { status: 403, grpc: permissionDenied },
   NOT_FOUND: { status: 404, grpc: notFound },
 };
 
 const passing: Verdict = { status: 503, grpc: unavailable };
 
-/** 200 for a request whose spans were judged; tells what was rejected or set aside. */
-export function exported(type: MediaType, tally: Tally): Response {
-  const message = shorten(remark(tally));
+/** 200 for a request whose items were judged; tells what was rejected or set aside. */
+export function exported(type: MediaType, wire: SignalWire, tally: Tally): Response {
+  const message = shorten(remark(wire, tally));
   if (message === '')
     return answer(type, 200, type === 'application/json' ? '{}' : new Uint8Array());
   if (type === 'application/json') {
     // proto3 JSON writes an int64 as a string and leaves a zero out.
-    const rejected = tally.rejected > 0 ? { rejectedSpans: String(tally.rejected) } : {};
+    const rejected = tally.rejected > 0 ? { [wire.rejectedName]: String(tally.rejected) } : {};
     return answer(
       type,
       200,
       JSON.stringify({ partialSuccess: { ...rejected, errorMessage: message } }),
     );
   }
-  const wire = newWire();
-  nest(wire, 1, () => {
+  const body = newWire();
+  nest(body, 1, () => {
     if (tally.rejected > 0) {
-      wire.key(1, wireVarint);
-      wire.varint(tally.rejected);
+      body.key(1, wireVarint);
+      body.varint(tally.rejected);
     }
-    text(wire, 2, message);
+    text(body, 2, message);
   });
-  return answer(type, 200, wire.written());
+  return answer(type, 200, body.written());
 }
 
 /** The answer to an error: its status, and a Status body that says why. */
@@ -132,17 +135,16 @@ function writeBadRequest(wire: Wire, violations: readonly Violation[]): void {
 }
 
 /** What a client should know about a request that was taken; empty when all is well. */
-function remark(tally: Tally): string {
+function remark({ items }: SignalWire, tally: Tally): string {
   const parts: string[] = [];
   if (tally.rejected > 0) {
-    const spans = tally.accepted + tally.rejected;
+    const all = tally.accepted + tally.rejected;
     const first = tally.firstRejection === undefined ? '' : `; first: ${tally.firstRejection}`;
-    parts.push(`${tally.rejected} of ${spans} spans rejected (${reasons(tally)})${first}`);
+    parts.push(`${tally.rejected} of ${all} ${items} rejected (${reasons(tally)})${first}`);
   }
   if (tally.quarantined > 0) {
-    parts.push(
-      `archived, but not shown live: ${tally.quarantined} spans whose start is too far off`,
-    );
+    const far = `${tally.quarantined} ${items} whose time is too far off`;
+    parts.push(`archived, but not shown live: ${far}`);
   }
   return parts.join('. ');
 }

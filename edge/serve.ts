@@ -1,44 +1,28 @@
 /**
- * The edge's conductor: calls the steps of a request in order (authorize, receive, convert,
- * transcode, fan out, respond) and those of a tick (drain). It decides nothing that a step decides.
+ * The edge's conductor: says which path is answered by what, and calls the steps of a tick
+ * (drain); those of an export request are in `export.ts`. It decides nothing that a step decides.
  */
 import { Hono } from 'hono';
-import type { Tally } from '../aggregator-as/host.ts';
+import { tenantPattern } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { drainMsMax } from '../schemas/limits.ts';
 import { readSettings } from '../schemas/settings.ts';
-import type { Settings } from '../schemas/settings.ts';
 import { authorize, readAccess } from './authorize.ts';
-import type { Access } from './authorize.ts';
 import { allowOrigin, preflight, readOrigins } from './cors.ts';
 import { drain } from './drain.ts';
-import type { DrainBucket, DrainTools } from './drain.ts';
-import { fanOut } from './fanout.ts';
-import type { FanoutTools, SpoolBucket } from './fanout.ts';
-import type { InsertTools } from './insert.ts';
-import { jsonToProtobuf } from './json.ts';
+import type { DrainBucket } from './drain.ts';
+import { answerExport, typeOf } from './export.ts';
+import type { Isolate, Tools } from './export.ts';
+import type { SpoolBucket } from './fanout.ts';
 import { Ledger } from './lease.ts';
-import type { Lease } from './lease.ts';
 import { Meter } from './meter.ts';
-import { mediaTypeOf, receive } from './receive.ts';
-import type { MediaType } from './receive.ts';
-import { exported, refused, wrongMethod } from './respond.ts';
+import { refused, wrongMethod } from './respond.ts';
+import { signalWires } from './signal.ts';
 import { transcodeWith } from './transcode.ts';
 
 /** Bindings of the Worker: the bucket, and any setting of `schemas/settings.ts` as text. */
 export interface Env {
   readonly ARCHIVE: SpoolBucket & DrainBucket;
-}
-
-/** What the entry takes from the runtime. */
-export interface Tools extends InsertTools {
-  /** The compiled transcoder. */
-  readonly module: WebAssembly.Module;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  /** A name that no other request has: up to 64 letters, digits and dashes. */
-  readonly requestId: () => string;
-  readonly warn: (message: string) => void;
 }
 
 export interface Edge {
@@ -47,23 +31,13 @@ export interface Edge {
   readonly drain: () => Promise<void>;
 }
 
-const tracesPath = '/v1/traces';
+const paths = Object.values(signalWires).map(({ path }) => path);
 
-const greeting = `Tidemark takes OpenTelemetry traces over OTLP/HTTP.
-Send them with POST to ${tracesPath} as application/x-protobuf or application/json; for an SDK:
-  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=<this address>${tracesPath}
+const greeting = `Tidemark takes OpenTelemetry traces, metrics and logs over OTLP/HTTP.
+Send them with POST to ${paths.join(', ')}
+as application/x-protobuf or application/json; for an SDK:
+  OTEL_EXPORTER_OTLP_ENDPOINT=<this address>
 `;
-
-/** What one isolate keeps between requests. */
-interface Isolate {
-  readonly settings: Settings;
-  readonly access: Access;
-  readonly meter: Meter;
-  readonly ledger: Ledger;
-  readonly transcode: ReturnType<typeof transcodeWith>;
-  readonly legs: FanoutTools & DrainTools;
-  readonly tools: Tools;
-}
 
 /**
  * Makes an edge from the settings in `env`. Throws `SettingError` when they cannot be used. One
@@ -108,62 +82,28 @@ export function createEdge(env: Env, tools: Tools): Edge {
 function routes(isolate: Isolate): Hono {
   const { tools } = isolate;
   const app = new Hono({ getPath: (request) => normalize(new URL(request.url).pathname) });
-  app.post(tracesPath, ({ req }) => answerTraces(isolate, req.raw));
-  app.options(tracesPath, () => preflight('POST'));
-  app.all(tracesPath, ({ req }) => wrongMethod(typeOf(req.raw), 'POST'));
+  for (const wire of Object.values(signalWires)) {
+    // An SDK appends the signal's path to its endpoint, so a prefix is an endpoint of its own.
+    for (const path of [wire.path, `/t/:tenant${wire.path}`]) {
+      app.use(path, async ({ req }, next) => {
+        const tenant = req.param('tenant');
+        if (tenant !== undefined && !tenantPattern.test(tenant)) throw unknownPath();
+        await next();
+      });
+      app.post(path, ({ req }) => answerExport(isolate, wire, req.param('tenant'), req.raw));
+      app.options(path, () => preflight('POST'));
+      app.all(path, ({ req }) => wrongMethod(typeOf(req.raw), 'POST'));
+    }
+  }
   app.get('/', (context) => context.text(greeting));
   app.get('/healthz', (context) => context.text('ok\n'));
   app.get('/metrics', ({ req }) => metrics(isolate, req.raw));
-  app.notFound(({ req }) => refused(typeOf(req.raw), unknownPath(req.path)));
+  app.notFound(({ req }) => refused(typeOf(req.raw), unknownPath()));
   app.onError((error, { req }) => {
     if (!(error instanceof TidemarkError)) tools.warn(`Bug: ${error.stack ?? error.message}`);
     return refused(typeOf(req.raw), error);
   });
   return app;
-}
-
-async function answerTraces(isolate: Isolate, request: Request): Promise<Response> {
-  const lease = isolate.ledger.lease();
-  try {
-    return exported(typeOf(request), await takeTraces(isolate, request, lease));
-  } finally {
-    lease.release();
-  }
-}
-
-/** The steps of one request. Authorizes before the body is read; refuses before a sink sees it. */
-async function takeTraces(isolate: Isolate, request: Request, lease: Lease): Promise<Tally> {
-  const { settings, access, meter, tools, transcode, legs } = isolate;
-  const tenantId = authorize(request.headers.get('authorization'), access);
-  const limits = {
-    bodyBytesMax: settings.TIDEMARK_BODY_BYTES_MAX,
-    inflatedBytesMax: settings.TIDEMARK_INFLATED_BYTES_MAX,
-  };
-  const { mediaType, body } = await receive(request, limits, lease);
-  const json = mediaType === 'application/json';
-  const otlp = json ? convert(body, limits.inflatedBytesMax, lease) : body;
-  const receivedMs = tools.now();
-  const { tally, tables } = transcode('traces', otlp, {
-    tenantId,
-    receivedMs,
-    pastMaxMs: settings.TIDEMARK_PAST_MAX_MS,
-    futureMaxMs: settings.TIDEMARK_FUTURE_MAX_MS,
-  });
-  for (const { rows } of tables) lease.take(rows.length);
-  // A request without a valid span leaves nothing behind, and needs no sink to be answered.
-  if (tally.accepted > 0) {
-    const parts = { tenantId, receivedMs, requestId: tools.requestId() };
-    await fanOut({ signal: 'traces', parts: [{ parts, otlp }], tables }, settings, legs);
-  }
-  count(meter, tally);
-  return tally;
-}
-
-function convert(json: Uint8Array, bytesMax: number, lease: Lease): Uint8Array {
-  const otlp = jsonToProtobuf('ExportTraceServiceRequest', json, bytesMax);
-  lease.take(otlp.length);
-  lease.give(json.length);
-  return otlp;
 }
 
 function metrics({ access, meter, ledger }: Isolate, request: Request): Response {
@@ -188,22 +128,6 @@ function normalize(path: string): string {
   return `/${path.split('/').filter(Boolean).join('/')}`;
 }
 
-/** The type of the answer: that of the request, or JSON when the request has none of ours. */
-function typeOf(request: Request): MediaType {
-  return mediaTypeOf(request.headers.get('content-type')) ?? 'application/json';
-}
-
-function unknownPath(path: string): TidemarkError {
-  const signals = /^\/v1\/(metrics|logs)$/.test(path) ? ': metrics and logs are not taken yet' : '';
-  return new TidemarkError('NOT_FOUND', `Cannot find this path${signals}: use ${tracesPath}`);
-}
-
-function count(meter: Meter, tally: Tally): void {
-  meter.add('spans_accepted_total', tally.accepted);
-  meter.add('spans_quarantined_total', tally.quarantined);
-  meter.add('durations_clamped_total', tally.clampedDurations);
-  meter.add('strings_invalid_utf8_total', tally.invalidUtf8);
-  for (const [reason, spans] of Object.entries(tally.rejectedBy)) {
-    meter.add('spans_rejected_total', spans, `reason="${reason}"`);
-  }
+function unknownPath(): TidemarkError {
+  return new TidemarkError('NOT_FOUND', `Cannot find this path: use ${paths.join(', ')}`);
 }

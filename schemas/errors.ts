@@ -12,6 +12,7 @@ export const errorCodes = [
   'UNSUPPORTED_MEDIA_TYPE',
   'UNSUPPORTED_ENCODING',
   'UNAUTHENTICATED',
+  'FORBIDDEN',
   'OVERLOADED',
   'CAPACITY',
   'SINK_FAILED',
@@ -19,12 +20,14 @@ export const errorCodes = [
   'NOT_FOUND',
   'CORRUPT_ARCHIVE',
   'CLICKHOUSE',
+  'KAFKA',
   'OBJECT_STORE',
   'UNSUPPORTED_STORE',
   'PORT_TAKEN',
   'DATA_DIRECTORY',
   'BATCH_FAILED',
   'PROGRAM_ENDED',
+  'PROGRAM_MISSING',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];
@@ -93,5 +96,18 @@ export class ClickHouseError extends TidemarkError {
   constructor(clickhouseCode: number, message: string, options: TidemarkErrorOptions = {}) {
     super('CLICKHOUSE', message, options);
     this.clickhouseCode = clickhouseCode;
+  }
+}
+
+/**
+ * A fault of Kafka or of the way there. `kafkaType` is the protocol's name of it, such as
+ * MESSAGE_TOO_LARGE, or CONNECTION, TIMEOUT, AUTHENTICATION or CLIENT where no broker answered.
+ */
+export class KafkaError extends TidemarkError {
+  readonly kafkaType: string;
+
+  constructor(kafkaType: string, message: string, options: TidemarkErrorOptions = {}) {
+    super('KAFKA', message, options);
+    this.kafkaType = kafkaType;
   }
 }

@@ -1,11 +1,13 @@
 /** Checks answers against OTLP 1.11 ("OTLP/HTTP Response") and google/rpc/status.proto. */
 import { describe, expect, it } from 'vitest';
 import { exported, refused, wrongMethod } from '../../edge/respond.ts';
+import { signalWires } from '../../edge/signal.ts';
 import { DecodeError, errorCodes, TidemarkError } from '../../schemas/errors.ts';
 import { exportedOf, statusOf } from './status.ts';
 
 const protobuf = 'application/x-protobuf';
 const json = 'application/json';
+const { traces } = signalWires;
 const clean = {
   accepted: 3,
   rejected: 0,
@@ -18,8 +20,8 @@ const clean = {
 
 describe('exported()', () => {
   it('row 31: exported() leaves partial_success unset when nothing was rejected', async () => {
-    expect(await exportedOf(exported(protobuf, clean))).toEqual({});
-    expect(await exported(json, clean).text()).toBe('{}');
+    expect(await exportedOf(exported(protobuf, traces, clean))).toEqual({});
+    expect(await exported(json, traces, clean).text()).toBe('{}');
   });
 
   it('rows 34, 35, 37: exported() counts what was rejected and says why', async () => {
@@ -27,10 +29,10 @@ describe('exported()', () => {
     const tally = { ...clean, rejected: 300, rejectedBy, firstRejection: 'Cannot accept span 0' };
     const errorMessage =
       '300 of 303 spans rejected (trace_id_zero: 1, link_id: 299); first: Cannot accept span 0';
-    expect(await exportedOf(exported(protobuf, tally))).toEqual({
+    expect(await exportedOf(exported(protobuf, traces, tally))).toEqual({
       partialSuccess: { rejectedSpans: '300', errorMessage },
     });
-    expect(await exported(json, tally).json()).toEqual({
+    expect(await exported(json, traces, tally).json()).toEqual({
       partialSuccess: { rejectedSpans: '300', errorMessage },
     });
   });
@@ -40,7 +42,7 @@ describe('refused()', () => {
   it('row 43: only 503 may be retried, and no error of the world is 500', () => {
     for (const code of errorCodes) {
       const { status, headers } = refused(json, new TidemarkError(code, 'Cannot do it'));
-      expect([400, 401, 404, 413, 415, 503]).toContain(status);
+      expect([400, 401, 403, 404, 413, 415, 503]).toContain(status);
       expect(headers.has('retry-after'), 'rows 45, 46').toBe(status === 503);
     }
   });

@@ -53,13 +53,15 @@ describe('createEdge() routes', () => {
   });
 
   it.each([
-    '/v1/metrics',
-    '/v1/logs',
     '/v1development/profiles',
+    '/v1/profiles',
     '/v2/traces',
     '/v1/tracesx',
+    '/V1/traces',
+    '/t/Not_A_Tenant/v1/traces',
+    '/t/shop/v1',
     '/a',
-  ])('rows 2, 3, 4, 11: POST %s is 404 with a Status', async (path) => {
+  ])('rows 4, 5, 11: POST %s is 404 with a Status', async (path) => {
     const { edge } = stack();
     const body = new Uint8Array(3);
     for (const headers of [protobufType, jsonType]) {
@@ -119,9 +121,11 @@ describe('createEdge() routes', () => {
     const text = await (await edge.fetch(new Request('http://edge/metrics'))).text();
     expect(text).toContain('tidemark_edge_requests_total{status="200"} 1\n');
     expect(text).toContain('tidemark_edge_requests_total{status="400"} 1\n');
-    expect(text).toContain('tidemark_edge_spans_accepted_total 3\n');
-    expect(text).toContain('tidemark_edge_spans_rejected_total{reason="trace_id_length"} 1\n');
-    expect(text).toContain('tidemark_edge_spans_quarantined_total 1\n');
+    expect(text).toContain('tidemark_edge_items_accepted_total{signal="traces"} 3\n');
+    expect(text).toContain(
+      'tidemark_edge_items_rejected_total{signal="traces",reason="trace_id_length"} 1\n',
+    );
+    expect(text).toContain('tidemark_edge_items_quarantined_total{signal="traces"} 1\n');
     expect(text).toContain('tidemark_edge_durations_clamped_total 1\n');
     expect(text).toContain('tidemark_edge_sink_total{sink="archive",result="ok"} 1\n');
     expect(text).toContain('tidemark_edge_in_flight_bytes 0\n');
