@@ -5,7 +5,7 @@
 import { SettingError } from './errors.ts';
 
 export type SettingKind = 'string' | 'secret' | 'url' | 'integer' | 'choice';
-export type Program = 'edge' | 'archive' | 'batch' | 'start' | 'all';
+export type Program = 'edge' | 'archive' | 'batch' | 'kafka-rest' | 'start' | 'all';
 
 interface SettingRow {
   readonly kind: SettingKind;
@@ -43,9 +43,47 @@ export const settings = {
     'archive',
     'batch',
   ]),
+  KAFKA_BROKERS: row(
+    'string',
+    '',
+    'Brokers to begin with, as `host:port,host:port`; empty: there is no Kafka',
+    ['archive', 'kafka-rest'],
+  ),
+  KAFKA_CLIENT_ID: row('string', 'tidemark', 'Name of this client in the logs of brokers', [
+    'archive',
+    'kafka-rest',
+  ]),
+  KAFKA_TLS: {
+    ...row('choice', 'off', 'TLS to brokers; more authorities: `NODE_EXTRA_CA_CERTS`', [
+      'archive',
+      'kafka-rest',
+    ]),
+    choices: ['off', 'on'],
+  },
+  KAFKA_SASL_MECHANISM: {
+    ...row('choice', 'none', 'How to log in at brokers', ['archive', 'kafka-rest']),
+    choices: ['none', 'plain', 'scram-sha-256', 'scram-sha-512'],
+  },
+  KAFKA_SASL_USERNAME: row('string', '', 'User at brokers', ['archive', 'kafka-rest']),
+  KAFKA_SASL_PASSWORD: row('secret', '', 'Password at brokers', ['archive', 'kafka-rest']),
   TIDEMARK_DATA: row('string', '.tidemark', 'Directory of the embedded stack', ['start']),
   TIDEMARK_PORT: integer('', 8787, 'Port of the OTLP/HTTP endpoint', ['start'], 1, 65_535),
   TIDEMARK_CLICKHOUSE_PORT: integer('', 8123, 'Port of ClickHouse', ['start'], 1, 65_535),
+  TIDEMARK_KAFKA_PORT: integer('', 9092, 'Port of the embedded Kafka', ['start'], 1, 65_535),
+  TIDEMARK_KAFKA_PARTITIONS: integer(
+    'partitions',
+    3,
+    'Partitions of topics that `tidemark start --kafka` creates',
+    ['start'],
+    1,
+    1000,
+  ),
+  TIDEMARK_CACHE: row(
+    'string',
+    '',
+    'Directory of programs fetched for the embedded stack; empty: `~/.cache/tidemark`',
+    ['start'],
+  ),
   TIDEMARK_TENANT: row('string', 'default', 'Tenant of requests without a token', ['edge']),
   TIDEMARK_TOKENS: row(
     'secret',
