@@ -16,7 +16,10 @@ export const columnWriterPagesMax = 16_384;
 /** An R2 or S3 listing returns at most this many keys a page. */
 export const listPageKeys = 1000;
 
-/** Spool objects that one archiver flush reads at most, whatever their size. */
+/** Requests that one archiver flush takes at most, whatever their size. */
+export const flushRecordsMax = 100_000;
+
+/** Of spool objects, each of which is read on its own and named in the commit, fewer. */
 export const spoolObjectsPerFlushMax = 10_000;
 
 /**
@@ -250,3 +253,69 @@ export const drainMsMax = 900_000;
 
 /** Groups of one signal and place that are being stored at once. */
 export const groupsInFlightMax = 8;
+
+/** Origins that one API key may name, and characters of its note. */
+export const keyOriginsMax = 16;
+export const keyNoteCharsMax = 100;
+
+/** Records of API keys that one isolate remembers, and as many ids that have none. */
+export const keysCachedMax = 1000;
+
+/** How long an isolate believes a record, and how long that an id has none. */
+export const keyFreshMs = 30_000;
+export const keyMissingMs = 5000;
+
+/** How long an isolate goes on with a record that it knows while Workers KV does not answer. */
+export const keyStaleMsMax = 600_000;
+
+/** How long Workers KV may keep a record near the edge, in seconds: the least that it allows. */
+export const keyCacheSeconds = 60;
+
+/** Longest wait for Workers KV. */
+export const keyLookupMs = 2000;
+
+/** The period of the rate-limiting bindings in wrangler.toml. */
+export const ratePeriodSeconds = 10;
+
+/** Tenants and keys whose quota one isolate counts. */
+export const quotasMax = 1000;
+
+/** Longest `Retry-After` of a quota, in seconds. */
+export const quotaRetrySecondsMax = 3600;
+
+/** Tenants that the edge's own metrics tell apart; the rest are `other`. */
+export const meteredTenantsMax = 100;
+
+/** Level of Zstandard in what is sent to Kafka: 3 is its own default. */
+export const kafkaZstdLevel = 3;
+
+/** Bytes that one compressed batch of Kafka may inflate to; producers' own bound is about 1 MB. */
+export const kafkaInflatedBytesMax = 128 * 1024 * 1024;
+
+/**
+ * One request to Kafka: time to connect, time for its replicas, and time for its answer. Below what
+ * the edge grants its archive leg, so that the gateway's answer is in time.
+ */
+export const kafkaConnectMs = 2000;
+export const kafkaAcksMs = 3000;
+export const kafkaRequestMs = 3500;
+
+/** Tries of one call to Kafka, the first pause between them, and the longest. */
+export const kafkaTriesMax = 3;
+export const kafkaRetryMs = 100;
+export const kafkaRetryMsMax = 500;
+
+/** Membership of a consumer group: silence after which a member is dead, and how often it speaks. */
+export const kafkaSessionMs = 30_000;
+export const kafkaHeartbeatMs = 3000;
+
+/** Time that members have to join again when the group is shared out anew. */
+export const kafkaRebalanceMs = 60_000;
+
+/** Bytes of one fetch and of one partition in it, and how long a broker waits for them. */
+export const kafkaFetchBytes = 10 * 1024 * 1024;
+export const kafkaFetchBytesPerPartition = 1024 * 1024;
+export const kafkaFetchWaitMs = 500;
+
+/** Partitions whose fetched records one consumer hands out at the same time. */
+export const kafkaPartitionsAtOnce = 64;

@@ -1,0 +1,301 @@
+/**
+ * Reads partitions of Kafka as a member of a consumer group, from offsets that the caller gives: the
+ * group only shares partitions out. Never commits an offset to Kafka, and never hands out a record
+ * twice or out of order within one assignment.
+ */
+import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import type { TidemarkError } from '../../schemas/errors.ts';
+import { kafkaHeartbeatMs, kafkaPartitionsAtOnce } from '../../schemas/limits.ts';
+import { kafkaFault } from './fault.ts';
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** A record as it lies in Kafka. Its bytes are the caller's. */
+export interface KafkaRecord {
+  readonly offset: bigint;
+  /** Broker time in topics with `LogAppendTime`, as ours are; else the producer's. Ms since 1970. */
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  /** Names as sent. Of a name that was sent several times the last value stays. */
+  readonly headers: Readonly<Record<string, Buffer>>;
+}
+
+/** Records of one partition, oldest first. */
+export interface KafkaBatch extends TopicPartition {
+  readonly records: readonly KafkaRecord[];
+  /** Where reading goes on: behind the last record, and behind what follows it but is no record. */
+  readonly nextOffset: bigint;
+  /** Offset of the next record to be written, as of this fetch: equal means that nothing waits. */
+  readonly highWatermark: bigint;
+}
+
+export interface ConsumeHandler {
+  /**
+   * The group gave us this partition. Returns the offset to begin with; reading waits for it. An
+   * offset that retention has deleted already is raised to the oldest that is there. When it
+   * throws, `failed` is told and the partition stays unread until `seek`.
+   */
+  assigned(partition: TopicPartition): Promise<bigint>;
+  /** The partition is not ours any more: another member may be reading it already. */
+  revoked(partition: TopicPartition): void;
+  /**
+   * Takes records. While it runs the group is kept alive, but nothing else of the same broker is
+   * fetched: keep the records and return, and `pause` when enough are kept. Must not throw.
+   */
+  records(batch: KafkaBatch): Promise<void> | void;
+  /**
+   * What went wrong. Reading goes on by itself when `error.retryable`; else the consumer has ended,
+   * unless the fault was thrown by `assigned`.
+   */
+  failed(error: TidemarkError): void;
+}
+
+export interface ConsumeOptions {
+  readonly groupId: string;
+  /** They must exist. */
+  readonly topics: readonly string[];
+  readonly handler: ConsumeHandler;
+  /** Bytes of one fetch, about. @default 10 MiB */
+  readonly fetchBytesMax?: number;
+  /** How long the broker may wait for new records before it answers a fetch. @default 500 */
+  readonly waitMsMax?: number;
+}
+
+/** A running member of a group. */
+export interface KafkaConsumer {
+  /** Partitions that are ours now. */
+  assignment(): TopicPartition[];
+  /** No more records of this partition until `resume`; those just fetched are not lost. */
+  pause(partition: TopicPartition): void;
+  resume(partition: TopicPartition): void;
+  /**
+   * Goes on at `offset`; the next records have this offset or, where that one is no more, the
+   * first after it. No record of before the call is handed out after it. Resumes a partition.
+   */
+  seek(partition: TopicPartition, offset: bigint): void;
+  /** Leaves the group; resolves when no call of the handler is under way. */
+  stop(): Promise<void>;
+}
+
+/** Oldest offset that a partition still has. Throws `KafkaError`. */
+export type OldestOffset = (partition: TopicPartition) => Promise<bigint>;
+
+/** Joins the group and reads. Throws `KafkaError` when the brokers cannot be reached at first. */
+export async function startConsumer(
+  consumer: Consumer,
+  options: ConsumeOptions,
+  oldest: OldestOffset,
+): Promise<KafkaConsumer> {
+  const member = new Member(consumer, options, oldest);
+  try {
+    await member.start();
+  } catch (error) {
+    await consumer.disconnect().catch(() => undefined);
+    throw kafkaFault(error, `Cannot join the Kafka group ${options.groupId}`);
+  }
+  return member;
+}
+
+class Member implements KafkaConsumer {
+  readonly #consumer: Consumer;
+  readonly #options: ConsumeOptions;
+  readonly #oldest: OldestOffset;
+  readonly #partitions = new Map<string, Position>();
+  #memberId = '';
+  #isStopping = false;
+
+  constructor(consumer: Consumer, options: ConsumeOptions, oldest: OldestOffset) {
+    this.#consumer = consumer;
+    this.#options = options;
+    this.#oldest = oldest;
+  }
+
+  async start(): Promise<void> {
+    const { GROUP_JOIN, CRASH } = this.#consumer.events;
+    this.#consumer.on(GROUP_JOIN, ({ payload }) => {
+      this.#adopt(payload.memberId, payload.memberAssignment);
+    });
+    this.#consumer.on(CRASH, ({ payload }) => this.#crashed(payload.error));
+    await this.#consumer.connect();
+    await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true });
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: kafkaPartitionsAtOnce,
+      eachBatch: (payload) => this.#take(payload),
+    });
+  }
+
+  assignment(): TopicPartition[] {
+    return [...this.#partitions.values()].map(({ topic, partition }) => ({ topic, partition }));
+  }
+
+  pause(partition: TopicPartition): void {
+    const position = this.#partitions.get(nameOf(partition));
+    if (!position) return;
+    position.isPaused = true;
+    this.#pause(position);
+  }
+
+  resume(partition: TopicPartition): void {
+    const position = this.#partitions.get(nameOf(partition));
+    if (!position) return;
+    position.isPaused = false;
+    if (position.next !== undefined) this.#resume(position);
+  }
+
+  seek(partition: TopicPartition, offset: bigint): void {
+    const position = this.#partitions.get(nameOf(partition));
+    if (!position) return;
+    position.next = offset;
+    position.isPaused = false;
+    this.#goTo(position, offset);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#consumer.disconnect();
+    for (const position of this.#partitions.values()) this.#revoke(position);
+  }
+
+  /** A new generation of the group. Partitions that stay ours go on where they were. */
+  #adopt(memberId: string, assignment: Readonly<Record<string, number[]>>): void {
+    // Under a new name we had left the group, and somebody else may have read our partitions.
+    const isSame = memberId === this.#memberId;
+    this.#memberId = memberId;
+    const given = Object.entries(assignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => ({ topic, partition })),
+    );
+    const names = new Set(given.map(nameOf));
+    for (const [name, position] of this.#partitions) {
+      if (!isSame || !names.has(name)) this.#revoke(position);
+    }
+    for (const partition of given) {
+      const kept = this.#partitions.get(nameOf(partition));
+      if (kept?.next !== undefined) this.#goTo(kept, kept.next);
+      if (!kept) void this.#begin(partition);
+    }
+  }
+
+  #revoke(position: Position): void {
+    this.#partitions.delete(nameOf(position));
+    this.#options.handler.revoked({ topic: position.topic, partition: position.partition });
+  }
+
+  async #begin({ topic, partition }: TopicPartition): Promise<void> {
+    const position: Position = { topic, partition, next: undefined, isPaused: false };
+    this.#partitions.set(nameOf(position), position);
+    this.#pause(position);
+    try {
+      const wanted = await this.#options.handler.assigned({ topic, partition });
+      const oldest = await this.#oldest({ topic, partition });
+      if (this.#partitions.get(nameOf(position)) !== position || this.#isStopping) return;
+      // The caller may have called `seek` in the meantime.
+      position.next ??= wanted > oldest ? wanted : oldest;
+      this.#goTo(position, position.next);
+    } catch (error) {
+      this.#options.handler.failed(kafkaFault(error, `Cannot begin ${topic}/${partition}`));
+    }
+  }
+
+  #goTo(position: Position, offset: bigint): void {
+    const { topic, partition } = position;
+    this.#consumer.seek({ topic, partition, offset: String(offset) });
+    if (!position.isPaused) this.#resume(position);
+  }
+
+  #pause({ topic, partition }: Position): void {
+    this.#consumer.pause([{ topic, partitions: [partition] }]);
+  }
+
+  #resume({ topic, partition }: Position): void {
+    this.#consumer.resume([{ topic, partitions: [partition] }]);
+  }
+
+  async #take(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
+    const position = this.#partitions.get(nameOf(batch));
+    if (position?.next === undefined || position.isPaused || payload.isStale()) return;
+    if (fetchedFrom(batch) !== position.next) return this.#realign(position);
+    const taken = toBatch(batch);
+    position.next = taken.nextOffset;
+    payload.resolveOffset(batch.lastOffset());
+    await alive(payload, this.#options.handler.records(taken));
+  }
+
+  /** The library went elsewhere: it does when retention has deleted the offset that it wanted. */
+  async #realign(position: Position): Promise<void> {
+    const { topic, partition, next } = position;
+    const oldest = await this.#oldest({ topic, partition });
+    if (position.next !== next || next === undefined) return;
+    position.next = next > oldest ? next : oldest;
+    this.#goTo(position, position.next);
+  }
+
+  #crashed(error: Error): void {
+    if (this.#isStopping) return;
+    const fault = kafkaFault(error, `Cannot read from Kafka in group ${this.#options.groupId}`);
+    this.#options.handler.failed(fault);
+  }
+}
+
+interface Position extends TopicPartition {
+  /** Offset of the next record to hand out; `undefined` until the caller has said it. */
+  next: bigint | undefined;
+  isPaused: boolean;
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+/** The offset that was asked for: a field of the library's batches that its types leave out. */
+function fetchedFrom(batch: Batch): bigint {
+  const { fetchedOffset } = batch as Batch & { readonly fetchedOffset: string };
+  return BigInt(fetchedOffset);
+}
+
+function toBatch(batch: Batch): KafkaBatch {
+  const { topic, partition, messages, highWatermark } = batch;
+  return {
+    topic,
+    partition,
+    records: messages.map(({ offset, timestamp, key, value, headers }) => ({
+      offset: BigInt(offset),
+      timestampMs: Number(timestamp),
+      key,
+      value,
+      headers: plainHeaders(headers ?? {}),
+    })),
+    nextOffset: BigInt(batch.lastOffset()) + 1n,
+    highWatermark: BigInt(highWatermark),
+  };
+}
+
+function plainHeaders(headers: NonNullable<Batch['messages'][number]['headers']>) {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, sent]) => {
+      const value = Array.isArray(sent) ? sent.at(-1) : sent;
+      return value === undefined ? [] : [[name, Buffer.from(value)]];
+    }),
+  );
+}
+
+/** Waits for a handler that may take long; the group would take a silent member for dead. */
+async function alive(payload: EachBatchPayload, work: Promise<void> | void): Promise<void> {
+  let failure: { readonly error: unknown } | undefined;
+  const timer = setInterval(() => {
+    payload.heartbeat().catch((error: unknown) => (failure ??= { error }));
+  }, kafkaHeartbeatMs);
+  try {
+    await work;
+  } finally {
+    clearInterval(timer);
+  }
+  // Tells the library that the group is being shared out anew.
+  if (failure) throw failure.error;
+}

@@ -1,0 +1,323 @@
+/**
+ * Kafka as the programs use it: produce, administer, consume; over kafkajs, which nothing else
+ * imports. Errors are `KafkaError`s that say whether another try may help; the library's log lines
+ * go to ours. Producers wait for all in-sync replicas and are not idempotent: the library reuses
+ * sequence numbers after a failed call, and a broker would take the next batch for a repetition and
+ * acknowledge what it drops. A record may therefore be stored twice; the batch layer removes that.
+ */
+import kafkajs from 'kafkajs';
+import type {
+  Admin,
+  Kafka as Client,
+  KafkaConfig,
+  LogEntry,
+  Producer,
+  RetryOptions,
+} from 'kafkajs';
+import { KafkaError, SettingError } from '../../schemas/errors.ts';
+import * as limits from '../../schemas/limits.ts';
+import type { Settings } from '../../schemas/settings.ts';
+import { missingCodec, zstd } from './codecs.ts';
+import { startConsumer } from './consumer.ts';
+import type { ConsumeOptions, KafkaConsumer } from './consumer.ts';
+import { kafkaFault } from './fault.ts';
+
+export type KafkaSettings = Pick<
+  Settings,
+  | 'KAFKA_BROKERS'
+  | 'KAFKA_CLIENT_ID'
+  | 'KAFKA_TLS'
+  | 'KAFKA_SASL_MECHANISM'
+  | 'KAFKA_SASL_USERNAME'
+  | 'KAFKA_SASL_PASSWORD'
+>;
+
+/** The part of a pino logger that is used. */
+export interface KafkaLog {
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+export interface OutgoingRecord {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: Readonly<Record<string, Buffer | Buffer[]>>;
+  /** Ms since 1970; topics with `LogAppendTime` ignore it. */
+  readonly timestampMs: number;
+}
+
+export interface ProduceRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly records: readonly OutgoingRecord[];
+  /** @default 'zstd' */
+  readonly compression?: Compression;
+}
+
+/** Where the records of one request lie. */
+export interface Produced {
+  /** Offset of the first; the others follow without a gap. */
+  readonly firstOffset: bigint;
+  /** The broker's time in topics with `LogAppendTime`, else `undefined`. Ms since 1970. */
+  readonly appendedMs: number | undefined;
+}
+
+export interface KafkaProducer {
+  /**
+   * Stores the records as one batch, all or none, on all in-sync replicas. Throws `KafkaError`:
+   * when it is retryable the records may be stored nevertheless.
+   */
+  produce(request: ProduceRequest): Promise<Produced>;
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+}
+
+export interface TopicOptions {
+  readonly topic: string;
+  readonly partitions: number;
+  /** @default 1 */
+  readonly replicas?: number;
+  /** Settings of the topic, such as `retention.ms`. Time stamps are the broker's anyhow. */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+export interface PartitionOffsets {
+  readonly partition: number;
+  /** Offset of the oldest record. */
+  readonly low: bigint;
+  /** Offset of the next record to be written. */
+  readonly high: bigint;
+}
+
+/** Every method throws `KafkaError` once its tries are spent. */
+export interface KafkaAdmin {
+  clusterId(): Promise<string>;
+  /** Names of all topics but Kafka's own, sorted. */
+  topics(): Promise<string[]>;
+  /** Numbers of a topic's partitions, ascending. Throws UNKNOWN_TOPIC_OR_PARTITION. */
+  partitions(topic: string): Promise<number[]>;
+  /** Oldest and next offset of each partition. */
+  offsets(topic: string): Promise<PartitionOffsets[]>;
+  /** Creates those that are not there; returns their names. Others keep what they have. */
+  createTopics(topics: readonly TopicOptions[]): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+/** One cluster. Nothing is sent before the first call. */
+export interface Kafka {
+  openProducer(): Promise<KafkaProducer>;
+  openAdmin(): Promise<KafkaAdmin>;
+  consume(options: ConsumeOptions): Promise<KafkaConsumer>;
+}
+
+const { CompressionTypes } = kafkajs;
+const compressionTypes = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  zstd: CompressionTypes.ZSTD,
+};
+
+/** Calls that a user waits for: given up after about the time-out of one request. */
+const briefly: RetryOptions = {
+  retries: limits.kafkaTriesMax - 1,
+  initialRetryTime: limits.kafkaRetryMs,
+  maxRetryTime: limits.kafkaRetryMsMax,
+};
+
+/** Makes a client of the cluster. Throws `SettingError` when the settings name none. */
+export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
+  const codecs = kafkajs.CompressionCodecs;
+  codecs[CompressionTypes.ZSTD] = () => zstd;
+  codecs[CompressionTypes.Snappy] = () => missingCodec('snappy');
+  codecs[CompressionTypes.LZ4] = () => missingCodec('lz4');
+  const client = new kafkajs.Kafka(configOf(settings, log));
+  const openAdmin = () => startAdmin(client.admin({ retry: briefly }));
+  return {
+    openAdmin,
+    openProducer: () => startProducer(client),
+    async consume(options) {
+      const admin = await openAdmin();
+      const oldest = async ({ topic, partition }: { topic: string; partition: number }) => {
+        const all = await admin.offsets(topic);
+        return all.find((offsets) => offsets.partition === partition)?.low ?? 0n;
+      };
+      const consumer = client.consumer({
+        groupId: options.groupId,
+        allowAutoTopicCreation: false,
+        sessionTimeout: limits.kafkaSessionMs,
+        heartbeatInterval: limits.kafkaHeartbeatMs,
+        rebalanceTimeout: limits.kafkaRebalanceMs,
+        maxBytes: options.fetchBytesMax ?? limits.kafkaFetchBytes,
+        maxBytesPerPartition: limits.kafkaFetchBytesPerPartition,
+        maxWaitTimeInMs: options.waitMsMax ?? limits.kafkaFetchWaitMs,
+        retry: { ...briefly, restartOnFailure: () => Promise.resolve(true) },
+      });
+      try {
+        const running = await startConsumer(consumer, options, oldest);
+        return {
+          assignment: () => running.assignment(),
+          pause: (partition) => running.pause(partition),
+          resume: (partition) => running.resume(partition),
+          seek: (partition, offset) => running.seek(partition, offset),
+          async stop() {
+            await running.stop();
+            await admin.close();
+          },
+        };
+      } catch (error) {
+        await admin.close();
+        throw error;
+      }
+    },
+  };
+}
+
+function configOf(settings: KafkaSettings, log: KafkaLog): KafkaConfig {
+  const sasl = saslOf(settings);
+  return {
+    brokers: brokersOf(settings.KAFKA_BROKERS),
+    clientId: settings.KAFKA_CLIENT_ID,
+    ssl: settings.KAFKA_TLS === 'on',
+    ...(sasl && { sasl }),
+    connectionTimeout: limits.kafkaConnectMs,
+    authenticationTimeout: limits.kafkaConnectMs,
+    requestTimeout: limits.kafkaRequestMs,
+    retry: briefly,
+    logLevel: kafkajs.logLevel.INFO,
+    logCreator: () => (entry) => writeLog(log, entry),
+  };
+}
+
+function brokersOf(text: string): string[] {
+  const brokers = text.split(',').map((broker) => broker.trim());
+  for (const broker of brokers) {
+    const port = Number(/^(?:\[[0-9a-f:]+\]|[^\s:/]+):(\d{1,5})$/i.exec(broker)?.[1]);
+    if (port >= 1 && port <= 65_535) continue;
+    const message = `Cannot use setting KAFKA_BROKERS: "${broker}" is not host:port`;
+    throw new SettingError('KAFKA_BROKERS', message);
+  }
+  return brokers;
+}
+
+function saslOf(settings: KafkaSettings): KafkaConfig['sasl'] {
+  const mechanism = settings.KAFKA_SASL_MECHANISM;
+  const [username, password] = [settings.KAFKA_SASL_USERNAME, settings.KAFKA_SASL_PASSWORD];
+  if (mechanism === 'none') return undefined;
+  if (username === '' || password === '') {
+    const message = `Cannot log in at Kafka by ${mechanism}: user or password is empty`;
+    throw new SettingError('KAFKA_SASL_MECHANISM', message);
+  }
+  if (mechanism === 'plain') return { mechanism, username, password };
+  if (mechanism === 'scram-sha-256') return { mechanism, username, password };
+  return { mechanism: 'scram-sha-512', username, password };
+}
+
+/** What ends a call is thrown as well, so that the library's errors are warnings here. */
+function writeLog(log: KafkaLog, { level, namespace, log: entry }: LogEntry): void {
+  const { ERROR, WARN } = kafkajs.logLevel;
+  const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = entry;
+  const text = `Kafka client: ${message}`;
+  if (level === ERROR) log.warn({ namespace, ...fields }, text);
+  else if (level === WARN) log.info({ namespace, ...fields }, text);
+  else log.debug({ namespace, ...fields }, text);
+}
+
+async function startProducer(client: Client): Promise<KafkaProducer> {
+  const producer = client.producer({
+    allowAutoTopicCreation: false,
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    retry: briefly,
+  });
+  await attempt('Cannot connect to Kafka', () => producer.connect());
+  return {
+    produce: (request) =>
+      attempt(`Cannot produce to ${request.topic}/${request.partition}`, () =>
+        produce(producer, request),
+      ),
+    close: () => attempt('Cannot disconnect from Kafka', () => producer.disconnect()),
+  };
+}
+
+async function produce(producer: Producer, request: ProduceRequest): Promise<Produced> {
+  const { topic, partition, records, compression = 'zstd' } = request;
+  const [result] = await producer.send({
+    topic,
+    acks: -1,
+    timeout: limits.kafkaAcksMs,
+    compression: compressionTypes[compression],
+    messages: records.map(({ key, value, headers, timestampMs }) => ({
+      key,
+      value,
+      partition,
+      timestamp: String(timestampMs),
+      ...(headers && { headers: { ...headers } }),
+    })),
+  });
+  if (!result || result.partition !== partition || result.baseOffset === undefined) {
+    throw new KafkaError('CLIENT', `Cannot produce to ${topic}/${partition}: no offset came back`);
+  }
+  const appendedMs = Number(result.logAppendTime ?? -1);
+  return {
+    firstOffset: BigInt(result.baseOffset),
+    appendedMs: appendedMs < 0 ? undefined : appendedMs,
+  };
+}
+
+async function startAdmin(admin: Admin): Promise<KafkaAdmin> {
+  await attempt('Cannot connect to Kafka', () => admin.connect());
+  return {
+    clusterId: () =>
+      attempt('Cannot describe the Kafka cluster', async () => {
+        return (await admin.describeCluster()).clusterId;
+      }),
+    topics: () =>
+      attempt('Cannot list topics', async () => {
+        const names = await admin.listTopics();
+        return names.filter((name) => !name.startsWith('__')).toSorted();
+      }),
+    partitions: (topic) =>
+      attempt(`Cannot look up topic ${topic}`, async () => {
+        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+        const partitions = topics[0]?.partitions ?? [];
+        return partitions.map(({ partitionId }) => partitionId).toSorted((a, b) => a - b);
+      }),
+    offsets: (topic) =>
+      attempt(`Cannot read the offsets of ${topic}`, async () => {
+        const all = await admin.fetchTopicOffsets(topic);
+        return all
+          .map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }))
+          .toSorted((a, b) => a.partition - b.partition);
+      }),
+    createTopics: (topics) => attempt('Cannot create topics', () => createTopics(admin, topics)),
+    close: () => attempt('Cannot disconnect from Kafka', () => admin.disconnect()),
+  };
+}
+
+async function createTopics(admin: Admin, wanted: readonly TopicOptions[]): Promise<string[]> {
+  const present = new Set(await admin.listTopics());
+  const missing = wanted.filter(({ topic }) => !present.has(topic));
+  if (missing.length === 0) return [];
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: missing.map(({ topic, partitions, replicas, config = {} }) => ({
+      topic,
+      numPartitions: partitions,
+      replicationFactor: replicas ?? 1,
+      configEntries: Object.entries({ 'message.timestamp.type': 'LogAppendTime', ...config }).map(
+        ([name, value]) => ({ name, value }),
+      ),
+    })),
+  });
+  return missing.map(({ topic }) => topic);
+}
+
+async function attempt<T>(action: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw kafkaFault(error, action);
+  }
+}
