@@ -160,10 +160,24 @@ export function deadPrefix(topic: string): string {
   return `_dead/${topic}/`;
 }
 
-/** Prefix of RowBinary bodies that ClickHouse did not take, oldest first in key order. */
+/**
+ * Prefix of RowBinary bodies that ClickHouse did not take, oldest first in key order. In their names
+ * the deduplication token stands in the place of the request id.
+ */
 export function speedSpoolPrefix(table: string): string {
   return `spool/speed/${table}/`;
 }
+
+/**
+ * Prefix of rows that ClickHouse refuses for good, under their spool name; the reason as JSON beside
+ * them under the same name and `.json`.
+ */
+export function speedDeadPrefix(table: string): string {
+  return `_dead/speed/${table}/`;
+}
+
+/** What the drain remembers between its ticks. */
+export const drainStateKey = '_drain/state.json';
 
 export interface SpoolKeyParts {
   readonly receivedMs: number;
@@ -183,6 +197,33 @@ export function parseSpoolKey(key: string): SpoolKeyParts | undefined {
   const [, received, requestId, tenantId] = match ?? [];
   if (!received || !requestId || !tenantId) return undefined;
   return { receivedMs: Number(received), requestId, tenantId };
+}
+
+/**
+ * The request id of one piece of a request that was too large for one record: each piece is a valid
+ * request, and spool objects need names of their own.
+ */
+export function pieceId(requestId: string, pieceIndex: number): string {
+  return `${requestId}-p${pieceIndex}`;
+}
+
+/** Headers of a Kafka record, where the way to Kafka knows headers; values are UTF-8. */
+export const recordHeaders = {
+  tenant: 'tidemark-tenant',
+  requestId: 'tidemark-request-id',
+} as const;
+
+/** Key of a Kafka record: all pieces of a request have one, and so one partition. */
+export function recordKey({ tenantId, requestId }: Omit<SpoolKeyParts, 'receivedMs'>): string {
+  return `${tenantId}/${requestId}`;
+}
+
+/** Tenant and request id of a record's key, or `undefined` for a key that is none of ours. */
+export function parseRecordKey(key: string): Omit<SpoolKeyParts, 'receivedMs'> | undefined {
+  const match = /^([a-z0-9][a-z0-9_-]{0,62})\/([0-9a-zA-Z-]{1,64})$/.exec(key);
+  const [, tenantId, requestId] = match ?? [];
+  if (!tenantId || !requestId) return undefined;
+  return { tenantId, requestId };
 }
 
 /** Tenant names that keys and tables may carry. */

@@ -153,6 +153,37 @@ export const preflightSeconds = 7200;
 /** Spool objects that the drain moves at once: with the R2 calls, below 6 open connections. */
 export const drainObjectsAtOnce = 4;
 
+/** A drain begins nothing new after this long: the next tick is near. */
+export const drainTickMsMax = 50_000;
+
+/** Ticks in which ClickHouse refuses an object's rows before it is moved aside. */
+export const drainTriesMax = 10;
+
+/** Pause of the drain for a table that took nothing: doubles from the first up to the second. */
+export const drainBackoffMs = 30_000;
+export const drainBackoffMsMax = 480_000;
+
+/** Refused objects whose tries the drain remembers between ticks. */
+export const drainRefusedMax = 200;
+
+/** Listing pages that one tick reads of each leg's spool to measure it; past them it says less. */
+export const spoolPagesMeasuredMax = 5;
+
+/** Connections that a Worker may have open at once for one request; Cloudflare's own bound. */
+export const sinkConnectionsMax = 6;
+
+/** Failures in a row after which a sink is not called, and the pauses before it is tried again. */
+export const breakerFailuresMax = 5;
+export const breakerOpenMs = 2000;
+export const breakerOpenMsMax = 60_000;
+
+/** Records of one call to a Kafka REST proxy, and the longest answer of one that is read. */
+export const produceRecordsMax = 500;
+export const produceAnswerBytesMax = 1024 * 1024;
+
+/** JSON of one record beside the base64 of its value: key, headers and braces. */
+export const produceRecordJsonBytesMax = 768;
+
 /** A child of the embedded stack must be ready in this time, and is killed this long after SIGTERM. */
 export const childReadyMs = 30_000;
 export const childStopMs = 15_000;

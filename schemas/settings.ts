@@ -66,6 +66,34 @@ export const settings = {
   },
   KAFKA_SASL_USERNAME: row('string', '', 'User at brokers', ['archive', 'kafka-rest']),
   KAFKA_SASL_PASSWORD: row('secret', '', 'Password at brokers', ['archive', 'kafka-rest']),
+  KAFKA_REST_URL: row(
+    'string',
+    '',
+    'Kafka REST proxy of the archive leg; empty: the R2 spool alone is the archive leg',
+    ['edge'],
+  ),
+  KAFKA_REST_VERSION: {
+    ...row('choice', 'v2', 'Produce API of the proxy: `v2` or `v3`', ['edge']),
+    choices: ['v2', 'v3'],
+  },
+  KAFKA_REST_CLUSTER: row('string', '', 'Cluster id; needed with v3', ['edge']),
+  KAFKA_REST_USER: row('string', '', 'User at the proxy (Basic)', ['edge']),
+  KAFKA_REST_PASSWORD: row('secret', '', 'Password at the proxy (Basic)', ['edge']),
+  KAFKA_REST_TOKEN: row('secret', '', 'Bearer token at the proxy', ['edge']),
+  KAFKA_REST_RECORD_BYTES_MAX: integer(
+    'bytes',
+    900_000,
+    'Largest value of a record; larger requests become several records',
+    ['edge'],
+    1024,
+  ),
+  KAFKA_REST_REQUEST_BYTES_MAX: integer(
+    'bytes',
+    1_300_000,
+    'Largest JSON of one call to the proxy; base64 makes 4 bytes of 3',
+    ['edge'],
+    4096,
+  ),
   TIDEMARK_DATA: row('string', '.tidemark', 'Directory of the embedded stack', ['start']),
   TIDEMARK_PORT: integer('', 8787, 'Port of the OTLP/HTTP endpoint', ['start'], 1, 65_535),
   TIDEMARK_CLICKHOUSE_PORT: integer('', 8123, 'Port of ClickHouse', ['start'], 1, 65_535),
@@ -84,12 +112,38 @@ export const settings = {
     'Directory of programs fetched for the embedded stack; empty: `~/.cache/tidemark`',
     ['start'],
   ),
-  TIDEMARK_TENANT: row('string', 'default', 'Tenant of requests without a token', ['edge']),
-  TIDEMARK_TOKENS: row(
+  TIDEMARK_AUTH: {
+    ...row(
+      'choice',
+      'keys',
+      'Who may send: `keys` admits API keys alone; `off` anyone, on loopback addresses alone ' +
+        '(the default of `tidemark start` and `demo` when TIDEMARK_KEYS is empty)',
+      ['edge'],
+    ),
+    choices: ['keys', 'off'],
+  },
+  TIDEMARK_KEYS: row(
     'secret',
     '',
-    'Bearer tokens, as `tenant=token,tenant=token`; empty admits every request as TIDEMARK_TENANT',
+    'Records of API keys beside those in Workers KV, as JSON: `{"<key id>": <record>}`',
     ['edge'],
+  ),
+  TIDEMARK_TENANT: row('string', 'default', 'Tenant of all requests when TIDEMARK_AUTH is `off`', [
+    'edge',
+  ]),
+  TIDEMARK_TENANT_BYTES_PER_MINUTE: integer(
+    'bytes',
+    0,
+    'Inflated bytes that one isolate takes from a tenant; past it requests get 429; 0 is no limit',
+    ['edge'],
+    0,
+  ),
+  TIDEMARK_TENANT_ITEMS_PER_MINUTE: integer(
+    'items',
+    0,
+    'Items that one isolate takes from a tenant; past it requests get 429; 0 is no limit',
+    ['edge'],
+    0,
   ),
   TIDEMARK_CORS_ORIGINS: row(
     'string',
@@ -97,6 +151,16 @@ export const settings = {
     'Origins that browsers may send from, comma-separated; `*` admits any, empty none',
     ['edge'],
   ),
+  TIDEMARK_JSON_NAMES: {
+    ...row(
+      'choice',
+      'any',
+      'Field names that OTLP/JSON may use: `camel` is lowerCamelCase alone, as the specification ' +
+        'has it; `any` takes those of the proto files as well, as the Collector does',
+      ['edge'],
+    ),
+    choices: ['any', 'camel'],
+  },
   TIDEMARK_BODY_BYTES_MAX: integer('bytes', 16 * mib, 'Largest request body as sent', ['edge'], 1),
   TIDEMARK_INFLATED_BYTES_MAX: integer(
     'bytes',
