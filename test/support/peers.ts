@@ -1,0 +1,146 @@
+/**
+ * Builds the real programs that tests talk to, with Go and from their own sources: the
+ * OpenTelemetry Collector (`collector.yaml`) and telemetrygen. Builds once for all checkouts of a
+ * user, and never starts what it built.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { lockDirectory } from '../../dev/lock.ts';
+import type { Lock } from '../../dev/lock.ts';
+
+/** A program that can be started, or the reason why there is none. */
+export type Peer = { readonly path: string } | { readonly missing: string };
+
+/** Longest time that a build may take, and that others wait for it: give it to `beforeAll`. */
+export const peerBuildMs = 900_000;
+
+const builder = 'go.opentelemetry.io/collector/cmd/builder@v0.155.0';
+const generator =
+  'github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0';
+
+/** The OpenTelemetry Collector of `collector.yaml`. Throws in CI when it cannot be built. */
+export function collector(): Promise<Peer> {
+  const manifest = readFileSync(path.join(import.meta.dirname, 'collector.yaml'), 'utf8');
+  return built('otelcol', `${builder}\n${manifest}`, async (directory) => {
+    await install(builder, directory);
+    const config = path.join(directory, 'collector.yaml');
+    writeFileSync(config, manifest.replace(/^dist:\n/m, `$&  output_path: ${directory}\n`));
+    await go(path.join(directory, 'builder'), ['--config', config, '--skip-strict-versioning']);
+  });
+}
+
+/** OpenTelemetry's telemetrygen. Throws in CI when it cannot be built. */
+export function telemetrygen(): Promise<Peer> {
+  return built('telemetrygen', generator, (directory) => install(generator, directory));
+}
+
+/**
+ * The path of program `name` in the cache, built by `build` into a directory when it is not there.
+ * Of several processes that want it, one builds and the others wait.
+ */
+function built(
+  name: string,
+  recipe: string,
+  build: (directory: string) => Promise<void>,
+): Promise<Peer> {
+  const known = peers.get(name) ?? find(name, recipe, build);
+  peers.set(name, known);
+  return known;
+}
+
+const peers = new Map<string, Promise<Peer>>();
+
+async function find(
+  name: string,
+  recipe: string,
+  build: (directory: string) => Promise<void>,
+): Promise<Peer> {
+  const hash = createHash('sha256').update(recipe).digest('hex').slice(0, 16);
+  const directory = path.join(cache(), `${name}-${hash}`);
+  const program = path.join(directory, name);
+  if (existsSync(program)) return { path: program };
+  try {
+    const lock = await locked(directory, () => existsSync(program));
+    try {
+      if (!existsSync(program)) await buildInto(program, build);
+    } finally {
+      lock?.release();
+    }
+    return { path: program };
+  } catch (cause) {
+    return absent(name, cause);
+  }
+}
+
+/** Builds beside the place where the program will be, so that nobody sees half a program. */
+async function buildInto(program: string, build: (directory: string) => Promise<void>) {
+  process.stderr.write(`Building ${path.basename(program)} (once; this takes minutes)\n`);
+  const directory = mkdtempSync(`${path.dirname(program)}/build-`);
+  try {
+    await build(directory);
+    renameSync(path.join(directory, path.basename(program)), program);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** The lock of `directory`, or undefined as soon as `isDone`. */
+async function locked(directory: string, isDone: () => boolean): Promise<Lock | undefined> {
+  mkdirSync(directory, { recursive: true });
+  const until = performance.now() + peerBuildMs;
+  for (;;) {
+    try {
+      return lockDirectory(directory);
+    } catch (error) {
+      if (isDone()) return undefined;
+      if (performance.now() > until) throw error;
+      await pause(500);
+    }
+  }
+}
+
+function absent(name: string, cause: unknown): Peer {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (process.env['CI']) throw new Error(`Cannot build ${name}: ${reason}`, { cause });
+  process.stderr.write(`\n*** SKIPPED: all tests with the real ${name}: ${reason}\n\n`);
+  return { missing: reason };
+}
+
+async function install(module: string, directory: string): Promise<void> {
+  await go('go', ['install', module], { GOBIN: directory });
+}
+
+/** Runs a Go tool at low priority. Throws with the end of what it wrote. */
+async function go(program: string, args: string[], environment: Record<string, string> = {}) {
+  const child = spawn('nice', ['-n', '10', program, ...args], {
+    env: { ...process.env, GOFLAGS: '-buildvcs=false -p=2', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: peerBuildMs,
+  });
+  let written = '';
+  const keep = (chunk: Buffer): void => void (written = (written + chunk.toString()).slice(-4000));
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code === 0) return;
+  const first = path.basename(program);
+  throw new Error(`"${first} ${args.join(' ')}" ended with ${code ?? 'a signal'}:\n${written}`);
+}
+
+function cache(): string {
+  const base = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
+  return path.join(base, 'tidemark', 'peers');
+}
