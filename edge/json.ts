@@ -23,7 +23,7 @@ export interface Field extends OtlpField {
 
 interface Message {
   readonly name: string;
-  /** Slots of a hash table from field names, in both spellings. Its length is a power of two. */
+  /** Slots of a hash table from field names, in the spellings allowed. Its length is a power of two. */
   readonly slots: (Slot | undefined)[];
   /** The slot that came first the last time. */
   next: Slot | undefined;
@@ -38,15 +38,26 @@ interface Slot {
   next: Slot | undefined;
 }
 
-const messages = compile();
+/** Spellings of field names: `camel` is lowerCamelCase alone, `any` the proto's own as well. */
+export type Names = 'any' | 'camel';
+
+const messages: Readonly<Record<Names, ReadonlyMap<string, Message>>> = {
+  any: compile('any'),
+  camel: compile('camel'),
+};
 
 /**
  * Reads `json`, an OTLP message of type `name` (such as `ExportTraceServiceRequest`), and returns
- * its protobuf form. Throws `DecodeError` with the byte offset and the path to the field, and
+ * its protobuf form. A name that `names` does not allow is an unknown field. Throws `DecodeError` with the byte offset and the path to the field, and
  * `TidemarkError` BODY_TOO_LARGE when the result passes `bytesMax`.
  */
-export function jsonToProtobuf(name: string, json: Uint8Array, bytesMax: number): Uint8Array {
-  const message = messages.get(name);
+export function jsonToProtobuf(
+  name: string,
+  json: Uint8Array,
+  bytesMax: number,
+  names: Names = 'any',
+): Uint8Array {
+  const message = messages[names].get(name);
   if (message === undefined) throw new Error(`Bug: no message is named ${name}`);
   const reader = new Reader(json, bytesMax);
   try {
@@ -186,7 +197,7 @@ class Reader {
   }
 }
 
-/** The slot of the field that `bytes[from, to)` names, in lowerCamelCase or in the proto's own spelling. */
+/** The slot of the field that `bytes[from, to)` names, in a spelling that is allowed. */
 function find(message: Message, bytes: Uint8Array, from: number, to: number): Slot | undefined {
   const mask = message.slots.length - 1;
   let at = hash(bytes, from, to) & mask;
@@ -213,7 +224,7 @@ function hash(bytes: Uint8Array, from: number, to: number): number {
   return value >>> 0;
 }
 
-function compile(): Map<string, Message> {
+function compile(names: Names): Map<string, Message> {
   const compiled = new Map<string, Message>();
   for (const [name, fields] of Object.entries(otlpMessages)) {
     // At most a quarter full with both spellings, so that a look-up ends soon.
@@ -225,7 +236,8 @@ function compile(): Map<string, Message> {
     const slots = compiled.get(name)?.slots ?? [];
     for (const plain of fields) {
       const field = compileField(plain, compiled);
-      for (const spelling of new Set([field.jsonName, field.name])) insert(slots, spelling, field);
+      insert(slots, field.jsonName, field);
+      if (names === 'any' && field.name !== field.jsonName) insert(slots, field.name, field);
     }
   }
   return compiled;
