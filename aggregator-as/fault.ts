@@ -2,26 +2,59 @@
  * Words for what the WebAssembly module reports in numbers: decode faults and the first rejection
  * of a call. It never sees the payload, and puts none in a message.
  */
+import type { Signal } from '../schemas/archive.ts';
 import { DecodeError, TidemarkError } from '../schemas/errors.ts';
 import { anyValueDepthMax } from '../schemas/limits.ts';
 
-/** Why a span is refused, in the order in which it is judged. */
+/** Why an item is refused. */
 export type RejectReason =
   | 'trace_id_length'
   | 'trace_id_zero'
   | 'span_id_length'
   | 'span_id_zero'
   | 'parent_span_id_length'
-  | 'link_id';
+  | 'link_id'
+  | 'time_zero'
+  | 'temporality_unspecified'
+  | 'exemplar_id'
+  | 'value_missing'
+  | 'bucket_count'
+  | 'bounds_order'
+  | 'bucket_sum'
+  | 'sum_without_count'
+  | 'quantile_range'
+  | 'quantile_value';
 
-export const rejectReasons: readonly RejectReason[] = [
-  'trace_id_length',
-  'trace_id_zero',
-  'span_id_length',
-  'span_id_zero',
-  'parent_span_id_length',
-  'link_id',
-];
+/** Each signal's reasons, in the order in which an item is judged: their numbers in the module. */
+export const rejectReasons: Record<Signal, readonly RejectReason[]> = {
+  traces: [
+    'trace_id_length',
+    'trace_id_zero',
+    'span_id_length',
+    'span_id_zero',
+    'parent_span_id_length',
+    'link_id',
+  ],
+  metrics: [
+    'time_zero',
+    'temporality_unspecified',
+    'exemplar_id',
+    'value_missing',
+    'bucket_count',
+    'bounds_order',
+    'bucket_sum',
+    'sum_without_count',
+    'quantile_range',
+    'quantile_value',
+  ],
+  logs: [],
+};
+
+const itemNames: Record<Signal, string> = {
+  traces: 'span',
+  metrics: 'data point',
+  logs: 'log record',
+};
 
 /** In the order of the `…Message` numbers of assembly/wire.ts. */
 const messages = [
@@ -38,6 +71,26 @@ const messages = [
   'AnyValue',
   'ArrayValue',
   'KeyValueList',
+];
+
+/** Those of metrics, whose numbers begin at 32. */
+const metricMessages = [
+  'ExportMetricsServiceRequest',
+  'ResourceMetrics',
+  'ScopeMetrics',
+  'Metric',
+  'Gauge',
+  'Sum',
+  'Histogram',
+  'ExponentialHistogram',
+  'Summary',
+  'NumberDataPoint',
+  'HistogramDataPoint',
+  'ExponentialHistogramDataPoint',
+  'SummaryDataPoint',
+  'ExponentialHistogramDataPoint.Buckets',
+  'SummaryDataPoint.ValueAtQuantile',
+  'Exemplar',
 ];
 
 const capacityFault = 8;
@@ -60,48 +113,73 @@ export interface Fault {
   readonly detail: number;
 }
 
-/** The error for a fault; `action` is how its message begins, such as `Cannot decode`. */
-export function faultError(fault: Fault, pagesMax: number): TidemarkError {
+/** The error for a fault in a request of this signal. */
+export function faultError(signal: Signal, fault: Fault, pagesMax: number): TidemarkError {
   if (fault.code === capacityFault) {
     const mebibytes = pagesMax / 16;
     return new TidemarkError(
       'CAPACITY',
-      `Cannot decode OTLP traces: they need more than the ${mebibytes} MiB of memory allowed`,
+      `Cannot decode OTLP ${signal}: they need more than the ${mebibytes} MiB of memory allowed`,
     );
   }
   const text = faults[fault.code] ?? wireTypeText(fault.detail);
   return new DecodeError(
-    `Cannot decode OTLP traces: ${text} (byte ${fault.byteOffset})`,
+    `Cannot decode OTLP ${signal}: ${text} (byte ${fault.byteOffset})`,
     fault.byteOffset,
   );
 }
 
 function wireTypeText(detail: number): string {
-  const message = messages[detail >> 8] ?? 'message';
+  const number = detail >> 8;
+  const message = messages[number] ?? metricMessages[number - 32] ?? 'message';
   return `${message} field ${(detail >> 3) & 31} has wire type ${detail & 7}, which is not its own`;
 }
 
 export interface Rejection {
   readonly reason: RejectReason;
-  readonly spanIndex: number;
-  readonly idBytes: number;
+  /** Index of the item in its request. */
+  readonly itemIndex: number;
+  /** Length of what is wrong: an id's bytes, or a list's values. */
+  readonly size: number;
   readonly byteOffset: number;
-  /** Index of the link whose id is bad, for the reason `link_id`. */
-  readonly linkIndex: number;
-  readonly linkField: number;
+  /** Index of the item's part that is wrong: a link, an exemplar, a value of a list. */
+  readonly part: number;
+  /** Of a link's or exemplar's id: 1 = trace_id, 2 = span_id. Of a list: how many are wanted. */
+  readonly field: number;
 }
 
-/** One sentence about a rejected span. */
-export function rejectionText(rejection: Rejection): string {
-  const { reason, idBytes } = rejection;
-  const isLink = reason === 'link_id';
-  const isTraceId = isLink ? rejection.linkField === 1 : reason.startsWith('trace_id');
-  const link = isLink ? `link ${rejection.linkIndex}'s ` : '';
-  const field = reason.startsWith('parent')
-    ? 'parent_span_id'
-    : `${link}${isTraceId ? 'trace_id' : 'span_id'}`;
-  const state = reason.endsWith('zero')
-    ? 'is all zero'
-    : `has ${idBytes} bytes, wanted ${isTraceId ? 16 : 8}`;
-  return `Cannot accept span ${rejection.spanIndex}: ${field} ${state} (byte ${rejection.byteOffset})`;
+/** One sentence about a rejected item. */
+export function rejectionText(signal: Signal, rejection: Rejection): string {
+  const item = `${itemNames[signal]} ${rejection.itemIndex}`;
+  return `Cannot accept ${item}: ${stateText(rejection)} (byte ${rejection.byteOffset})`;
+}
+
+function stateText({ reason, size, part, field }: Rejection): string {
+  const texts: Record<RejectReason, string> = {
+    trace_id_length: `trace_id ${lengthText(size, 16)}`,
+    trace_id_zero: 'trace_id is all zero',
+    span_id_length: `span_id ${lengthText(size, 8)}`,
+    span_id_zero: 'span_id is all zero',
+    parent_span_id_length: `parent_span_id ${lengthText(size, 8)}`,
+    link_id: `link ${part}'s ${idText(field, size)}`,
+    time_zero: 'time_unix_nano is 0',
+    temporality_unspecified: 'aggregation_temporality is unspecified',
+    exemplar_id: `exemplar ${part}'s ${idText(field, size)}`,
+    value_missing: 'it has neither as_double nor as_int',
+    bucket_count: `bucket_counts has ${size} values, wanted ${field}`,
+    bounds_order: `explicit_bounds[${part}] is not above the one before`,
+    bucket_sum: 'the buckets do not add up to count',
+    sum_without_count: 'sum is not 0, but count is',
+    quantile_range: `quantile_values[${part}].quantile is not in [0, 1] and above the one before`,
+    quantile_value: `quantile_values[${part}].value is negative`,
+  };
+  return texts[reason];
+}
+
+function idText(field: number, size: number): string {
+  return field === 1 ? `trace_id ${lengthText(size, 16)}` : `span_id ${lengthText(size, 8)}`;
+}
+
+function lengthText(size: number, wanted: number): string {
+  return `has ${size} bytes, wanted ${wanted}`;
 }

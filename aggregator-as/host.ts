@@ -158,14 +158,14 @@ export class Transcoder {
       this.#tenant = encoder.encode(receipt.tenantId);
     }
     const input = wasm.rowsInput(request.length, this.#tenant.length);
-    if (input === 0) throw faultOf(wasm, this.#pagesMax);
+    if (input === 0) throw faultOf(wasm, 'traces', this.#pagesMax);
     const memory = new Uint8Array(wasm.memory.buffer);
     memory.set(request, input);
     memory.set(this.#tenant, wasm.tenantAt());
     const code = wasm.rowsRun(receipt.receivedMs, receipt.pastMaxMs, receipt.futureMaxMs);
-    if (code !== 0) throw faultOf(wasm, this.#pagesMax);
+    if (code !== 0) throw faultOf(wasm, 'traces', this.#pagesMax);
     const rows = new Uint8Array(wasm.memory.buffer, wasm.rowsAt(), wasm.rowsBytes());
-    return { ...tallyOf(wasm), rows, rowCount: wasm.rowsCount() };
+    return { ...tallyOf(wasm, 'traces'), rows, rowCount: wasm.rowsCount() };
   }
 }
 
@@ -180,7 +180,7 @@ export class SpanColumns {
   constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
     this.#pagesMax = options.pagesMax ?? columnWriterPagesMax;
     this.#wasm = instantiate(module, this.#pagesMax);
-    if (this.#wasm.columnsReset() !== 0) throw faultOf(this.#wasm, this.#pagesMax);
+    if (this.#wasm.columnsReset() !== 0) throw faultOf(this.#wasm, 'traces', this.#pagesMax);
   }
 
   /** Spans kept. */
@@ -204,16 +204,16 @@ export class SpanColumns {
     const tenant = encoder.encode(provenance.tenantId);
     const topic = encoder.encode(provenance.topic);
     const input = wasm.columnsInput(request.length, tenant.length, topic.length);
-    if (input === 0) throw faultOf(wasm, this.#pagesMax);
+    if (input === 0) throw faultOf(wasm, 'traces', this.#pagesMax);
     const memory = new Uint8Array(wasm.memory.buffer);
     memory.set(request, input);
     memory.set(tenant, wasm.tenantAt());
     memory.set(topic, wasm.topicAt());
     const { receivedMs, pastMaxMs, futureMaxMs, partition, offset } = provenance;
     const code = wasm.columnsAdd(receivedMs, pastMaxMs, futureMaxMs, partition, offset);
-    if (code !== 0) throw faultOf(wasm, this.#pagesMax);
+    if (code !== 0) throw faultOf(wasm, 'traces', this.#pagesMax);
     this.#requestBytes += request.length;
-    return tallyOf(wasm);
+    return tallyOf(wasm, 'traces');
   }
 
   /**
@@ -224,7 +224,7 @@ export class SpanColumns {
   *hours(): Generator<HourBatch, void, undefined> {
     const wasm = this.#wasm;
     const count = wasm.hoursPrepare();
-    if (count < 0) throw faultOf(wasm, this.#pagesMax);
+    if (count < 0) throw faultOf(wasm, 'traces', this.#pagesMax);
     const edition = ++this.#edition;
     for (let index = 0; index < count; index++) {
       if (edition !== this.#edition)
@@ -236,7 +236,7 @@ export class SpanColumns {
   #hour(index: number): HourBatch {
     const wasm = this.#wasm;
     const nodes = wasm.hourEmit(index);
-    if (nodes === 0) throw faultOf(wasm, this.#pagesMax);
+    if (nodes === 0) throw faultOf(wasm, 'traces', this.#pagesMax);
     const reader = new NodeReader(wasm.memory.buffer, nodes);
     const columns = traceColumns.map(({ type }) => reader.column(type));
     return {
@@ -264,40 +264,44 @@ function instantiate(module: WebAssembly.Module, pagesMax: number): Exports {
   return exports;
 }
 
-function faultOf(wasm: Exports, pagesMax: number): Error {
+function faultOf(wasm: Exports, signal: Signal, pagesMax: number): Error {
   const fault = { code: wasm.fault(), byteOffset: wasm.faultOffset(), detail: wasm.faultField() };
-  return faultError(fault, pagesMax);
+  return faultError(signal, fault, pagesMax);
 }
 
+/** Where the counts of reasons begin among the words of assembly/verdict.ts, after `Verdict`. */
+const reasonsAt = 11;
+
 /** Reads the counts: words in the order of the class `Verdict` of assembly/verdict.ts. */
-function tallyOf(wasm: Exports): Tally {
-  const words = new Uint32Array(wasm.memory.buffer, wasm.verdictAt(), 17);
+function tallyOf(wasm: Exports, signal: Signal): Tally {
+  const reasons = rejectReasons[signal];
+  const words = new Uint32Array(wasm.memory.buffer, wasm.verdictAt(), reasonsAt + reasons.length);
   const word = (index: number) => words[index] ?? 0;
   const rejectedBy: Partial<Record<RejectReason, number>> = {};
-  for (const [index, reason] of rejectReasons.entries()) {
-    const count = word(5 + index);
+  for (const [index, reason] of reasons.entries()) {
+    const count = word(reasonsAt + index);
     if (count > 0) rejectedBy[reason] = count;
   }
   return {
     accepted: word(0),
     rejected: word(1),
     rejectedBy,
-    firstRejection: firstRejection(word),
+    firstRejection: firstRejection(word, signal),
     quarantined: word(2),
     clampedDurations: word(3),
     invalidUtf8: word(4),
   };
 }
 
-function firstRejection(word: (index: number) => number): string | undefined {
-  const reason = rejectReasons[word(11) - 1];
+function firstRejection(word: (index: number) => number, signal: Signal): string | undefined {
+  const reason = rejectReasons[signal][word(5) - 1];
   if (!reason) return undefined;
-  return rejectionText({
+  return rejectionText(signal, {
     reason,
-    spanIndex: word(12),
-    idBytes: word(13),
-    byteOffset: word(14),
-    linkIndex: word(15) - 1,
-    linkField: word(16),
+    itemIndex: word(6),
+    size: word(7),
+    byteOffset: word(8),
+    part: word(9) - 1,
+    field: word(10),
   });
 }

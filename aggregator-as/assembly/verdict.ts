@@ -18,30 +18,27 @@ export class Verdict {
   quarantined: u32;
   clamped: u32;
   invalidUtf8: u32;
-  traceIdLength: u32;
-  traceIdZero: u32;
-  spanIdLength: u32;
-  spanIdZero: u32;
-  parentSpanIdLength: u32;
-  linkId: u32;
-  /** The first rejected span: its reason + 1, index, the bad id's length and offset, its link. */
+  /** The first rejected item: its reason + 1, index, the bad field's length and offset. */
   firstReason: u32;
   firstIndex: u32;
   firstBytes: u32;
   firstAt: u32;
+  /** Of a part of the item (a link, an exemplar): its index + 1, and which field of it. */
   firstLink: u32;
   firstField: u32;
 }
 
-const verdictBytes: usize = 72;
+/** After the counts there is one for each reason; their names depend on the signal. */
+const reasonsAt: usize = 44;
+const verdictBytes: usize = 112;
 /** Where the counts are. */
-export const verdictSpace = memory.data(72, 8);
+export const verdictSpace = memory.data(112, 8);
 
 let input: usize = 0;
 let earliestNs: u64 = 0;
 let latestNs: u64 = 0;
 
-/** Clears the counts. Start times outside [earliest, latest] (ms since 1970) are quarantined. */
+/** Clears the counts. Times outside [earliest, latest] (ms since 1970) are quarantined. */
 export function startVerdict(at: usize, earliest: i64, latest: i64): void {
   memory.fill(verdictSpace, 0, verdictBytes);
   input = at;
@@ -78,12 +75,18 @@ export function acceptSpan(span: Span): bool {
     countRejected(span, reason);
     return false;
   }
-  verdict().accepted++;
   if (span.endNs < span.startNs) verdict().clamped++;
-  if (span.startNs < earliestNs || span.startNs > latestNs) {
-    span.quarantined = 1;
-    verdict().quarantined++;
-  }
+  if (countAccepted(span.startNs)) span.quarantined = 1;
+  return true;
+}
+
+/** Counts an accepted item of this time. True when it is quarantined. */
+// @ts-ignore: decorator
+@inline
+export function countAccepted(timeNs: u64): bool {
+  verdict().accepted++;
+  if (timeNs >= earliestNs && timeNs <= latestNs) return false;
+  verdict().quarantined++;
   return true;
 }
 
@@ -97,15 +100,7 @@ function judge(span: Span): u32 {
 }
 
 function countRejected(span: Span, reason: u32): void {
-  const counts = verdict();
-  counts.rejected++;
-  const counter = verdictSpace + offsetof<Verdict>('traceIdLength') + <usize>reason * 4;
-  store<u32>(counter, load<u32>(counter) + 1);
-  if (counts.firstReason != 0) return;
-  counts.firstReason = reason + 1;
-  counts.firstIndex = span.itemIndex;
-  counts.firstLink = span.badLink;
-  counts.firstField = span.badLinkField;
+  if (!countReason(reason, span.itemIndex)) return;
   let at = span.badLinkAt;
   let bytes = span.badLinkBytes;
   if (reason <= traceIdZero) {
@@ -118,7 +113,27 @@ function countRejected(span: Span, reason: u32): void {
     at = span.parent;
     bytes = span.parentBytes;
   }
-  counts.firstBytes = bytes;
   // A field that is absent has no address: the span's own stands for it.
-  counts.firstAt = <u32>((at == 0 ? <usize>span.at : <usize>at) - input);
+  describe(at == 0 ? span.at : at, bytes, span.badLink, span.badLinkField);
+}
+
+/** Counts a rejected item. True when it is the first, which is to be described. */
+export function countReason(reason: u32, itemIndex: u32): bool {
+  const counts = verdict();
+  counts.rejected++;
+  const counter = verdictSpace + reasonsAt + <usize>reason * 4;
+  store<u32>(counter, load<u32>(counter) + 1);
+  if (counts.firstReason != 0) return false;
+  counts.firstReason = reason + 1;
+  counts.firstIndex = itemIndex;
+  return true;
+}
+
+/** Describes the first rejected item: address and size of what is wrong, and in which part. */
+export function describe(at: usize, bytes: u32, part: u32, field: u32): void {
+  const counts = verdict();
+  counts.firstAt = <u32>(at - input);
+  counts.firstBytes = bytes;
+  counts.firstLink = part;
+  counts.firstField = field;
 }

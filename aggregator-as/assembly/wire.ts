@@ -34,6 +34,23 @@ export const keyValueMessage: u32 = 9;
 export const anyValueMessage: u32 = 10;
 export const arrayValueMessage: u32 = 11;
 export const keyValueListMessage: u32 = 12;
+/** Those of metrics, in the order of `metricMessages`. */
+export const metricsRequestMessage: u32 = 32;
+export const resourceMetricsMessage: u32 = 33;
+export const scopeMetricsMessage: u32 = 34;
+export const metricMessage: u32 = 35;
+export const gaugeMessage: u32 = 36;
+export const sumMessage: u32 = 37;
+export const histogramMessage: u32 = 38;
+export const expHistogramMessage: u32 = 39;
+export const summaryMessage: u32 = 40;
+export const numberPointMessage: u32 = 41;
+export const histogramPointMessage: u32 = 42;
+export const expHistogramPointMessage: u32 = 43;
+export const summaryPointMessage: u32 = 44;
+export const bucketsMessage: u32 = 45;
+export const quantileMessage: u32 = 46;
+export const exemplarMessage: u32 = 47;
 
 /** Value of the varint that was read last. */
 export let word: u64 = 0;
