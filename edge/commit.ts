@@ -64,7 +64,7 @@ export function groupName(signal: Signal, region: string): string {
 
 async function ask(groups: GroupNamespace, batch: Batch, region: string): Promise<GroupAnswer> {
   try {
-    return await groups.getByName(groupName(batch.signal, region)).add(batch);
+    return await groups.getByName(groupName(batch.signal, region)).add(compact(batch));
   } catch (cause) {
     // The object was reset or has too much to do: whether the batch is stored is not known.
     throw new TidemarkError('SINK_FAILED', 'Cannot reach the group of this batch: send it again', {
@@ -72,6 +72,19 @@ async function ask(groups: GroupNamespace, batch: Batch, region: string): Promis
       retryable: true,
     });
   }
+}
+
+/** A view travels with all of the buffer that it looks at: what it shows is copied out. */
+function compact(batch: Batch): Batch {
+  return {
+    signal: batch.signal,
+    parts: batch.parts.map((part) => ({ ...part, otlp: tight(part.otlp) })),
+    tables: batch.tables.map((table) => ({ ...table, rows: tight(table.rows) })),
+  };
+}
+
+function tight(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength === bytes.byteLength ? bytes : bytes.slice();
 }
 
 function faultOf({ code, message }: { code: string; message: string }): TidemarkError {

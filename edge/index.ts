@@ -1,9 +1,13 @@
 /**
- * The Worker's entry: takes the clock, randomness and network from the runtime and hands them to
- * the conductor. One isolate makes one edge and keeps it.
+ * The Worker's entry, and that of its Durable Object: takes the clock, randomness and network from the runtime and hands them to
+ * the conductors. One isolate makes one edge and keeps it.
  */
+import { DurableObject } from 'cloudflare:workers';
 import transcoder from '../aggregator-as/build/transcode.wasm';
 import { TidemarkError } from '../schemas/errors.ts';
+import type { GroupAnswer, GroupStub } from './commit.ts';
+import type { Batch } from './fanout.ts';
+import { createGroup } from './gather.ts';
 import { refused } from './respond.ts';
 import { createEdge } from './serve.ts';
 import type { Edge, Env } from './serve.ts';
@@ -22,6 +26,21 @@ function edgeOf(env: Env): Edge {
   });
   kept = { env, edge };
   return edge;
+}
+
+/** The Durable Object that merges the batches of one signal near one place. */
+export class Group extends DurableObject<Env> implements GroupStub {
+  #group: GroupStub | undefined;
+
+  async add(batch: Batch): Promise<GroupAnswer> {
+    this.#group ??= createGroup(this.env, {
+      fetch: (url, init) => fetch(url, init),
+      timeout: (ms) => AbortSignal.timeout(ms),
+      warn: console.warn,
+      later: (ms, then) => setTimeout(then, ms),
+    });
+    return this.#group.add(batch);
+  }
 }
 
 export default {

@@ -295,6 +295,15 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return values as unknown as Settings;
 }
 
+/** The values of a Worker's `env` that can be settings: bindings are objects. */
+export function settingTexts(env: object): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (typeof value !== 'object' && typeof value !== 'function') texts[name] = String(value);
+  }
+  return texts;
+}
+
 function parseSetting(name: string, rowOfName: SettingRow, text: string): string | number {
   if (rowOfName.kind === 'integer') return parseInteger(name, rowOfName, text);
   if (rowOfName.kind === 'url' && !URL.canParse(text)) {

@@ -1,0 +1,38 @@
+/**
+ * The conductor of one Durable Object: gathers the batches of a signal into groups and gives each
+ * group to the legs. It keeps nothing on disk: what is not answered is sent again by its client.
+ */
+import { TidemarkError } from '../schemas/errors.ts';
+import { readSettings, settingTexts } from '../schemas/settings.ts';
+import type { GroupAnswer, GroupStub } from './commit.ts';
+import { fanOut } from './fanout.ts';
+import type { FanoutTools, SpoolBucket } from './fanout.ts';
+import { Grouping } from './group.ts';
+import type { GroupTools } from './group.ts';
+import { Meter } from './meter.ts';
+
+/** What the entry takes from the runtime for a group. */
+export type GatherTools = Omit<FanoutTools, 'bucket' | 'meter'> & Pick<GroupTools, 'later'>;
+
+/** Makes the groups of one object. Throws `SettingError` when the settings cannot be used. */
+export function createGroup(env: { readonly ARCHIVE: SpoolBucket }, tools: GatherTools): GroupStub {
+  const settings = readSettings(settingTexts(env));
+  const meter = new Meter();
+  const legs = { ...tools, bucket: env.ARCHIVE, meter };
+  const grouping = new Grouping(settings, {
+    commit: (batch) => fanOut(batch, settings, legs),
+    later: tools.later,
+  });
+  return {
+    add: async (batch): Promise<GroupAnswer> => {
+      try {
+        const { requests } = await grouping.add(batch);
+        // The first request of a group takes along what its object has counted.
+        return { requests, reading: requests > 0 ? meter.take() : [] };
+      } catch (error) {
+        if (!(error instanceof TidemarkError)) throw error;
+        return { fault: { code: error.code, message: error.message } };
+      }
+    },
+  };
+}
