@@ -41,6 +41,8 @@ function ways(answer: () => Promise<GroupAnswer>) {
 
 const done = () => Promise.resolve({ requests: 2, reading: [['sink_total', 'x="y"', 3]] as const });
 
+const direct = () => Promise.reject(new Error('not this way'));
+
 describe('commit()', () => {
   it('commit() asks the group of the signal and place, and counts what it tells', async () => {
     const { tools, meter, named, direct } = ways(done);
@@ -79,7 +81,6 @@ describe('commit()', () => {
   it('commit() has many batches in one archive object, through the real Durable Object', async () => {
     const { GROUPS: groups } = env as unknown as { GROUPS: GroupNamespace };
     const meter = new Meter();
-    const direct = () => Promise.reject(new Error('not this way'));
     const sent = Array.from({ length: 20 }, (_, index) => {
       const [part] = batch.parts;
       if (part === undefined) throw new Error('there is a part');

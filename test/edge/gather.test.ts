@@ -39,7 +39,7 @@ describe('createGroup()', () => {
     const legs = tools(() => new Response(null));
     const group = createGroup({ ARCHIVE: env.ARCHIVE, ...settings }, legs);
     const answers = await Promise.all([0, 1, 2].map((index) => group.add(batch(index))));
-    expect(legs.bodies.map((body) => body.toSorted())).toEqual([[0], [1, 2]]);
+    expect(legs.bodies.map((body) => body.toSorted((a, b) => a - b))).toEqual([[0], [1, 2]]);
     expect(await keys()).toEqual([
       `spool/archive/otlp_spans/${nowMs}+request-0+acme`,
       `spool/archive/otlp_spans/${nowMs}+request-1+acme`,
