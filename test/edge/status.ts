@@ -41,7 +41,10 @@ export async function statusOf(response: Response): Promise<Status> {
   return { code: Number(status['code']), message: String(status['message']), fields };
 }
 
-/** Reads the body of `response` as an ExportTraceServiceResponse in protobuf. */
-export async function exportedOf(response: Response): Promise<unknown> {
-  return decode('ExportTraceServiceResponse', new Uint8Array(await response.arrayBuffer()));
+/** Reads the body of `response` as an export response in protobuf; by default one of traces. */
+export async function exportedOf(
+  response: Response,
+  name = 'ExportTraceServiceResponse',
+): Promise<unknown> {
+  return decode(name, new Uint8Array(await response.arrayBuffer()));
 }
