@@ -116,6 +116,7 @@ function inUse(directory: string, owner: string): TidemarkError {
   return new TidemarkError(
     'DATA_DIRECTORY',
     `Cannot use the data directory "${directory}": ${owner} uses it; choose another with --data`,
+    { retryable: true },
   );
 }
 

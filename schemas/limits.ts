@@ -350,3 +350,15 @@ export const kafkaFetchWaitMs = 500;
 
 /** Partitions whose fetched records one consumer hands out at the same time. */
 export const kafkaPartitionsAtOnce = 64;
+
+/** The oldest Java that brokers of Kafka 4 run on, and the heap of the embedded one. */
+export const javaVersionMin = 17;
+export const kafkaHeapMib = 256;
+
+/** Longest time that Maven may take to fetch Kafka, and the pause of others who wait for it. */
+export const kafkaFetchMsMax = 300_000;
+export const kafkaLockPollMs = 200;
+
+/** The embedded Kafka must be ready in this time, and is killed this long after SIGTERM. */
+export const kafkaReadyMs = 60_000;
+export const kafkaStopMs = 10_000;

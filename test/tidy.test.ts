@@ -36,6 +36,7 @@ const entries = [
   /^dev\/clickhouse\/main\.ts$/,
   /^dev\/configuration\.ts$/,
   /^dev\/edge\.ts$/,
+  /^dev\/kafka\/main\.ts$/,
   /^aggregator-as\/build\.ts$/,
 ];
 

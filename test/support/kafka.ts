@@ -1,0 +1,73 @@
+/**
+ * A real Kafka for one test file. Where Java or Maven is missing the tests that need it are skipped
+ * and a line says so; in CI they fail instead.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import pino from 'pino';
+import { startKafka } from '../../dev/kafka.ts';
+import type { RunningKafka } from '../../dev/kafka.ts';
+import { readSettings } from '../../schemas/settings.ts';
+import type { Settings } from '../../schemas/settings.ts';
+import { openKafka } from '../../workers/clients/kafka.ts';
+import type { Kafka } from '../../workers/clients/kafka.ts';
+
+/** For `describe.skipIf(noKafka)`: what is missing, or `false`. */
+export const noKafka: boolean = !hasPrograms();
+
+export interface TestKafka extends RunningKafka {
+  readonly settings: Settings;
+  readonly client: Kafka;
+  /** Starts it again, on the same port and data, after `stop` or `kill`. */
+  restart(): Promise<void>;
+  /** Stops it and removes its data. */
+  close(): Promise<void>;
+}
+
+/** Starts a broker on a free port, empty. Takes about 4 s, the first time on a machine some 20. */
+export async function startTestKafka(): Promise<TestKafka> {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-kafka-'));
+  const options = { directory, environment: process.env };
+  let running = await startKafka(options).catch((error: unknown) => {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  });
+  const { port, brokers } = running;
+  const settings = readSettings({ KAFKA_BROKERS: brokers });
+  return {
+    port,
+    brokers,
+    settings,
+    client: openKafka(settings, pino({ level: 'silent' })),
+    get pid() {
+      return running.pid;
+    },
+    stop: () => running.stop(),
+    kill: () => running.kill(),
+    async restart() {
+      running = await startKafka({ ...options, port });
+    },
+    async close() {
+      await running.stop();
+      rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+function hasPrograms(): boolean {
+  const missing = ['java', 'mvn'].filter((program) => {
+    try {
+      execFileSync(program, ['-version'], { stdio: 'ignore' });
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  if (missing.length === 0) return true;
+  const names = missing.join(' and ');
+  if (process.env['CI']) throw new Error(`Tests on a real Kafka need ${names}, which CI must have`);
+  process.stderr.write(`SKIPPED: tests on a real Kafka, because there is no ${names}\n`);
+  return false;
+}
