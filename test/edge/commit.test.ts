@@ -41,7 +41,7 @@ function ways(answer: () => Promise<GroupAnswer>) {
 
 const done = () => Promise.resolve({ requests: 2, reading: [['sink_total', 'x="y"', 3]] as const });
 
-const direct = () => Promise.reject(new Error('not this way'));
+const notThisWay = () => Promise.reject(new Error('not this way'));
 
 describe('commit()', () => {
   it('commit() asks the group of the signal and place, and counts what it tells', async () => {
@@ -87,7 +87,9 @@ describe('commit()', () => {
       const parts = { ...part.parts, requestId: `request-${index}` };
       return { ...batch, parts: [{ parts, otlp: requestBytes([span(index)]) }] };
     });
-    await Promise.all(sent.map((each) => commit(each, 'TST', settings, { groups, meter, direct })));
+    await Promise.all(
+      sent.map((each) => commit(each, 'TST', settings, { groups, meter, direct: notThisWay })),
+    );
     const archived = (await keys()).filter((key) => key.startsWith('spool/archive/'));
     // The first goes alone; the nineteen that came meanwhile share one or two groups.
     expect(archived.length).toBeGreaterThan(1);
