@@ -50,7 +50,7 @@ const root = path.join(import.meta.dirname, '..');
  * PROGRAM_ENDED with the reason; then nothing is left running.
  */
 export async function up(options: UpOptions): Promise<Stack> {
-  const settings = embedded(options.settings);
+  const settings = embedded(options.settings, options.environment);
   const directory = path.resolve(settings.TIDEMARK_DATA);
   const lock = lockDirectory(directory);
   const parts = new Parts(options, settings, directory);
@@ -73,10 +73,15 @@ export async function up(options: UpOptions): Promise<Stack> {
   };
 }
 
-/** The given settings with the addresses that the embedded parts have. */
-export function embedded(settings: Settings): Settings {
+/**
+ * The given settings with the addresses that the embedded parts have. Everyone on this machine may
+ * send, unless the environment asks for keys.
+ */
+export function embedded(settings: Settings, environment: UpOptions['environment']): Settings {
+  const auth = settings.TIDEMARK_KEYS === '' ? 'off' : 'keys';
   return {
     ...settings,
+    TIDEMARK_AUTH: environment['TIDEMARK_AUTH'] ?? auth,
     CLICKHOUSE_URL: `http://127.0.0.1:${settings.TIDEMARK_CLICKHOUSE_PORT}`,
     S3_ENDPOINT: `http://127.0.0.1:${settings.TIDEMARK_PORT}/cdn-cgi/local/r2/s3`,
   };

@@ -1,6 +1,6 @@
 /**
  * Says what browsers may do: which origins may send telemetry (Fetch standard, "CORS protocol").
- * It never allows credentials such as cookies; a bearer token is a plain header.
+ * It never allows credentials such as cookies; an API key is a plain header.
  */
 import { preflightSeconds } from '../schemas/limits.ts';
 
@@ -29,7 +29,7 @@ export function preflight(method: string): Response {
     status: 204,
     headers: {
       'Access-Control-Allow-Methods': method,
-      'Access-Control-Allow-Headers': 'Authorization, Content-Type, Content-Encoding',
+      'Access-Control-Allow-Headers': 'Authorization, X-Api-Key, Content-Type, Content-Encoding',
       'Access-Control-Max-Age': String(preflightSeconds),
     },
   });

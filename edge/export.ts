@@ -1,18 +1,21 @@
 /**
- * One export request of any signal, step by step: authorize → receive → convert → transcode →
- * fan out → respond. It decides nothing that a step decides.
+ * One export request of any signal, step by step: authorize → admit → receive → convert →
+ * transcode → commit (fan out) → respond. It decides nothing that a step decides.
  */
 import type { Tally } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { authorize } from './authorize.ts';
 import type { Access } from './authorize.ts';
+import { commit } from './commit.ts';
+import type { GroupNamespace } from './commit.ts';
 import type { DrainTools } from './drain.ts';
 import { fanOut } from './fanout.ts';
-import type { FanoutTools } from './fanout.ts';
+import type { Batch, FanoutTools } from './fanout.ts';
 import type { InsertTools } from './insert.ts';
 import { jsonToProtobuf } from './json.ts';
 import type { Ledger, Lease } from './lease.ts';
+import type { Limits } from './limit.ts';
 import type { Meter } from './meter.ts';
 import { mediaTypeOf, receive } from './receive.ts';
 import type { MediaType, Received } from './receive.ts';
@@ -35,10 +38,13 @@ export interface Tools extends InsertTools {
 export interface Isolate {
   readonly settings: Settings;
   readonly access: Access;
+  readonly limits: Limits;
   readonly meter: Meter;
   readonly ledger: Ledger;
   readonly transcode: ReturnType<typeof transcodeWith>;
   readonly legs: FanoutTools & DrainTools;
+  /** Where groups are made; without it every request is stored by itself. */
+  readonly groups: GroupNamespace | undefined;
   readonly tools: Tools;
 }
 
@@ -74,21 +80,37 @@ async function take(
   request: Request,
   lease: Lease,
 ): Promise<Tally> {
-  const { settings, access, meter, tools, transcode, legs } = isolate;
+  const { settings, access, limits, meter, tools, transcode } = isolate;
   const { signal } = wire;
-  const tenantId = authorize(request.headers.get('authorization'), access, pathTenant);
+  const grant = await authorize(request, { what: signal, pathTenant }, access);
+  await limits.admit(grant);
+  const { tenantId } = grant;
   const received = await receive(request, limitsOf(settings), lease);
+  limits.charge(grant, { bytes: received.body.length, items: 0 });
   const otlp = convert(received, wire, settings, lease);
   const receivedMs = tools.now();
   const { tally, tables } = transcode(signal, otlp, receiptOf(tenantId, receivedMs, settings));
+  limits.charge(grant, { bytes: 0, items: tally.accepted + tally.rejected });
   for (const { rows } of tables) lease.take(rows.length);
   // A request without a valid item leaves nothing behind, and needs no sink to be answered.
   if (tally.accepted > 0) {
     const parts = { tenantId, receivedMs, requestId: tools.requestId() };
-    await fanOut({ signal, parts: [{ parts, otlp }], tables }, settings, legs);
+    await store(isolate, { signal, parts: [{ parts, otlp }], tables }, request);
   }
   count(meter, signal, tally);
   return tally;
+}
+
+function store(isolate: Isolate, batch: Batch, request: Request): Promise<void> {
+  const { settings, meter, legs, groups } = isolate;
+  const direct = (whole: Batch) => fanOut(whole, settings, legs);
+  return commit(batch, regionOf(request), settings, { groups, direct, meter });
+}
+
+/** The data centre that the request came in at, as Cloudflare names it. */
+function regionOf(request: Request): string {
+  const colo = request.cf?.colo;
+  return typeof colo === 'string' ? colo : 'local';
 }
 
 function limitsOf(settings: Settings) {
@@ -115,7 +137,8 @@ function convert(
   lease: Lease,
 ): Uint8Array {
   if (mediaType === 'application/x-protobuf') return body;
-  const otlp = jsonToProtobuf(request, body, settings.TIDEMARK_INFLATED_BYTES_MAX);
+  const names = settings.TIDEMARK_JSON_NAMES === 'camel' ? 'camel' : 'any';
+  const otlp = jsonToProtobuf(request, body, settings.TIDEMARK_INFLATED_BYTES_MAX, names);
   lease.take(otlp.length);
   lease.give(body.length);
   return otlp;

@@ -3,7 +3,7 @@
  * encoding of the request. It decides which status an error has, and nothing else does.
  */
 import type { Tally } from '../aggregator-as/host.ts';
-import { DecodeError, TidemarkError } from '../schemas/errors.ts';
+import { DecodeError, ThrottleError, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import { answerMessageCharsMax, retryAfterSeconds } from '../schemas/limits.ts';
 import type { MediaType } from './receive.ts';
@@ -14,6 +14,7 @@ import { Wire, wireBytes, wireVarint } from './wire.ts';
 const invalidArgument = 3;
 const notFound = 5;
 const permissionDenied = 7;
+const resourceExhausted = 8;
 const unimplemented = 12;
 const internal = 13;
 const unavailable = 14;
@@ -37,6 +38,7 @@ const verdicts: Partial<Record<ErrorCode, Verdict>> = {
   UNSUPPORTED_ENCODING: { status: 415, grpc: invalidArgument },
   UNAUTHENTICATED: { status: 401, grpc: unauthenticated },
   FORBIDDEN: { status: 403, grpc: permissionDenied },
+  THROTTLED: { status: 429, grpc: resourceExhausted },
   NOT_FOUND: { status: 404, grpc: notFound },
 };
 
@@ -76,7 +78,8 @@ export function refused(type: MediaType, error: unknown): Response {
   const field = error instanceof DecodeError ? error.field : '';
   const details = verdict.status === 400 ? [{ field, description: error.message }] : [];
   const response = statusAnswer(type, verdict, error.message, details);
-  if (verdict.status === 503) response.headers.set('Retry-After', String(retryAfterSeconds));
+  const pause = error instanceof ThrottleError ? error.retryAfterSeconds : retryAfterSeconds;
+  if ([429, 503].includes(verdict.status)) response.headers.set('Retry-After', String(pause));
   if (verdict.status === 401) response.headers.set('WWW-Authenticate', 'Bearer');
   return response;
 }

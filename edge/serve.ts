@@ -6,23 +6,34 @@ import { Hono } from 'hono';
 import { tenantPattern } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { drainMsMax } from '../schemas/limits.ts';
-import { readSettings } from '../schemas/settings.ts';
+import { readSettings, settingTexts } from '../schemas/settings.ts';
 import { authorize, readAccess } from './authorize.ts';
 import { allowOrigin, preflight, readOrigins } from './cors.ts';
+import type { GroupNamespace } from './commit.ts';
 import { drain } from './drain.ts';
 import type { DrainBucket } from './drain.ts';
 import { answerExport, typeOf } from './export.ts';
 import type { Isolate, Tools } from './export.ts';
 import type { SpoolBucket } from './fanout.ts';
+import type { KeyStore } from './keys.ts';
 import { Ledger } from './lease.ts';
+import { Limits } from './limit.ts';
+import type { RateLimiter } from './limit.ts';
 import { Meter } from './meter.ts';
 import { refused, wrongMethod } from './respond.ts';
 import { signalWires } from './signal.ts';
 import { transcodeWith } from './transcode.ts';
 
-/** Bindings of the Worker: the bucket, and any setting of `schemas/settings.ts` as text. */
+/** Bindings of the Worker, and any setting of `schemas/settings.ts` as text. */
 export interface Env {
   readonly ARCHIVE: SpoolBucket & DrainBucket;
+  /** Durable Objects that merge the batches of many requests. */
+  readonly GROUPS?: GroupNamespace;
+  /** Records of API keys. */
+  readonly KEYS?: KeyStore;
+  readonly RATE_LIMIT_LOW?: RateLimiter;
+  readonly RATE_LIMIT_STANDARD?: RateLimiter;
+  readonly RATE_LIMIT_HIGH?: RateLimiter;
 }
 
 export interface Edge {
@@ -44,15 +55,21 @@ as application/x-protobuf or application/json; for an SDK:
  * isolate keeps one: it holds the transcoder, the counters and the count of bytes in flight.
  */
 export function createEdge(env: Env, tools: Tools): Edge {
-  const settings = readSettings(textsOf(env));
+  const settings = readSettings(settingTexts(env));
   const meter = new Meter();
   const origins = readOrigins(settings.TIDEMARK_CORS_ORIGINS);
   const isolate: Isolate = {
     settings,
-    access: readAccess(settings),
+    access: readAccess(settings, env.KEYS, tools),
+    limits: new Limits(
+      settings,
+      { low: env.RATE_LIMIT_LOW, standard: env.RATE_LIMIT_STANDARD, high: env.RATE_LIMIT_HIGH },
+      tools,
+    ),
     meter,
     ledger: new Ledger(settings.TIDEMARK_IN_FLIGHT_BYTES_MAX, tools.now),
     transcode: transcodeWith(tools.module),
+    groups: env.GROUPS,
     legs: { ...tools, bucket: env.ARCHIVE, meter },
     tools,
   };
@@ -106,21 +123,12 @@ function routes(isolate: Isolate): Hono {
   return app;
 }
 
-function metrics({ access, meter, ledger }: Isolate, request: Request): Response {
-  authorize(request.headers.get('authorization'), access);
+async function metrics({ access, meter, ledger }: Isolate, request: Request): Promise<Response> {
+  await authorize(request, { what: 'edge' }, access);
   meter.set('in_flight_bytes', ledger.bytes);
   return new Response(meter.text(), {
     headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' },
   });
-}
-
-/** The values of `env` that a setting can have; bindings are objects and no settings. */
-function textsOf(env: object): Record<string, string> {
-  const texts: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) {
-    if (typeof value !== 'object' && typeof value !== 'function') texts[name] = String(value);
-  }
-  return texts;
 }
 
 /** Slashes doubled or at the end, as joined endpoints have them, do not make another path. */

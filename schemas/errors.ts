@@ -13,6 +13,8 @@ export const errorCodes = [
   'UNSUPPORTED_ENCODING',
   'UNAUTHENTICATED',
   'FORBIDDEN',
+  'THROTTLED',
+  'KEY_STORE',
   'OVERLOADED',
   'CAPACITY',
   'SINK_FAILED',
@@ -109,5 +111,15 @@ export class KafkaError extends TidemarkError {
   constructor(kafkaType: string, message: string, options: TidemarkErrorOptions = {}) {
     super('KAFKA', message, options);
     this.kafkaType = kafkaType;
+  }
+}
+
+/** A sender that is over its limit: it may try again after `retryAfterSeconds`. */
+export class ThrottleError extends TidemarkError {
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super('THROTTLED', message, { retryable: true });
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }

@@ -8,6 +8,8 @@ declare module '*?raw' {
 declare namespace Cloudflare {
   interface Env {
     readonly ARCHIVE: R2Bucket;
+    readonly KEYS: KVNamespace;
+    readonly RATE_LIMIT_LOW: RateLimit;
   }
 }
 

@@ -20,7 +20,7 @@ describe('the Worker', () => {
     const startTimeUnixNano = `${before}000000`;
     const body = requestBytes([span(0, { startTimeUnixNano, endTimeUnixNano: startTimeUnixNano })]);
     const init = { method: 'POST', body, headers: protobufType };
-    const request = new IncomingRequest('http://edge/v1/traces', init);
+    const request = new IncomingRequest('http://localhost/v1/traces', init);
     const context = createExecutionContext();
     const response = await worker.fetch(request, env, context);
     await waitOnExecutionContext(context);
@@ -46,7 +46,7 @@ describe('the Worker', () => {
     const broken = { ...env, TIDEMARK_PORT: 'x' };
     const init = { method: 'POST', headers: protobufType };
     const request = new Request<unknown, IncomingRequestCfProperties>(
-      'http://edge/v1/traces',
+      'http://localhost/v1/traces',
       init,
     );
     const response = await worker.fetch(request, broken, createExecutionContext());

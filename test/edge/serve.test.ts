@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Transcoder } from '../../aggregator-as/host.ts';
 import { createEdge } from '../../edge/serve.ts';
 import { settings } from '../../schemas/settings.ts';
+import { keySettings, testKey } from './key.ts';
 import {
   clear,
   jsonType,
@@ -66,7 +67,7 @@ describe('createEdge() routes', () => {
     const body = new Uint8Array(3);
     for (const headers of [protobufType, jsonType]) {
       const init = { method: 'POST', body, headers };
-      const response = await edge.fetch(new Request(`http://edge${path}`, init));
+      const response = await edge.fetch(new Request(`http://localhost${path}`, init));
       expect(response.status).toBe(404);
       expect(response.headers.get('content-type')).toBe(headers['content-type']);
       expect((await statusOf(response)).code).toBe(5);
@@ -77,17 +78,17 @@ describe('createEdge() routes', () => {
     'row 9: %s is 405 with Allow and a Status',
     async (method) => {
       const { edge } = stack();
-      const response = await edge.fetch(new Request('http://edge/v1/traces', { method }));
+      const response = await edge.fetch(new Request('http://localhost/v1/traces', { method }));
       expect(response.status).toBe(405);
       expect(response.headers.get('allow')).toBe('POST');
       expect((await statusOf(response)).code).toBe(12);
     },
   );
 
-  it('row 10: OPTIONS is answered without a token, with a max age', async () => {
-    const { edge } = stack({ settings: { TIDEMARK_TOKENS: 'a=secret' } });
+  it('row 10: OPTIONS is answered without a key, with a max age', async () => {
+    const { edge } = stack({ settings: keySettings(await testKey(1, 'shop')) });
     const headers = { origin: 'https://shop.example', 'access-control-request-method': 'POST' };
-    const request = new Request('http://edge/v1/traces', { method: 'OPTIONS', headers });
+    const request = new Request('http://localhost/v1/traces', { method: 'OPTIONS', headers });
     const response = await edge.fetch(request);
     expect(response.status).toBe(204);
     expect(response.headers.get('access-control-allow-origin')).toBe('*');
@@ -101,15 +102,15 @@ describe('createEdge() routes', () => {
     async (path) => {
       const { edge } = stack();
       const init = { method: 'POST', body: two, headers: protobufType };
-      expect((await edge.fetch(new Request(`http://edge${path}`, init))).status).toBe(200);
+      expect((await edge.fetch(new Request(`http://localhost${path}`, init))).status).toBe(200);
     },
   );
 
   it('GET / says what this is, GET /healthz that it is well', async () => {
     const { edge } = stack();
-    const greeting = await edge.fetch(new Request('http://edge/'));
+    const greeting = await edge.fetch(new Request('http://localhost/'));
     expect(await greeting.text()).toContain('/v1/traces');
-    expect((await edge.fetch(new Request('http://edge/healthz'))).status).toBe(200);
+    expect((await edge.fetch(new Request('http://localhost/healthz'))).status).toBe(200);
   });
 
   it('GET /metrics counts requests, spans by outcome and sinks', async () => {
@@ -118,7 +119,7 @@ describe('createEdge() routes', () => {
     const old = span(3, { startTimeUnixNano: '5' });
     await post(requestBytes([span(0), span(1, bad), endBeforeStart, old]));
     await post('garbage');
-    const text = await (await edge.fetch(new Request('http://edge/metrics'))).text();
+    const text = await (await edge.fetch(new Request('http://localhost/metrics'))).text();
     expect(text).toContain('tidemark_edge_requests_total{status="200"} 1\n');
     expect(text).toContain('tidemark_edge_requests_total{status="400"} 1\n');
     expect(text).toContain('tidemark_edge_items_accepted_total{signal="traces"} 3\n');
@@ -249,7 +250,7 @@ describe('createEdge() limits', () => {
       { highWaterMark: 0 },
     );
     const headers = { ...protobufType, 'content-length': '1001' };
-    const request = new Request('http://edge/v1/traces', { method: 'POST', body, headers });
+    const request = new Request('http://localhost/v1/traces', { method: 'POST', body, headers });
     expect((await edge.fetch(request)).status).toBe(413);
     expect(pulls).toBe(0);
   });
@@ -296,7 +297,7 @@ describe('createEdge() limits', () => {
     const large = requestBytes([span(0, { name: 'n'.repeat(4000) })]);
     expect((await post(large)).status, 'alone it is taken').toBe(200);
     expect(await keys()).toHaveLength(2);
-    const metrics = await (await edge.fetch(new Request('http://edge/metrics'))).text();
+    const metrics = await (await edge.fetch(new Request('http://localhost/metrics'))).text();
     expect(metrics).toContain('tidemark_edge_in_flight_bytes 0\n');
   });
 });
@@ -411,18 +412,21 @@ describe('createEdge() answers', () => {
     expect(response.headers.get('retry-after')).toBeNull();
   });
 
-  it('row 50: without a valid token 401, before the body is read', async () => {
-    const { edge, post } = stack({ settings: { TIDEMARK_TOKENS: 'shop=one, other=two' } });
+  it('row 50: without a valid key 401, before the body is read', async () => {
+    const [one, other] = [await testKey(1, 'shop'), await testKey(2, 'other')];
+    const { edge, post } = stack({ settings: keySettings(one, other) });
     let pulls = 0;
     const body = new ReadableStream({ pull: () => void (pulls += 1) }, { highWaterMark: 0 });
     const init = { method: 'POST', body, headers: protobufType };
-    const response = await edge.fetch(new Request('http://edge/v1/traces', init));
+    const response = await edge.fetch(new Request('http://localhost/v1/traces', init));
     expect(response.status).toBe(401);
     expect((await statusOf(response)).code).toBe(16);
     expect(response.headers.get('www-authenticate')).toBe('Bearer');
     expect(pulls).toBe(0);
-    expect((await edge.fetch(new Request('http://edge/metrics'))).status).toBe(401);
-    expect((await post(two, { ...protobufType, authorization: 'Bearer two' })).status).toBe(200);
+    expect((await edge.fetch(new Request('http://localhost/metrics'))).status).toBe(401);
+    expect(
+      (await post(two, { ...protobufType, authorization: `Bearer ${other.key}` })).status,
+    ).toBe(200);
     expect(await keys()).toEqual([`spool/archive/otlp_spans/${nowMs}+request-1+other`]);
   });
 
@@ -474,7 +478,8 @@ describe('createEdge() settings', () => {
     { TIDEMARK_UNKNOWN: '1' },
     { TIDEMARK_SINK_TIMEOUT_MS: 'soon' },
     { TIDEMARK_TENANT: 'Not/A/Tenant' },
-    { TIDEMARK_TOKENS: 'no-equals-sign' },
+    { TIDEMARK_KEYS: 'no-json' },
+    { TIDEMARK_AUTH: 'keys' },
   ])('refuses %o', (values) => {
     expect(() => createEdge({ ARCHIVE: bucket, ...values }, tools)).toThrow(
       expect.objectContaining({ code: 'BAD_SETTING' }),

@@ -19,6 +19,8 @@ export interface Options {
   /** What ClickHouse does with an insert; by default it takes it. */
   readonly clickhouse?: (insert: Insert, signal: AbortSignal) => Promise<Response> | Response;
   readonly bucket?: Env['ARCHIVE'];
+  /** Other bindings. Without keys the edge serves loopback addresses alone. */
+  readonly bindings?: Partial<Env>;
 }
 
 export interface Stack {
@@ -26,6 +28,12 @@ export interface Stack {
   /** Inserts that were tried, in order. */
   readonly inserts: Insert[];
   readonly warnings: string[];
+  /** POSTs to any path of the endpoint. */
+  readonly postTo: (
+    path: string,
+    body: BodyInit | null,
+    headers?: Record<string, string>,
+  ) => Promise<Response>;
   /** POSTs to `/v1/traces`. */
   readonly post: (body: BodyInit | null, headers?: Record<string, string>) => Promise<Response>;
 }
@@ -41,8 +49,13 @@ export function stack(options: Options = {}): Stack {
   const inserts: Insert[] = [];
   const warnings: string[] = [];
   let requests = 0;
+  const settings = { TIDEMARK_AUTH: 'off', ...options.settings };
   const edge = createEdge(
-    { ARCHIVE: options.bucket ?? env.ARCHIVE, ...options.settings },
+    {
+      ARCHIVE: options.bucket ?? env.ARCHIVE,
+      ...options.bindings,
+      ...settings,
+    },
     {
       module: transcoder,
       now: () => nowMs,
@@ -58,9 +71,10 @@ export function stack(options: Options = {}): Stack {
       },
     },
   );
-  const post = (body: BodyInit | null, headers: Record<string, string> = protobufType) =>
-    edge.fetch(new Request('http://edge/v1/traces', { method: 'POST', body, headers }));
-  return { edge, inserts, warnings, post };
+  const postTo: Stack['postTo'] = (path, body, headers = protobufType) =>
+    edge.fetch(new Request(`http://localhost${path}`, { method: 'POST', body, headers }));
+  const post: Stack['post'] = (body, headers) => postTo('/v1/traces', body, headers);
+  return { edge, inserts, warnings, post, postTo };
 }
 
 /** A ClickHouse that never answers, until it is not waited for any more. */
