@@ -86,14 +86,17 @@ export async function storeFiles(
 
 /** A request to keep aside because it cannot be archived. */
 export interface DeadLetter {
-  readonly key: string;
+  /** Unique in the topic; what stands behind the last slash is the object's name. */
+  readonly name: string;
+  /** Where it came from: a spool key, or the coordinates of a Kafka record. */
+  readonly origin: Readonly<Record<string, string | number>>;
   readonly request: Uint8Array;
   readonly error: TidemarkError;
 }
 
 /**
- * Keeps requests that cannot be archived, each with its reason beside it. Storing one twice writes
- * the same bytes under the same key. Throws OBJECT_STORE.
+ * Keeps requests that cannot be archived, each with its origin and the reason beside it. Storing
+ * one twice writes the same bytes under the same key. Throws OBJECT_STORE.
  */
 export async function storeDead(
   store: ObjectStore,
@@ -101,13 +104,13 @@ export async function storeDead(
   letters: readonly DeadLetter[],
   options: CallOptions,
 ): Promise<void> {
-  await mapParallel(letters, objectGetsMax, async ({ key, request, error }) => {
-    const name = `${deadPrefix(topic)}${key.split('/').at(-1) ?? ''}`;
+  await mapParallel(letters, objectGetsMax, async ({ name, origin, request, error }) => {
+    const key = `${deadPrefix(topic)}${name.split('/').at(-1) ?? ''}`;
     const { code, message } = error;
     const byteOffset = 'byteOffset' in error ? error.byteOffset : undefined;
-    const reason = { key, code, message, byteOffset, bytes: request.byteLength };
-    await store.put(name, request, options);
-    await store.put(`${name}.json`, JSON.stringify(reason), options);
+    const reason = { ...origin, code, message, byteOffset, bytes: request.byteLength };
+    await store.put(key, request, options);
+    await store.put(`${key}.json`, JSON.stringify(reason), options);
   });
 }
 

@@ -1,57 +1,64 @@
 /** The archiver's Prometheus metrics. Names are a contract with dashboards; values only go up. */
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
+import type { Signal } from '../schemas/archive.ts';
 import type { Commit } from '../schemas/commit.ts';
 
 export interface ArchiveCounters {
-  readonly commits: Counter;
-  readonly requests: Counter;
-  readonly rows: Counter;
-  readonly rejected: Counter<'reason'>;
-  readonly files: Counter;
-  readonly fileBytes: Counter;
-  readonly conflicts: Counter;
-  readonly errors: Counter<'code'>;
-  readonly watermark: Gauge;
+  readonly commits: Counter<'signal'>;
+  readonly requests: Counter<'signal'>;
+  readonly rows: Counter<'signal'>;
+  readonly rejected: Counter<'signal' | 'reason'>;
+  readonly files: Counter<'signal'>;
+  readonly fileBytes: Counter<'signal'>;
+  readonly conflicts: Counter<'signal'>;
+  readonly errors: Counter<'signal' | 'code'>;
+  readonly watermark: Gauge<'topic' | 'partition'>;
 }
 
 /** Makes the archiver's metrics in `registry`. Once per registry: names are unique there. */
 export function archiveCounters(registry: Registry): ArchiveCounters {
   const registers = [registry];
-  const count = (name: string, help: string) =>
-    new Counter({ name: `tidemark_archive_${name}_total`, help, registers });
-  const countBy = <L extends string>(name: string, label: L, help: string) =>
+  const countBy = <L extends string>(name: string, help: string, ...labels: L[]) =>
     new Counter({
       name: `tidemark_archive_${name}_total`,
       help,
-      labelNames: [label],
+      labelNames: ['signal', ...labels] as const,
       registers,
     });
   return {
-    commits: count('commits', 'Commits written'),
-    requests: count('requests', 'Requests archived'),
-    rows: count('rows', 'Rows archived'),
-    rejected: countBy('rejected', 'reason', 'Spans refused, by reason'),
-    files: count('files', 'Parquet files committed'),
-    fileBytes: count('file_bytes', 'Bytes of the Parquet files committed'),
-    conflicts: count('conflicts', 'Flushes given up because another archiver committed first'),
-    errors: countBy('errors', 'code', 'Turns that failed, by error code'),
+    commits: countBy('commits', 'Commits written'),
+    requests: countBy('requests', 'Requests archived'),
+    rows: countBy('rows', 'Rows archived'),
+    rejected: countBy('rejected', 'Items refused, by reason', 'reason'),
+    files: countBy('files', 'Parquet files committed'),
+    fileBytes: countBy('file_bytes', 'Bytes of the Parquet files committed'),
+    conflicts: countBy('conflicts', 'Flushes given up because another archiver committed first'),
+    errors: countBy('errors', 'Turns that failed, by error code', 'code'),
     watermark: new Gauge({
       name: 'tidemark_archive_watermark_seconds',
       help: 'Everything received before this time (Unix seconds) is committed',
+      labelNames: ['topic', 'partition'],
       registers,
     }),
   };
 }
 
-/** Counts a commit that is in the log. */
-export function countCommit(counters: ArchiveCounters, commit: Commit): void {
-  counters.commits.inc();
-  counters.requests.inc(commit.spoolKeys.length);
-  counters.rows.inc(commit.rows);
-  counters.files.inc(commit.files.length);
-  counters.fileBytes.inc(commit.files.reduce((sum, { bytes }) => sum + bytes, 0));
+/** Counts a commit of `requests` records that is in the log. */
+export function countCommit(
+  counters: ArchiveCounters,
+  signal: Signal,
+  commit: Commit,
+  requests: number,
+): void {
+  const label = { signal };
+  counters.commits.inc(label);
+  counters.requests.inc(label, requests);
+  counters.rows.inc(label, commit.rows);
+  counters.files.inc(label, commit.files.length);
+  const bytes = commit.files.reduce((sum, file) => sum + file.bytes, 0);
+  counters.fileBytes.inc(label, bytes);
   for (const [reason, count] of Object.entries(commit.rejected)) {
-    counters.rejected.inc({ reason }, count);
+    counters.rejected.inc({ signal, reason }, count);
   }
 }

@@ -14,7 +14,7 @@ import {
 import type { WriterProperties } from 'parquet-wasm/node';
 import type { ColumnBuffers, HourBatch } from '../aggregator-as/host.ts';
 import { traceColumns, traceSchemaVersion } from '../schemas/archive.ts';
-import type { ArchiveColumn, ArchiveType } from '../schemas/archive.ts';
+import type { ArchiveColumn, ArchiveType, Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
 import { rowGroupRows } from '../schemas/limits.ts';
 
@@ -31,7 +31,8 @@ const idBytes = 16;
  * `rowGroupRows` rows. The batch's rows must be sorted by trace id and be at least one. Reads the
  * batch's buffers before it returns and keeps none of them.
  */
-export function encodeParquet(batch: HourBatch): ParquetFile {
+export function encodeParquet(signal: Signal, batch: HourBatch): ParquetFile {
+  if (signal !== 'traces') throw new Error(`Bug: ${signal} have no columns`);
   const properties = writerProperties();
   // The writer takes ownership of both; nothing of them is left to free.
   const table = WasmTable.fromIPCStream(arrow.tableToIPC(arrowTable(batch), 'stream'));

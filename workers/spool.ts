@@ -1,12 +1,11 @@
 /**
- * The archiver's source when there is no Kafka: the R2 spool, read like a partition. Lists what
- * waits, reads it in order and decodes it into columns; never deletes and never commits. What is
- * in the spool decides what is taken, not a position: an object that turned up late, with a key
- * before those already committed, is taken like any other.
+ * The R2 spool, read like a partition: the archive leg where there is no Kafka, and the place of
+ * requests that Kafka did not take. What is in the spool decides what is taken, not a position: an
+ * object that turned up late, with a key before those already committed, is taken like any other.
  */
-import type { SpanColumns, Tally } from '../aggregator-as/host.ts';
-import { archiveSpoolPrefix, parseSpoolKey, spoolPartition } from '../schemas/archive.ts';
-import { TidemarkError } from '../schemas/errors.ts';
+import { archiveSpoolPrefix, parseSpoolKey, spoolPartition, topics } from '../schemas/archive.ts';
+import type { Signal } from '../schemas/archive.ts';
+import type { Commit } from '../schemas/commit.ts';
 import {
   objectGetBytesMax,
   objectGetsMax,
@@ -15,6 +14,7 @@ import {
 } from '../schemas/limits.ts';
 import type { CallOptions, ObjectEntry, ObjectStore } from './clients/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
+import type { Backlog, Bounds, Source, SourceRecord } from './source.ts';
 
 export interface SpoolEntry extends ObjectEntry {
   /** From the key; a key that is none of ours counts as old as the one before it. */
@@ -23,121 +23,128 @@ export interface SpoolEntry extends ObjectEntry {
   readonly tenantId: string | undefined;
 }
 
-export interface SpoolListing {
-  /** What waits, oldest first, up to the bounds of one flush. */
-  readonly entries: readonly SpoolEntry[];
-  readonly bytes: number;
-  /** True when the bounds of a flush are reached; there may be more behind the entries. */
-  readonly full: boolean;
-  /** Objects that are committed already, and only have to be deleted. */
-  readonly consumed: readonly string[];
-  /** The clock before the listing began. */
-  readonly listedMs: number;
-}
-
-export interface ListBounds {
-  readonly bytesMax: number;
-  readonly objectsMax: number;
-}
-
-/**
- * What waits in the spool of `topic`, oldest first, without the keys in `committed`. Reads a page
- * per thousand objects and no further than one flush takes.
- */
-export async function listSpool(
-  store: ObjectStore,
-  topic: string,
-  committed: ReadonlySet<string>,
-  bounds: ListBounds,
-  listedMs: number,
-  options: CallOptions,
-): Promise<SpoolListing> {
-  const entries: SpoolEntry[] = [];
-  const consumed: string[] = [];
-  let bytes = 0;
-  const listing = (full: boolean) => ({ entries, bytes, full, consumed, listedMs });
-  const objectsMax = Math.min(bounds.objectsMax, spoolObjectsPerFlushMax);
-  for await (const page of store.list(archiveSpoolPrefix(topic), options)) {
-    for (const entry of page) {
-      if (committed.has(entry.key)) consumed.push(entry.key);
-      else {
-        const parts = parseSpoolKey(entry.key);
-        const receivedMs = parts?.receivedMs ?? entries.at(-1)?.receivedMs ?? 0;
-        entries.push({ ...entry, receivedMs, tenantId: parts?.tenantId });
-        bytes += entry.bytes;
-      }
-      if (entries.length >= objectsMax || bytes >= bounds.bytesMax) return listing(true);
-    }
-  }
-  return listing(false);
-}
-
-/**
- * The time before which everything is committed once the first `taken` entries are (ms since
- * 1970). A request in flight to the spool is not in the listing yet, so the listing vouches for
- * nothing younger than `spoolVisibleMsMax`.
- */
-export function watermarkAfter(listing: SpoolListing, taken: number): number {
-  const listed = listing.listedMs - spoolVisibleMsMax;
-  const left = listing.entries[taken];
-  if (left) return Math.min(listed, left.receivedMs);
-  const last = listing.entries.at(-1);
-  // Behind a full listing lies what was received no earlier than its last entry.
-  return listing.full && last ? Math.min(listed, last.receivedMs) : listed;
-}
-
-/** A request that cannot be archived, kept aside with the reason. */
-export interface DeadRequest {
-  readonly entry: SpoolEntry;
-  readonly request: Uint8Array;
-  readonly error: TidemarkError;
-}
-
-export interface Taken {
-  /** Entries that were read, from the first on: this many records get an offset. */
-  readonly entries: readonly SpoolEntry[];
-  readonly dead: readonly DeadRequest[];
-  /** Spans refused by reason; `undecodable_request` counts whole requests. */
-  readonly rejected: Readonly<Record<string, number>>;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly ingestedMaxMs: number;
-}
-
-export interface TakeOptions extends CallOptions {
+/** The spool of one signal. Its offsets are given when a commit takes its objects. */
+export class SpoolSource implements Source {
+  readonly signal: Signal;
   readonly topic: string;
-  readonly firstOffset: bigint;
-  readonly rowsMax: number;
-  readonly pastMaxMs: number;
-  readonly futureMaxMs: number;
-  /** Keys that did not fit into memory on their own; they become dead requests. */
-  readonly oversized: ReadonlySet<string>;
+  readonly partition = 'spool';
+  readonly partitionNumber = spoolPartition;
+  readonly #store: ObjectStore;
+  readonly #now: () => number;
+  #committed: ReadonlySet<string> = new Set();
+
+  /** `now` gives the time in ms since 1970. */
+  constructor(store: ObjectStore, signal: Signal, now: () => number) {
+    this.#store = store;
+    this.signal = signal;
+    this.topic = topics[signal];
+    this.#now = now;
+  }
+
+  /**
+   * Deletes the objects that the commit has consumed, before anything new is taken: so an object is
+   * either named by the newest commit or was never committed. Throws OBJECT_STORE.
+   */
+  async adopt(head: Commit | undefined, options: CallOptions): Promise<void> {
+    const keys = head?.spoolKeys ?? [];
+    this.#committed = new Set(keys);
+    if (head) await this.#store.delete(keys, options);
+  }
+
+  /**
+   * What waits, oldest first, without what the adopted commit names. Reads a page per thousand
+   * objects and no further than one flush takes. Throws OBJECT_STORE.
+   */
+  async look(bounds: Bounds, options: CallOptions): Promise<SpoolBacklog> {
+    const listedMs = this.#now();
+    const { entries, consumed, full } = await this.#list(bounds, options);
+    // A slow PUT may bring back an object after its delete, while the log still knows it.
+    if (consumed.length > 0) await this.#store.delete(consumed, options);
+    return new SpoolBacklog(this.#store, entries, full, listedMs);
+  }
+
+  async #list(bounds: Bounds, options: CallOptions) {
+    const entries: SpoolEntry[] = [];
+    const consumed: string[] = [];
+    let bytes = 0;
+    const recordsMax = Math.min(bounds.recordsMax, spoolObjectsPerFlushMax);
+    for await (const page of this.#store.list(archiveSpoolPrefix(this.topic), options)) {
+      for (const entry of page) {
+        if (this.#committed.has(entry.key)) consumed.push(entry.key);
+        else {
+          const parts = parseSpoolKey(entry.key);
+          const receivedMs = parts?.receivedMs ?? entries.at(-1)?.receivedMs ?? 0;
+          entries.push({ ...entry, receivedMs, tenantId: parts?.tenantId });
+          bytes += entry.bytes;
+        }
+        const full = entries.length >= recordsMax || bytes >= bounds.bytesMax;
+        if (full) return { entries, consumed, full };
+      }
+    }
+    return { entries, consumed, full: false };
+  }
 }
 
-/**
- * Reads and decodes entries of the listing in order into `columns` (which must be empty), until
- * `rowsMax` rows are there or no memory is left. Record i has offset `firstOffset + i`. Returns
- * `undefined` when an object is gone: then another archiver has committed it, and this flush
- * cannot succeed. Throws OBJECT_STORE errors.
- */
-export async function takeSpool(
-  store: ObjectStore,
-  listing: SpoolListing,
-  columns: SpanColumns,
-  options: TakeOptions,
-): Promise<Taken | undefined> {
-  const batch = new Take(columns, options);
-  for (const chunk of chunks(listing.entries)) {
-    const requests = await mapParallel(chunk, objectGetsMax, ({ key }) =>
-      store.get(key, { signal: options.signal }),
-    );
-    for (const [index, entry] of chunk.entries()) {
-      const request = requests[index];
-      if (!request) return undefined;
-      if (!batch.add(entry, request)) return batch;
+/** What a listing of the spool found. `full`: there may be more behind its entries. */
+export class SpoolBacklog implements Backlog {
+  readonly entries: readonly SpoolEntry[];
+  readonly bytes: number;
+  readonly full: boolean;
+  readonly complete = true;
+  readonly #store: ObjectStore;
+  readonly #listedMs: number;
+
+  constructor(store: ObjectStore, entries: readonly SpoolEntry[], full: boolean, listedMs: number) {
+    this.#store = store;
+    this.entries = entries;
+    this.bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+    this.full = full;
+    this.#listedMs = listedMs;
+  }
+
+  get count(): number {
+    return this.entries.length;
+  }
+
+  get waitingSinceMs(): number | undefined {
+    return this.entries[0]?.receivedMs;
+  }
+
+  /** Entry i has offset `firstOffset + i`. Reads a bounded number of objects at once. */
+  async *records(
+    firstOffset: bigint,
+    options: CallOptions,
+  ): AsyncGenerator<SourceRecord | undefined, void, undefined> {
+    let offset = firstOffset;
+    for (const chunk of chunks(this.entries)) {
+      const requests = await mapParallel(chunk, objectGetsMax, ({ key }) =>
+        this.#store.get(key, { signal: options.signal }),
+      );
+      for (const [index, { key, receivedMs, tenantId }] of chunk.entries()) {
+        const request = requests[index];
+        const record = { offset, receivedMs, tenantId, name: key, origin: { key } };
+        yield request && { ...record, request };
+        offset += 1n;
+      }
     }
   }
-  return batch;
+
+  /**
+   * A request in flight to the spool is not in the listing yet, so the listing vouches for nothing
+   * younger than `spoolVisibleMsMax`.
+   */
+  watermarkAfter(taken: number): number {
+    const listed = this.#listedMs - spoolVisibleMsMax;
+    const left = this.entries[taken];
+    if (left) return Math.min(listed, left.receivedMs);
+    const last = this.entries.at(-1);
+    // Behind a full listing lies what was received no earlier than its last entry.
+    return this.full && last ? Math.min(listed, last.receivedMs) : listed;
+  }
+
+  spoolKeys(taken: number): string[] {
+    return this.entries.slice(0, taken).map(({ key }) => key);
+  }
 }
 
 /** Runs of entries that are read at once: bounded in number and in bytes, never empty. */
@@ -156,63 +163,4 @@ function* chunks(entries: readonly SpoolEntry[]): Iterable<SpoolEntry[]> {
     bytes += entry.bytes;
   }
   if (chunk.length > 0) yield chunk;
-}
-
-class Take implements Taken {
-  readonly entries: SpoolEntry[] = [];
-  readonly dead: DeadRequest[] = [];
-  readonly rejected: Record<string, number> = {};
-  bytes = 0;
-  ingestedMaxMs = 0;
-  readonly #columns: SpanColumns;
-  readonly #options: TakeOptions;
-
-  constructor(columns: SpanColumns, options: TakeOptions) {
-    this.#columns = columns;
-    this.#options = options;
-  }
-
-  get rows(): number {
-    return this.#columns.rowCount;
-  }
-
-  /** Adds one request. False when the batch is full without it. */
-  add(entry: SpoolEntry, request: Uint8Array): boolean {
-    if (this.rows >= this.#options.rowsMax) return false;
-    try {
-      this.#count(this.#decode(entry, request));
-    } catch (error) {
-      if (!(error instanceof TidemarkError)) throw error;
-      if (error.code === 'CAPACITY' && this.rows > 0) return false;
-      if (error.code !== 'CAPACITY' && error.code !== 'BAD_OTLP') throw error;
-      this.dead.push({ entry, request, error });
-      this.#reject('undecodable_request', 1);
-    }
-    this.entries.push(entry);
-    this.bytes += request.byteLength;
-    this.ingestedMaxMs = Math.max(this.ingestedMaxMs, entry.receivedMs);
-    return true;
-  }
-
-  #decode(entry: SpoolEntry, request: Uint8Array): Tally {
-    const { key, receivedMs, tenantId } = entry;
-    const { topic, firstOffset, pastMaxMs, futureMaxMs, oversized } = this.#options;
-    if (tenantId === undefined) {
-      throw new TidemarkError('BAD_OTLP', `Cannot archive "${key}": not the name of a request`);
-    }
-    if (oversized.has(key)) {
-      throw new TidemarkError('CAPACITY', `Cannot archive "${key}": its columns need more memory`);
-    }
-    const offset = firstOffset + BigInt(this.entries.length);
-    const place = { topic, partition: spoolPartition, offset };
-    return this.#columns.add(request, { tenantId, receivedMs, pastMaxMs, futureMaxMs, ...place });
-  }
-
-  #count(tally: Tally): void {
-    for (const [reason, count] of Object.entries(tally.rejectedBy)) this.#reject(reason, count);
-  }
-
-  #reject(reason: string, count: number): void {
-    if (count > 0) this.rejected[reason] = (this.rejected[reason] ?? 0) + count;
-  }
 }

@@ -42,9 +42,9 @@ async function archive(context: Context, flags: Flags): Promise<void> {
       codeVersion: manifest.version,
       once: flags.once ?? false,
     });
-    const { commits, requests, rows, files } = report;
-    const made = `${files} files, ${commits} commits`;
-    const text = `Archived ${rows} spans of ${requests} requests: ${made}`;
+    const { commits, requests, rowsOf, files } = report;
+    const items = `${rowsOf.traces} spans, ${rowsOf.logs} log records, ${rowsOf.metrics} points`;
+    const text = `Archived ${items} of ${requests} requests: ${files} files, ${commits} commits`;
     context.stdout.write(`${flags.json ? JSON.stringify(report) : text}\n`);
   } finally {
     store.close();

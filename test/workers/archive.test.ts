@@ -8,8 +8,9 @@ import { TidemarkError } from '../../schemas/errors.ts';
 import { archiverStopMsMax, spoolVisibleMsMax, watermarkIntervalMs } from '../../schemas/limits.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
-import type { ArchiverOptions, Clock } from '../../workers/archive.ts';
+import type { ArchiverOptions } from '../../workers/archive.ts';
 import { readPartition } from '../../workers/clients/archive.ts';
+import type { Clock } from '../../workers/context.ts';
 import { keysUnder, readCommitted, spoolObject } from '../support/committed.ts';
 import { faultKinds, FaultyStore } from '../support/faults.ts';
 import type { Objects } from '../support/faults.ts';
@@ -72,6 +73,7 @@ function optionsOf(
     log: silent,
     signal: new AbortController().signal,
     codeVersion: 'test',
+    signals: ['traces'],
     once: true,
     ...more,
   };
@@ -113,7 +115,7 @@ describe('runArchiver()', () => {
   it('archives what waits into files by hour, commits it and empties the spool', async () => {
     const names = await fill(bucket.store, 10);
     const report = await runArchiver(optionsOf(bucket.store));
-    expect(report).toEqual({ commits: 1, requests: 10, rows: 30, files: 2 });
+    expect(report).toMatchObject({ commits: 1, requests: 10, rows: 30, files: 2 });
     const committed = await readCommitted(bucket.store, topic);
     expect(committed).toMatchObject({ names, repeated: 0 });
     expect(committed.commits[0]).toMatchObject({
@@ -289,8 +291,8 @@ describe('runArchiver()', () => {
     await fill(bucket.store, 2);
     await runArchiver(optionsOf(bucket.store, { registry }));
     const text = await registry.metrics();
-    expect(text).toContain('tidemark_archive_rows_total 6');
-    expect(text).toContain('tidemark_archive_commits_total 1');
+    expect(text).toContain('tidemark_archive_rows_total{signal="traces"} 6');
+    expect(text).toContain('tidemark_archive_commits_total{signal="traces"} 1');
   });
 
   it('throws what no retry heals', async () => {

@@ -120,7 +120,8 @@ describe('storeDead()', () => {
     const request = Uint8Array.of(0x0a, 0xff);
     const error = new DecodeError('Cannot decode: cut off', 1);
     const key = 'spool/archive/otlp_spans/1795352400000+r1+acme';
-    await storeDead(bucket.store, topic, [{ key, request, error }], {});
+    const letter = { name: key, origin: { key }, request, error };
+    await storeDead(bucket.store, topic, [letter], {});
     const name = '_dead/otlp_spans/1795352400000+r1+acme';
     expect(await bucket.store.get(name)).toEqual(request);
     const reason = new TextDecoder().decode(await bucket.store.get(`${name}.json`));

@@ -11,19 +11,18 @@ it('countCommit() adds up what commits say', async () => {
     rows: 30,
     rejected: { span_id_zero: 2 },
     files: [{ bytes: 1000 }, { bytes: 500 }],
-    spoolKeys: ['a', 'b', 'c'],
   } as unknown as Commit;
-  countCommit(counters, commit);
-  countCommit(counters, commit);
+  countCommit(counters, 'logs', commit, 3);
+  countCommit(counters, 'logs', commit, 3);
   const lines = (await registry.metrics()).split('\n');
   expect(lines).toEqual(
     expect.arrayContaining([
-      'tidemark_archive_commits_total 2',
-      'tidemark_archive_requests_total 6',
-      'tidemark_archive_rows_total 60',
-      'tidemark_archive_rejected_total{reason="span_id_zero"} 4',
-      'tidemark_archive_files_total 4',
-      'tidemark_archive_file_bytes_total 3000',
+      'tidemark_archive_commits_total{signal="logs"} 2',
+      'tidemark_archive_requests_total{signal="logs"} 6',
+      'tidemark_archive_rows_total{signal="logs"} 60',
+      'tidemark_archive_rejected_total{signal="logs",reason="span_id_zero"} 4',
+      'tidemark_archive_files_total{signal="logs"} 4',
+      'tidemark_archive_file_bytes_total{signal="logs"} 3000',
     ]),
   );
 });

@@ -42,7 +42,7 @@ async function archive(requests: readonly Uint8Array[]) {
   const files = [];
   for (const batch of columns.hours()) {
     const { hourMs: hour, quarantined, rows, timeMinNs, timeMaxNs } = batch;
-    const { bytes, rowGroups } = encodeParquet(batch);
+    const { bytes, rowGroups } = encodeParquet('traces', batch);
     const path = join(directory, `${files.length}-${Math.trunc(performance.now() * 1000)}.parquet`);
     await writeFile(path, bytes);
     files.push({ path, hour, quarantined, rows, timeMinNs, timeMaxNs, rowGroups });

@@ -1,29 +1,20 @@
-/** The spool step: what is listed, what a listing vouches for, and how requests become columns. */
-import { readFile } from 'node:fs/promises';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { SpanColumns } from '../../aggregator-as/host.ts';
+/** The spool as a source: what is listed, and what a listing vouches for. */
+import { beforeEach, describe, expect, it } from 'vitest';
 import { archiveSpoolPrefix, topics } from '../../schemas/archive.ts';
+import type { Commit } from '../../schemas/commit.ts';
 import { objectGetsMax, spoolVisibleMsMax } from '../../schemas/limits.ts';
-import { listSpool, takeSpool, watermarkAfter } from '../../workers/spool.ts';
-import type { TakeOptions } from '../../workers/spool.ts';
+import { SpoolSource } from '../../workers/spool.ts';
 import { spoolObject } from '../support/committed.ts';
 import { FaultyStore } from '../support/faults.ts';
 import type { Objects } from '../support/faults.ts';
-import { encodeTraces } from '../support/otlp.ts';
 
 const topic = topics.traces;
 const startMs = Date.UTC(2026, 10, 22, 13, 30);
 const listedMs = startMs + 10 * spoolVisibleMsMax;
-const anything = { bytesMax: 1e9, objectsMax: 1e9 };
-const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
+const anything = { bytesMax: 1e9, recordsMax: 1e9 };
 
-let transcoder: WebAssembly.Module;
 let objects: Objects;
 let store: FaultyStore;
-
-beforeAll(async () => {
-  transcoder = await WebAssembly.compile(await readFile(wasm));
-});
 
 beforeEach(() => {
   objects = new Map();
@@ -36,128 +27,119 @@ function spool(atMs: number, names: readonly string[]): string {
   return key;
 }
 
-function list(bounds = anything, committed: ReadonlySet<string> = new Set()) {
-  return listSpool(store, topic, committed, bounds, listedMs, {});
+async function look(bounds = anything, committed: readonly string[] = []) {
+  const source = new SpoolSource(store, 'traces', () => listedMs);
+  // Only the keys of a commit matter to the spool.
+  await source.adopt({ spoolKeys: committed } as unknown as Commit, {});
+  return source.look(bounds, {});
 }
 
-const options: TakeOptions = {
-  topic,
-  firstOffset: 100n,
-  rowsMax: 1e9,
-  pastMaxMs: 1e9,
-  futureMaxMs: 1e9,
-  oversized: new Set(),
-};
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
 
-describe('listSpool()', () => {
-  it('gives what waits, oldest first, without what is committed', async () => {
-    const [second, first, third] = [2, 1, 3].map((ms) => spool(startMs + ms, ['a']));
-    const listing = await list(anything, new Set([third ?? '']));
-    expect(listing.entries.map(({ key }) => key)).toEqual([first, second]);
-    expect(listing.entries[0]).toMatchObject({ receivedMs: startMs + 1, tenantId: 'acme' });
-    expect(listing).toMatchObject({ full: false, consumed: [third], listedMs });
+describe('SpoolSource.adopt()', () => {
+  it('deletes what the newest commit has consumed', async () => {
+    const [first, second] = [1, 2].map((ms) => spool(startMs + ms, ['a']));
+    await look(anything, [first ?? '']);
+    expect([...objects.keys()]).toEqual([second]);
+  });
+});
+
+describe('SpoolSource.look()', () => {
+  it('gives what waits, oldest first, and its times and tenants', async () => {
+    const [second, first] = [2, 1].map((ms) => spool(startMs + ms, ['a']));
+    const backlog = await look();
+    expect(backlog.entries.map(({ key }) => key)).toEqual([first, second]);
+    expect(backlog.entries[0]).toMatchObject({ receivedMs: startMs + 1, tenantId: 'acme' });
+    expect(backlog).toMatchObject({ full: false, complete: true, waitingSinceMs: startMs + 1 });
+    expect(backlog.spoolKeys(1)).toEqual([first]);
+  });
+
+  it('deletes, and does not give, what is committed and came back after its delete', async () => {
+    const source = new SpoolSource(store, 'traces', () => listedMs);
+    const key = spool(startMs, ['a']);
+    await source.adopt({ spoolKeys: [key] } as unknown as Commit, {});
+    spool(startMs, ['a']);
+    expect((await source.look(anything, {})).count).toBe(0);
+    expect(objects.size).toBe(0);
+  });
+
+  it('gives only what is of its signal', async () => {
+    const { key, body } = spoolObject(topics.logs, startMs, 'r', []);
+    objects.set(key, body);
+    expect((await look()).count).toBe(0);
+    const logs = await new SpoolSource(store, 'logs', () => listedMs).look(anything, {});
+    expect(logs.spoolKeys(9)).toEqual([key]);
   });
 
   it('stops at the bounds of a flush, with one object at least', async () => {
     for (let ms = 0; ms < 10; ms += 1) spool(startMs + ms, ['a']);
-    expect((await list({ bytesMax: 1e9, objectsMax: 3 })).entries).toHaveLength(3);
-    const tiny = await list({ bytesMax: 1, objectsMax: 1e9 });
-    expect(tiny).toMatchObject({ full: true });
-    expect(tiny.entries).toHaveLength(1);
+    expect(await look({ bytesMax: 1e9, recordsMax: 3 })).toMatchObject({ count: 3, full: true });
+    expect(await look({ bytesMax: 1, recordsMax: 1e9 })).toMatchObject({ count: 1, full: true });
   });
 
   it('reads no more pages of a long backlog than it needs', async () => {
     for (let ms = 0; ms < 5000; ms += 1)
       objects.set(`${archiveSpoolPrefix(topic)}${ms}`, Uint8Array.of(1));
-    await list({ bytesMax: 1e9, objectsMax: 1500 });
-    expect(store.operations).toHaveLength(2);
+    await look({ bytesMax: 1e9, recordsMax: 1500 });
+    expect(store.operations.filter((operation) => operation.startsWith('list'))).toHaveLength(2);
   });
 });
 
-describe('watermarkAfter()', () => {
+describe('SpoolBacklog.watermarkAfter()', () => {
   it('is the time of the oldest request left behind', async () => {
     for (const ms of [1, 2, 3]) spool(startMs + ms, ['a']);
-    const listing = await list();
-    expect(watermarkAfter(listing, 0)).toBe(startMs + 1);
-    expect(watermarkAfter(listing, 2)).toBe(startMs + 3);
+    const backlog = await look();
+    expect(backlog.watermarkAfter(0)).toBe(startMs + 1);
+    expect(backlog.watermarkAfter(2)).toBe(startMs + 3);
   });
 
   it('leaves time for requests on their way when nothing is left behind', async () => {
     spool(listedMs - 1, ['a']);
-    const all = await list();
-    expect(watermarkAfter(all, 1)).toBe(listedMs - spoolVisibleMsMax);
-    expect(watermarkAfter(all, 0)).toBe(listedMs - spoolVisibleMsMax);
+    const backlog = await look();
+    expect(backlog.watermarkAfter(1)).toBe(listedMs - spoolVisibleMsMax);
+    expect(backlog.watermarkAfter(0)).toBe(listedMs - spoolVisibleMsMax);
   });
 
   it('vouches for nothing behind a listing that was cut', async () => {
     for (const ms of [1, 2, 2, 3]) spool(startMs + ms, ['a']);
-    const cut = await list({ bytesMax: 1e9, objectsMax: 2 });
-    expect(watermarkAfter(cut, 2)).toBe(startMs + 2);
+    const cut = await look({ bytesMax: 1e9, recordsMax: 2 });
+    expect(cut.watermarkAfter(2)).toBe(startMs + 2);
   });
 
   it('takes a stray object to be as old as the one before it', async () => {
     objects.set(`${archiveSpoolPrefix(topic)}stray`, Uint8Array.of(1));
     spool(startMs, ['a']);
-    const listing = await list({ bytesMax: 1e9, objectsMax: 2 });
-    expect(listing.entries[1]).toMatchObject({ tenantId: undefined, receivedMs: startMs });
-    expect(watermarkAfter(listing, 2)).toBe(startMs);
+    const backlog = await look({ bytesMax: 1e9, recordsMax: 2 });
+    expect(backlog.entries[1]).toMatchObject({ tenantId: undefined, receivedMs: startMs });
+    expect(backlog.watermarkAfter(2)).toBe(startMs);
   });
 });
 
-describe('takeSpool()', () => {
-  it('gives each request the next offset, bad ones and empty ones too', async () => {
-    const keys = [['a', 'b'], [], ['c']].map((names, ms) => spool(startMs + ms, names));
-    objects.set(keys[1] ?? '', Uint8Array.of(0xff));
-    const columns = new SpanColumns(transcoder);
-    const taken = await takeSpool(store, await list(), columns, options);
-    expect(taken?.entries.map(({ key }) => key)).toEqual(keys);
-    expect(taken).toMatchObject({
-      rows: 3,
-      ingestedMaxMs: startMs + 2,
-      rejected: { undecodable_request: 1 },
-      dead: [{ entry: { key: keys[1] }, error: { code: 'BAD_OTLP' } }],
-    });
-    expect(columns.rowCount).toBe(3);
+describe('SpoolBacklog.records()', () => {
+  it('gives each request the next offset, in order', async () => {
+    const keys = [1, 2, 3].map((ms) => spool(startMs + ms, ['a']));
+    const records = await all((await look()).records(100n, {}));
+    expect(records.map((record) => record?.name)).toEqual(keys);
+    expect(records.map((record) => record?.offset)).toEqual([100n, 101n, 102n]);
+    expect(records[0]).toMatchObject({ tenantId: 'acme', origin: { key: keys[0] } });
+    expect(records[0]?.request).toEqual(objects.get(keys[0] ?? ''));
   });
 
-  it('counts refused spans by reason', async () => {
-    const key = spool(startMs, []);
-    const span = { name: 'a', traceId: Buffer.alloc(16, 1), spanId: Buffer.alloc(8, 1) };
-    const bad = [
-      { ...span, traceId: Buffer.alloc(15, 1) },
-      { ...span, spanId: Buffer.alloc(8) },
-    ];
-    const spans = [span, ...bad, ...bad];
-    objects.set(key, encodeTraces({ resourceSpans: [{ scopeSpans: [{ spans }] }] }));
-    const taken = await takeSpool(store, await list(), new SpanColumns(transcoder), options);
-    expect(taken).toMatchObject({ rows: 1, rejected: { trace_id_length: 2, span_id_zero: 2 } });
-  });
-
-  it('stops at rowsMax, and leaves the rest of the listing for later', async () => {
-    for (let ms = 0; ms < 5; ms += 1) spool(startMs + ms, ['a', 'b', 'c']);
-    const columns = new SpanColumns(transcoder);
-    const taken = await takeSpool(store, await list(), columns, { ...options, rowsMax: 4 });
-    expect(taken).toMatchObject({ rows: 6 });
-    expect(taken?.entries).toHaveLength(2);
-  });
-
-  it('stops before the request for which there is no memory', async () => {
-    for (const ms of [0, 1]) spool(startMs + ms, ['y'.repeat(3_000_000)]);
-    const columns = new SpanColumns(transcoder, { pagesMax: 80 });
-    const taken = await takeSpool(store, await list(), columns, options);
-    expect(taken).toMatchObject({ rows: 1, dead: [] });
-  });
-
-  it('gives up when another archiver has deleted an object', async () => {
+  it('gives undefined for an object that another archiver has deleted', async () => {
     const [first] = [0, 1].map((ms) => spool(startMs + ms, ['a']));
-    const listing = await list();
+    const backlog = await look();
     objects.delete(first ?? '');
-    expect(await takeSpool(store, listing, new SpanColumns(transcoder), options)).toBeUndefined();
+    const [record] = await all(backlog.records(0n, {}));
+    expect(record).toBeUndefined();
   });
 
   it('reads at most objectGetsMax objects at once', async () => {
     for (let ms = 0; ms < 3 * objectGetsMax; ms += 1) spool(startMs + ms, ['a']);
-    const listing = await list();
+    const backlog = await look();
     let [running, most] = [0, 0];
     const get = store.get.bind(store);
     store.get = async (key, getOptions) => {
@@ -167,7 +149,7 @@ describe('takeSpool()', () => {
       running -= 1;
       return bytes;
     };
-    await takeSpool(store, listing, new SpanColumns(transcoder), options);
+    await all(backlog.records(0n, {}));
     expect(most).toBe(objectGetsMax);
   });
 });

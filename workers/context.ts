@@ -1,0 +1,56 @@
+/** What every part of the archiver is given to work with. Types only. */
+import type { SpanColumns as ItemColumns } from '../aggregator-as/host.ts';
+import type { Signal } from '../schemas/archive.ts';
+import type { Settings } from '../schemas/settings.ts';
+import type { ObjectStore } from './clients/objects.ts';
+import type { ArchiveCounters } from './counters.ts';
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The part of a pino logger that programs use. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
+
+export type ArchiverSettings = Pick<
+  Settings,
+  | 'TIDEMARK_PAST_MAX_MS'
+  | 'TIDEMARK_FUTURE_MAX_MS'
+  | 'TIDEMARK_FLUSH_ROWS'
+  | 'TIDEMARK_FLUSH_BYTES'
+  | 'TIDEMARK_FLUSH_AGE_MS'
+  | 'TIDEMARK_ARCHIVE_POLL_MS'
+>;
+
+/** Lends the one set of columns, to one flush at a time: see `columns.ts`. */
+export interface ColumnsLender {
+  use<T>(signal: Signal, task: (columns: ItemColumns) => Promise<T>): Promise<T>;
+}
+
+/** Shared by all partitions of one archiver. */
+export interface ArchiveContext {
+  readonly store: ObjectStore;
+  readonly settings: ArchiverSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: ArchiveCounters;
+  readonly columns: ColumnsLender;
+  /** Sixteen random hexadecimal digits. */
+  readonly randomName: () => string;
+  /** Ends the archiver: a flush whose commit is not yet being written is given up. */
+  readonly signal: AbortSignal;
+  /** Aborts `archiverStopMsMax` after `signal`: bounds the commit and its deletes. */
+  readonly hardStop: AbortSignal;
+  /** Archive what waits now, whatever its age, then end. */
+  readonly once: boolean;
+  /** This archiver's name, and the code's: both written into commits. */
+  readonly writer: string;
+  readonly codeVersion: string;
+}

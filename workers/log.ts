@@ -1,0 +1,277 @@
+/**
+ * The log of one partition: moves what its source holds into Parquet files and commits it. Calls
+ * the steps in the order that keeps the archive's promise: nothing lost, nothing twice, whatever
+ * moment it or another archiver dies at.
+ *
+ * One turn: (1) know the head of the log; (2) let the source go on behind it; (3) look at what
+ * waits; (4) decode it; (5) store its files; (6) store the commit at the head's next offset, if
+ * nobody else has; (7) let the source go on behind that. The head stays in memory between turns.
+ * Should it be out of date, step 6 finds that out: the files are dropped, and the next turn begins
+ * with the log as it is by then.
+ */
+import type { SpanColumns as ItemColumns } from '../aggregator-as/host.ts';
+import type { Signal } from '../schemas/archive.ts';
+import type { Commit, CommitFile } from '../schemas/commit.ts';
+import { TidemarkError } from '../schemas/errors.ts';
+import * as limits from '../schemas/limits.ts';
+import { readHead, readIdleWatermark } from './clients/archive.ts';
+import { putCommit, putWatermark, storeDead, storeFiles } from './commit.ts';
+import type { Attempt, PendingFile } from './commit.ts';
+import type { ArchiveContext } from './context.ts';
+import { countCommit } from './counters.ts';
+import { encodeParquet } from './parquet.ts';
+import type { Backlog, Source } from './source.ts';
+import { takeRecords } from './take.ts';
+import type { Taken } from './take.ts';
+
+/** How a turn ended, and when to look again: at once, at the next poll, or when `changed` aborts. */
+export type Turn =
+  | { readonly outcome: 'flushed' | 'conflict' }
+  /** Nothing to do; `empty` when nothing waits and nothing is on its way. */
+  | { readonly outcome: 'idle'; readonly empty: boolean; readonly changed?: AbortSignal };
+
+/** What a log did until it ended. */
+export interface LogReport {
+  commits: number;
+  requests: number;
+  rows: number;
+  files: number;
+}
+
+export class PartitionLog {
+  readonly source: Source;
+  readonly report: LogReport = { commits: 0, requests: 0, rows: 0, files: 0 };
+  readonly #context: ArchiveContext;
+  /** The head of the log as last seen; `undefined` when it has to be read. */
+  #head: { readonly commit: Commit | undefined } | undefined;
+  #watermarkMs = 0;
+  #rowsPerByte = 0;
+  /** Lowered while a flush's columns do not fit into memory. */
+  #recordsMax = limits.flushRecordsMax;
+  readonly #oversized = new Set<string>();
+
+  constructor(context: ArchiveContext, source: Source) {
+    this.#context = context;
+    this.source = source;
+  }
+
+  /**
+   * One turn. Throws OBJECT_STORE, CORRUPT_ARCHIVE, CAPACITY and what the source throws; the next
+   * turn then begins with reading the head.
+   */
+  async turn(): Promise<Turn> {
+    try {
+      const head = this.#head ?? (await this.#findHead());
+      this.#head = head;
+      const backlog = await this.#look();
+      if (this.#isDue(backlog)) return await this.#flush(head.commit, backlog);
+      await this.#moveWatermark(backlog);
+      const empty = backlog.complete && backlog.count === 0;
+      const { changed } = backlog;
+      return { outcome: 'idle', empty, ...(changed && { changed }) };
+    } catch (error) {
+      this.#head = undefined;
+      throw error;
+    }
+  }
+
+  /** Steps 1 and 2. */
+  async #findHead(): Promise<{ readonly commit: Commit | undefined }> {
+    const { store, signal } = this.#context;
+    const { topic, partition } = this.source;
+    const idleMs = await readIdleWatermark(store, topic, partition, { signal });
+    const commit = await readHead(store, topic, partition, { signal });
+    await this.source.adopt(commit, { signal });
+    this.#watermarkMs = Math.max(this.#watermarkMs, idleMs ?? 0, commit?.watermarkMs ?? 0);
+    return { commit };
+  }
+
+  /** Step 3. */
+  #look(): Promise<Backlog> {
+    const { settings, signal } = this.#context;
+    const bounds = { bytesMax: settings.TIDEMARK_FLUSH_BYTES, recordsMax: this.#recordsMax };
+    return this.source.look(bounds, { signal });
+  }
+
+  /** Rows are known only after decoding; before, they are guessed from the flush before. */
+  #isDue(backlog: Backlog): boolean {
+    const { settings, clock, once } = this.#context;
+    if (backlog.waitingSinceMs === undefined) return false;
+    if (backlog.full || (once && backlog.complete)) return true;
+    if (backlog.bytes * this.#rowsPerByte >= settings.TIDEMARK_FLUSH_ROWS) return true;
+    return clock.now() - backlog.waitingSinceMs >= settings.TIDEMARK_FLUSH_AGE_MS;
+  }
+
+  async #moveWatermark(backlog: Backlog): Promise<void> {
+    const { store, signal, once, log } = this.#context;
+    const { topic, partition } = this.source;
+    const watermarkMs = backlog.watermarkAfter(0);
+    const gain = watermarkMs - this.#watermarkMs;
+    if (gain <= 0 || (!once && gain < limits.watermarkIntervalMs)) return;
+    await putWatermark(store, topic, partition, watermarkMs, { signal });
+    this.#seeWatermark(watermarkMs);
+    log.debug({ topic, partition, watermarkMs }, 'Moved the watermark of an idle partition');
+  }
+
+  #seeWatermark(watermarkMs: number): void {
+    const { topic, partition } = this.source;
+    this.#watermarkMs = Math.max(this.#watermarkMs, watermarkMs);
+    this.#context.counters.watermark.set({ topic, partition }, this.#watermarkMs / 1000);
+  }
+
+  async #flush(head: Commit | undefined, backlog: Backlog): Promise<Turn> {
+    const { clock, columns } = this.#context;
+    const startedMs = clock.now();
+    const attempt = this.#attempt(head);
+    const stored: CommitFile[] = [];
+    const taken = await columns.use(attempt.signal, (own) =>
+      this.#storeAll(attempt, backlog, own, stored),
+    );
+    if (!taken) return this.#yield(stored);
+    const commit = this.#commitOf(attempt, head, backlog, taken, stored);
+    const outcome = await this.#commit(commit);
+    if (outcome === 'lost') return this.#yield(stored);
+    await this.#finish(commit, taken, startedMs);
+    return { outcome: 'flushed' };
+  }
+
+  #attempt(head: Commit | undefined): Attempt {
+    const { signal, topic, partition } = this.source;
+    const firstOffset = BigInt(head?.nextOffset ?? 0);
+    return { signal, topic, partition, firstOffset, id: this.#context.randomName() };
+  }
+
+  /**
+   * Steps 4 and 5. Adds to `stored` what may be in the store, also when it throws: then no commit of
+   * this attempt exists yet, so the files are deleted.
+   */
+  async #storeAll(
+    attempt: Attempt,
+    backlog: Backlog,
+    columns: ItemColumns,
+    stored: CommitFile[],
+  ): Promise<Taken | undefined> {
+    const { store, signal } = this.#context;
+    const taken = await this.#take(attempt, backlog, columns);
+    if (!taken) return undefined;
+    const letters = taken.dead.map(({ record, error }) => ({ ...record, error }));
+    try {
+      await storeDead(store, attempt.topic, letters, { signal });
+      await storeFiles(store, attempt, encoded(attempt.signal, columns), stored, { signal });
+    } catch (error) {
+      this.#shrink(error, taken);
+      await this.#discard(stored);
+      throw error;
+    }
+    return taken;
+  }
+
+  #take(attempt: Attempt, backlog: Backlog, columns: ItemColumns): Promise<Taken | undefined> {
+    const { settings, signal } = this.#context;
+    return takeRecords(backlog, columns, {
+      signal,
+      source: this.source,
+      firstOffset: attempt.firstOffset,
+      rowsMax: settings.TIDEMARK_FLUSH_ROWS,
+      pastMaxMs: settings.TIDEMARK_PAST_MAX_MS,
+      futureMaxMs: settings.TIDEMARK_FUTURE_MAX_MS,
+      oversized: this.#oversized,
+    });
+  }
+
+  #commitOf(
+    attempt: Attempt,
+    head: Commit | undefined,
+    backlog: Backlog,
+    taken: Taken,
+    files: CommitFile[],
+  ): Commit {
+    const { clock, writer, codeVersion } = this.#context;
+    return {
+      version: 1,
+      topic: attempt.topic,
+      partition: attempt.partition,
+      firstOffset: String(attempt.firstOffset),
+      nextOffset: String(taken.nextOffset),
+      rows: taken.rows,
+      rejected: taken.rejected,
+      files,
+      // A promise once made is kept in the log: what breaks it is late data, not an earlier mark.
+      watermarkMs: Math.max(backlog.watermarkAfter(taken.count), head?.watermarkMs ?? 0),
+      ingestedMaxMs: taken.ingestedMaxMs,
+      spoolKeys: backlog.spoolKeys(taken.count),
+      writer,
+      committedAt: new Date(clock.now()).toISOString(),
+      codeVersion,
+    };
+  }
+
+  /** Step 6. Once it has begun it is not given up at the first sign to stop. */
+  #commit(commit: Commit): Promise<'won' | 'lost'> {
+    return putCommit(this.#context.store, commit, { signal: this.#context.hardStop });
+  }
+
+  /** Step 7. */
+  async #finish(commit: Commit, taken: Taken, startedMs: number): Promise<void> {
+    const { clock, log, hardStop } = this.#context;
+    this.#head = { commit };
+    this.#count(commit, taken);
+    this.#rowsPerByte = taken.rows / Math.max(1, taken.bytes);
+    this.#recordsMax = limits.flushRecordsMax;
+    const { topic, partition, firstOffset, nextOffset, rows, rejected, watermarkMs } = commit;
+    const figures = { firstOffset, nextOffset, rows, rejected, watermarkMs };
+    const more = { files: commit.files.length, dead: taken.dead.length };
+    const elapsedMs = clock.now() - startedMs;
+    log.info({ topic, partition, ...figures, ...more, elapsedMs }, 'Committed a flush');
+    await this.source.adopt(commit, { signal: hardStop });
+  }
+
+  #count(commit: Commit, taken: Taken): void {
+    this.report.commits += 1;
+    this.report.requests += taken.count;
+    this.report.rows += commit.rows;
+    this.report.files += commit.files.length;
+    countCommit(this.#context.counters, this.source.signal, commit, taken.count);
+    this.#seeWatermark(commit.watermarkMs);
+  }
+
+  /** Another archiver has committed at our offset: our files are nobody's. */
+  async #yield(stored: readonly CommitFile[]): Promise<Turn> {
+    const { counters, log } = this.#context;
+    const { signal, topic, partition } = this.source;
+    this.#head = undefined;
+    counters.conflicts.inc({ signal });
+    log.info({ topic, partition, files: stored.length }, 'Another archiver committed first');
+    await this.#discard(stored);
+    return { outcome: 'conflict' };
+  }
+
+  /** Deletes files that no commit can name. Left behind they would cost room, not truth. */
+  async #discard(files: readonly CommitFile[]): Promise<void> {
+    const { store, log, hardStop } = this.#context;
+    const keys = files.map(({ key }) => key);
+    try {
+      await store.delete(keys, { signal: hardStop });
+    } catch (error) {
+      log.warn({ err: error, keys }, 'Cannot delete the files of a flush that was given up');
+    }
+  }
+
+  /** After a flush that does not fit into memory: half as many requests, then none but one. */
+  #shrink(error: unknown, taken: Taken): void {
+    if (!(error instanceof TidemarkError) || error.code !== 'CAPACITY') return;
+    if (taken.count === 1) this.#oversized.add(taken.lastName);
+    this.#recordsMax = Math.max(1, Math.floor(taken.count / 2));
+    const { topic, partition } = this.source;
+    const figures = { topic, partition, recordsMax: this.#recordsMax };
+    this.#context.log.warn(figures, 'Flush too large; taking fewer requests');
+  }
+}
+
+/** The files of all hours, one at a time; none touches the columns' buffers once it is given. */
+function* encoded(signal: Signal, columns: ItemColumns): Iterable<PendingFile> {
+  for (const batch of columns.hours()) {
+    const { rows, hourMs, quarantined, timeMinNs, timeMaxNs } = batch;
+    yield { rows, hourMs, quarantined, timeMinNs, timeMaxNs, ...encodeParquet(signal, batch) };
+  }
+}
