@@ -6,6 +6,7 @@
 import { traceColumns } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { columnWriterPagesMax, transcoderPagesMax } from '../schemas/limits.ts';
+import { tablesOf } from '../schemas/tables.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
 import { faultError, rejectionText, rejectReasons } from './fault.ts';
 import type { RejectReason } from './fault.ts';
@@ -101,6 +102,10 @@ interface Exports {
   rowsAt(): number;
   rowsBytes(): number;
   rowsCount(): number;
+  metricRowsRun(receivedMs: number, pastMaxMs: number, futureMaxMs: number): number;
+  metricRowsAt(kind: number): number;
+  metricRowsBytes(kind: number): number;
+  metricRowsCount(kind: number): number;
   columnsReset(): number;
   columnsInput(requestBytes: number, tenantBytes: number, topicBytes: number): number;
   topicAt(): number;
@@ -140,6 +145,7 @@ export class Transcoder {
    * as `tracesToRowBinary` does.
    */
   toRowBinary(signal: Signal, request: Uint8Array, receipt: Receipt): Transcoded {
+    if (signal === 'metrics') return this.#metrics(request, receipt);
     if (signal !== 'traces') throw new Error(`Bug: ${signal} have no transcoder`);
     const { rows, rowCount, ...tally } = this.tracesToRowBinary(request, receipt);
     const tables = rowCount > 0 ? [{ table: 'otel_traces' as const, rows, rowCount }] : [];
@@ -153,19 +159,41 @@ export class Transcoder {
    */
   tracesToRowBinary(request: Uint8Array, receipt: Receipt): Rows {
     const wasm = this.#wasm;
+    this.#input('traces', request, receipt);
+    const code = wasm.rowsRun(receipt.receivedMs, receipt.pastMaxMs, receipt.futureMaxMs);
+    if (code !== 0) throw faultOf(wasm, 'traces', this.#pagesMax);
+    const rows = new Uint8Array(wasm.memory.buffer, wasm.rowsAt(), wasm.rowsBytes());
+    return { ...tallyOf(wasm, 'traces'), rows, rowCount: wasm.rowsCount() };
+  }
+
+  /** Rows of up to five tables, in the order of `tablesOf.metrics`. */
+  #metrics(request: Uint8Array, receipt: Receipt): Transcoded {
+    const wasm = this.#wasm;
+    this.#input('metrics', request, receipt);
+    const code = wasm.metricRowsRun(receipt.receivedMs, receipt.pastMaxMs, receipt.futureMaxMs);
+    if (code !== 0) throw faultOf(wasm, 'metrics', this.#pagesMax);
+    const tables = tablesOf.metrics.flatMap((table, kind) => {
+      const rowCount = wasm.metricRowsCount(kind);
+      if (rowCount === 0) return [];
+      const at = wasm.metricRowsAt(kind);
+      const rows = new Uint8Array(wasm.memory.buffer, at, wasm.metricRowsBytes(kind));
+      return [{ table, rows, rowCount }];
+    });
+    return { ...tallyOf(wasm, 'metrics'), tables };
+  }
+
+  /** Copies the request and the tenant's name into the module's memory. */
+  #input(signal: Signal, request: Uint8Array, receipt: Receipt): void {
+    const wasm = this.#wasm;
     if (receipt.tenantId !== this.#tenantId) {
       this.#tenantId = receipt.tenantId;
       this.#tenant = encoder.encode(receipt.tenantId);
     }
     const input = wasm.rowsInput(request.length, this.#tenant.length);
-    if (input === 0) throw faultOf(wasm, 'traces', this.#pagesMax);
+    if (input === 0) throw faultOf(wasm, signal, this.#pagesMax);
     const memory = new Uint8Array(wasm.memory.buffer);
     memory.set(request, input);
     memory.set(this.#tenant, wasm.tenantAt());
-    const code = wasm.rowsRun(receipt.receivedMs, receipt.pastMaxMs, receipt.futureMaxMs);
-    if (code !== 0) throw faultOf(wasm, 'traces', this.#pagesMax);
-    const rows = new Uint8Array(wasm.memory.buffer, wasm.rowsAt(), wasm.rowsBytes());
-    return { ...tallyOf(wasm, 'traces'), rows, rowCount: wasm.rowsCount() };
   }
 }
 

@@ -199,7 +199,7 @@ function putRun(out: usize, resource: Resource, scope: Scope): usize {
 
 // @ts-ignore: decorator
 @inline
-function putMap(out: usize, attrs: usize, count: u32): usize {
+export function putMap(out: usize, attrs: usize, count: u32): usize {
   out = putVarint(out, count);
   const end = attrs + <usize>count * attrBytes;
   for (; attrs < end; attrs += attrBytes) {

@@ -4,6 +4,7 @@
  * over once for its resource or scope, and once for what belongs to it.
  */
 import { joinResource, joinScope, keepSpan } from './columns';
+import { findHead, head, headBytes, url, urlBytes } from './envelope';
 import { setTop, top } from './memory';
 import { Resource, Scope, Span } from './record';
 import { badStrings, readResource, readScope } from './resource';
@@ -47,45 +48,6 @@ export function walkRequest(p: usize, end: usize, rows: bool): bool {
       p = next;
     } else {
       p = tag >> 3 == 1 ? wrongType(p, requestMessage, tag) : skipValue(p, end, tag);
-      if (p == 0) return false;
-    }
-  }
-  return ended(p, end);
-}
-
-/** The message of field 1 and the string of field 3, of ResourceSpans as of ScopeSpans. */
-let head: usize = 0;
-let headBytes: usize = 0;
-let url: usize = 0;
-let urlBytes: usize = 0;
-
-/** Finds the last field 1 and field 3. False after a fault. */
-function findHead(p: usize, end: usize, message: u32): bool {
-  head = 0;
-  headBytes = 0;
-  url = p;
-  urlBytes = 0;
-  while (p < end) {
-    let tag = <u32>load<u8>(p++);
-    if (tag > 127) {
-      p = wideTag(p - 1);
-      if (p == 0) return false;
-      tag = <u32>word;
-    }
-    if (tag == 0x0a || tag == 0x12 || tag == 0x1a) {
-      p = slice(p, end);
-      if (p == 0) return false;
-      if (tag == 0x0a) {
-        head = p;
-        headBytes = sliceBytes;
-      } else if (tag == 0x1a) {
-        url = p;
-        urlBytes = sliceBytes;
-      }
-      p += sliceBytes;
-    } else {
-      const isKnown = tag >> 3 >= 1 && tag >> 3 <= 3;
-      p = isKnown ? wrongType(p, message, tag) : skipValue(p, end, tag);
       if (p == 0) return false;
     }
   }

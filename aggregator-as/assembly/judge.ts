@@ -1,0 +1,143 @@
+/**
+ * Judges data points by the rules of metrics.proto's comments, as far as a wrong point can be told
+ * from a right one. A point that says that nothing was recorded needs no valid value.
+ */
+import {
+  expHistogramKind,
+  gaugeKind,
+  hasSum,
+  histogramKind,
+  Metric,
+  noNumber,
+  noRecordedValue,
+  Point,
+  sumKind,
+  summaryKind,
+} from './measure';
+import { countAccepted, countInvalid, countReason, describe } from './verdict';
+
+/** Reasons, in the order in which a point is judged; the host has their names in this order. */
+const timeZero: u32 = 0;
+const temporalityUnspecified: u32 = 1;
+const exemplarId: u32 = 2;
+const valueMissing: u32 = 3;
+const bucketCount: u32 = 4;
+const boundsOrder: u32 = 5;
+const bucketSum: u32 = 6;
+const sumWithoutCount: u32 = 7;
+const quantileRange: u32 = 8;
+const quantileValue: u32 = 9;
+const noReason: u32 = 10;
+
+/** Index of the part that is wrong. */
+let badPart: u32 = 0;
+
+/** Counts the point. False when it is rejected. */
+export function acceptPoint(point: Point, metric: Metric): bool {
+  if (point.invalidUtf8 != 0) countInvalid(point.invalidUtf8);
+  const reason = judge(point, metric);
+  if (reason != noReason) {
+    if (countReason(reason, point.itemIndex)) describePoint(reason, point);
+    return false;
+  }
+  if (countAccepted(point.timeNs)) point.quarantined = 1;
+  return true;
+}
+
+function describePoint(reason: u32, point: Point): void {
+  if (reason == exemplarId) {
+    // An id of a wrong length has an address.
+    describe(point.badAt, point.badBytes, point.badExemplar, point.badField);
+  } else if (reason == bucketCount) {
+    const wanted = point.bucketCount == 0 ? 0 : point.boundCount + 1;
+    describe(point.at, point.bucketCount, 0, wanted == 0 ? point.boundCount + 1 : wanted);
+  } else {
+    describe(point.at, 0, badPart + 1, 0);
+  }
+}
+
+function judge(point: Point, metric: Metric): u32 {
+  const kind = metric.kind;
+  if (point.timeNs == 0) return timeZero;
+  if (metric.temporality == 0 && kind != gaugeKind && kind != summaryKind) {
+    return temporalityUnspecified;
+  }
+  if (point.badExemplar != 0) return exemplarId;
+  if ((point.flags & noRecordedValue) != 0) return noReason;
+  if (kind <= sumKind) return point.number == noNumber ? valueMissing : noReason;
+  if (kind == histogramKind) return judgeHistogram(point);
+  return kind == expHistogramKind ? judgeExpHistogram(point) : judgeSummary(point);
+}
+
+function judgeHistogram(point: Point): u32 {
+  const buckets = point.bucketCount;
+  const wanted = point.boundCount + 1;
+  if (buckets != wanted && (buckets != 0 || wanted != 1)) return bucketCount;
+  if (!isRising(point.bounds, point.boundCount, 8)) return boundsOrder;
+  if (buckets != 0) {
+    rest = point.count;
+    if (!takeAll(point.buckets, buckets) || rest != 0) return bucketSum;
+  }
+  return judgeSum(point);
+}
+
+function judgeExpHistogram(point: Point): u32 {
+  rest = point.count;
+  if (!take(point.zeroCount)) return bucketSum;
+  if (!takeAll(point.buckets, point.bucketCount)) return bucketSum;
+  if (!takeAll(point.bounds, point.boundCount) || rest != 0) return bucketSum;
+  return judgeSum(point);
+}
+
+/** "If count is zero then this field must be zero." A NaN is not. */
+function judgeSum(point: Point): u32 {
+  const isWrong = point.count == 0 && (point.has & hasSum) != 0 && point.sum != 0;
+  return isWrong ? sumWithoutCount : noReason;
+}
+
+/** Prometheus gives NaN as the value of a quantile of nothing: it is not negative. */
+function judgeSummary(point: Point): u32 {
+  const first = <usize>point.quantiles;
+  const count = point.quantileCount;
+  if (!isRising(first, count, 16)) return quantileRange;
+  for (let i: u32 = 0; i < count; i++) {
+    const at = first + (<usize>i << 4);
+    const quantile = load<f64>(at);
+    badPart = i;
+    if (!(quantile >= 0 && quantile <= 1)) return quantileRange;
+    if (load<f64>(at, 8) < 0) return quantileValue;
+  }
+  return noReason;
+}
+
+/** Whether the doubles, `stride` bytes apart, rise strictly. A NaN does not. */
+function isRising(at: usize, count: u32, stride: usize): bool {
+  let before = 0.0;
+  for (let i: u32 = 0; i < count; i++, at += stride) {
+    const value = load<f64>(at);
+    badPart = i;
+    if (value != value || (i != 0 && !(value > before))) return false;
+    before = value;
+  }
+  return true;
+}
+
+/** What of the count no bucket has claimed yet. */
+let rest: u64 = 0;
+
+// @ts-ignore: decorator
+@inline
+function take(count: u64): bool {
+  if (count > rest) return false;
+  rest -= count;
+  return true;
+}
+
+/** Whether the buckets' counts stay within the rest: no sum can overflow so. */
+function takeAll(at: usize, count: u32): bool {
+  const end = at + (<usize>count << 3);
+  for (; at < end; at += 8) {
+    if (!take(load<u64>(at))) return false;
+  }
+  return true;
+}

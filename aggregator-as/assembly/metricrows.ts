@@ -1,0 +1,420 @@
+/**
+ * Rows of the five metric tables as RowBinary, in the order of `speedTables` in schemas/tables.ts.
+ *
+ * The memory: input, finished rows, a gap for the next row, then the records of what is being
+ * read. Rows stand in order of arrival, in chunks of one table each; at the end chunks of a table
+ * are brought together. The columns before Attributes are the same for all points of a metric (the
+ * run of a row): they are written once and copied from the row before.
+ */
+import { put, putHex16, putHex8, putString, putVarint } from './bytes';
+import { capacityFault, fail } from './fault';
+import {
+  Exemplar,
+  expHistogramKind,
+  gaugeKind,
+  histogramKind,
+  intNumber,
+  kindsCount,
+  Metric,
+  noKind,
+  Point,
+  sumKind,
+} from './measure';
+import { align, reserve, setTop, slack, top } from './memory';
+import { Resource, Scope, sizeOf } from './record';
+import { putMap } from './rows';
+
+/** A run of rows of one table; they follow at once. */
+@unmanaged
+class Chunk {
+  next: u32;
+  kind: u32;
+  bytes: u32;
+}
+
+const headerBytes: usize = 16;
+
+/** A table's rows: how many, and where, once they are together. */
+@unmanaged
+class Table {
+  at: u32;
+  bytes: u32;
+  rows: u32;
+  chunks: u32;
+}
+
+const tables = memory.data(80, 8);
+
+// @ts-ignore: decorator
+@inline
+export function tableOf(kind: u32): Table {
+  return changetype<Table>(tables + (<usize>kind << 4));
+}
+
+/** Where the finished rows end. */
+let rowsEnd: usize = 0;
+let firstChunk: usize = 0;
+let lastChunk: usize = 0;
+let chunkKind: u32 = noKind;
+
+/** TenantId and IngestedAt, the same in every row. */
+let tail: usize = 0;
+let tailBytes: usize = 0;
+
+/** The last row's beginning, and how much of it is the resource's, the scope's, the metric's. */
+let run: usize = 0;
+let resourceBytes: usize = 0;
+let scopeBytes: usize = 0;
+let metricBytes: usize = 0;
+/** Bytes of ServiceName, which is the resource's but stands last in the scope's part. */
+let serviceBytes: usize = 0;
+let hasResource = false;
+let hasScope = false;
+let hasMetric = false;
+/** First free bytes above the records of a resource, scope and metric that have no row yet. */
+let resourceTop: usize = 0;
+let scopeTop: usize = 0;
+let metricTop: usize = 0;
+/** Where the records of the metric and of the point begin: no row may reach them. */
+let metricRecords: usize = 0;
+let pointRecords: usize = 0;
+
+/** Rows larger than this are written above the records and moved down. */
+const gapMax: usize = 65536;
+
+/** Begins: rows go to the arena's top. */
+export function startMetricRows(tailAt: usize, bytes: usize): void {
+  tail = tailAt;
+  tailBytes = bytes;
+  rowsEnd = align(top);
+  firstChunk = 0;
+  lastChunk = 0;
+  chunkKind = noKind;
+  memory.fill(tables, 0, 80);
+}
+
+/** Before a resource is read. */
+export function startResource(): bool {
+  hasResource = false;
+  hasScope = false;
+  hasMetric = false;
+  return placeTop(rowsEnd);
+}
+
+/** After a resource was read. */
+export function endResource(): void {
+  resourceTop = top;
+}
+
+/** Before a scope is read. */
+export function startScope(): bool {
+  hasScope = false;
+  hasMetric = false;
+  return placeTop(hasResource ? rowsEnd : resourceTop);
+}
+
+/** After a scope was read. */
+export function endScope(): void {
+  scopeTop = top;
+}
+
+/** Before a metric of `bytes` is read. */
+export function startMetric(bytes: usize): bool {
+  hasMetric = false;
+  if (!placeTop(hasScope ? rowsEnd + gapFor(bytes) : scopeTop)) return false;
+  metricRecords = top;
+  return true;
+}
+
+/** After a metric was read. */
+export function endMetric(): void {
+  metricTop = top;
+}
+
+/** Before a point of `bytes` is read. */
+export function startPoint(bytes: usize): bool {
+  if (!placeTop(hasMetric ? rowsEnd + gapFor(bytes) : metricTop)) return false;
+  pointRecords = top;
+  return true;
+}
+
+/** A point's varints may become 8 bytes each. */
+// @ts-ignore: decorator
+@inline
+function gapFor(bytes: usize): usize {
+  return headerBytes + metricBytes + tailBytes + min(bytes * 9, gapMax) + 1024;
+}
+
+function placeTop(at: usize): bool {
+  return setTop(at) ? true : fail(capacityFault, 0) != 0;
+}
+
+/** Writes the point's row. False when there is no room. */
+export function writePoint(point: Point, metric: Metric, resource: Resource, scope: Scope): bool {
+  const records = hasMetric ? pointRecords : metricRecords;
+  const most = rowBytesMax(point, metric, resource, scope);
+  const base = metric.kind == chunkKind ? rowsEnd : rowsEnd + headerBytes;
+  const inPlace = hasScope && base + most <= records;
+  if (!inPlace && !reserve(most)) return fail(capacityFault, point.at) != 0;
+  const start = inPlace ? base : align(top);
+  const end = writeRow(start, point, metric, resource, scope);
+  if (!inPlace) {
+    memory.copy(base, start, end - start);
+    run -= start - base;
+  }
+  if (metric.kind != chunkKind) startChunk(metric.kind);
+  const bytes = <u32>(end - start);
+  rowsEnd = base + bytes;
+  changetype<Chunk>(lastChunk).bytes += bytes;
+  const table = tableOf(metric.kind);
+  table.bytes += bytes;
+  table.rows++;
+  hasResource = true;
+  hasScope = true;
+  hasMetric = true;
+  return true;
+}
+
+function startChunk(kind: u32): void {
+  const chunk = changetype<Chunk>(rowsEnd);
+  chunk.next = 0;
+  chunk.kind = kind;
+  chunk.bytes = 0;
+  if (lastChunk == 0) firstChunk = rowsEnd;
+  else changetype<Chunk>(lastChunk).next = <u32>rowsEnd;
+  lastChunk = rowsEnd;
+  chunkKind = kind;
+  tableOf(kind).chunks++;
+}
+
+/** A bound on the row's size, with slack for copies that write past their end. */
+function rowBytesMax(point: Point, metric: Metric, resource: Resource, scope: Scope): usize {
+  let bytes: usize = 384 + slack + tailBytes;
+  bytes += point.keyBytes + point.valueBytes + point.attrCount * 10;
+  bytes += (point.bucketCount + point.boundCount + point.quantileCount * 2) * 8;
+  bytes += point.exemplarCount * 80 + point.exemplarAttrCount * 10;
+  bytes += point.exemplarKeyBytes + point.exemplarValueBytes;
+  if (hasMetric) return bytes + metricBytes;
+  bytes += metric.nameBytes + metric.descriptionBytes + metric.unitBytes;
+  if (hasScope) return bytes + scopeBytes;
+  bytes += scope.nameBytes + scope.versionBytes + scope.schemaUrlBytes;
+  bytes += scope.attrCount * 10 + scope.keyBytes + scope.valueBytes;
+  if (hasResource) return bytes + resourceBytes + serviceBytes;
+  bytes += resource.serviceBytes + resource.schemaUrlBytes + resource.attrCount * 10;
+  return bytes + resource.keyBytes + resource.valueBytes;
+}
+
+function writeRow(
+  out: usize,
+  point: Point,
+  metric: Metric,
+  resource: Resource,
+  scope: Scope,
+): usize {
+  const kind = metric.kind;
+  out = putRun(out, metric, resource, scope);
+  out = putMap(out, point.attrs, point.attrCount);
+  store<u64>(out, point.startNs);
+  store<u64>(out, point.timeNs, 8);
+  out += 16;
+  if (kind <= sumKind) {
+    store<f64>(out, numberOf(point.number, point.value));
+    store<u32>(out, point.flags, 8);
+    out = putExemplars(out + 12, point);
+    if (kind != gaugeKind) {
+      store<i32>(out, metric.temporality);
+      store<u8>(out, metric.isMonotonic, 4);
+      out += 5;
+    }
+    return put(out, tail, tailBytes);
+  }
+  store<u64>(out, point.count);
+  store<f64>(out, point.sum, 8);
+  out += 16;
+  if (kind > expHistogramKind) return put(putSummary(out, point), tail, tailBytes);
+  out = kind == histogramKind ? putBuckets(out, point) : putExpBuckets(out, point);
+  out = putExemplars(out, point);
+  store<u32>(out, point.flags);
+  store<f64>(out, point.min, 4);
+  store<f64>(out, point.max, 12);
+  store<i32>(out, metric.temporality, 20);
+  return put(out + 24, tail, tailBytes);
+}
+
+/** An int becomes the nearest double. */
+// @ts-ignore: decorator
+@inline
+function numberOf(number: u32, bits: u64): f64 {
+  return number == intNumber ? <f64>(<i64>bits) : reinterpret<f64>(bits);
+}
+
+// @ts-ignore: decorator
+@inline
+function putRun(out: usize, metric: Metric, resource: Resource, scope: Scope): usize {
+  const start = out;
+  const from = run;
+  run = start;
+  if (hasMetric) return put(out, from, metricBytes);
+  out = hasScope ? put(out, from, scopeBytes) : putOwners(out, from, resource, scope);
+  out = putString(out, metric.name, metric.nameBytes);
+  out = putString(out, metric.description, metric.descriptionBytes);
+  out = putString(out, metric.unit, metric.unitBytes);
+  metricBytes = out - start;
+  return out;
+}
+
+/** ResourceAttributes to ServiceName. */
+function putOwners(out: usize, from: usize, resource: Resource, scope: Scope): usize {
+  const start = out;
+  const service = from + scopeBytes - serviceBytes;
+  if (hasResource) {
+    out = put(out, from, resourceBytes);
+  } else {
+    out = putMap(out, resource.attrs, resource.attrCount);
+    out = putString(out, resource.schemaUrl, resource.schemaUrlBytes);
+    resourceBytes = out - start;
+  }
+  out = putString(out, scope.name, scope.nameBytes);
+  out = putString(out, scope.version, scope.versionBytes);
+  out = putMap(out, scope.attrs, scope.attrCount);
+  store<u32>(out, scope.dropped);
+  out = putString(out + 4, scope.schemaUrl, scope.schemaUrlBytes);
+  const serviceAt = out;
+  if (hasResource) out = put(out, service, serviceBytes);
+  else out = putString(out, resource.service, resource.serviceBytes);
+  serviceBytes = out - serviceAt;
+  scopeBytes = out - start;
+  return out;
+}
+
+/** An array of 8-byte numbers. */
+// @ts-ignore: decorator
+@inline
+function putNumbers(out: usize, values: usize, count: u32): usize {
+  return put(putVarint(out, count), values, <usize>count << 3);
+}
+
+function putBuckets(out: usize, point: Point): usize {
+  out = putNumbers(out, point.buckets, point.bucketCount);
+  return putNumbers(out, point.bounds, point.boundCount);
+}
+
+/** Scale, ZeroCount, PositiveOffset, PositiveBucketCounts, NegativeOffset, NegativeBucketCounts. */
+function putExpBuckets(out: usize, point: Point): usize {
+  store<i32>(out, point.scale);
+  store<u64>(out, point.zeroCount, 4);
+  store<i32>(out, point.positiveOffset, 12);
+  out = putNumbers(out + 16, point.buckets, point.bucketCount);
+  store<i32>(out, point.negativeOffset);
+  return putNumbers(out + 4, point.bounds, point.boundCount);
+}
+
+/** ValueAtQuantiles.Quantile, ValueAtQuantiles.Value, Flags. */
+function putSummary(out: usize, point: Point): usize {
+  const end = <usize>point.quantiles + (<usize>point.quantileCount << 4);
+  for (let half: usize = 0; half < 16; half += 8) {
+    out = putVarint(out, point.quantileCount);
+    for (let at = point.quantiles + half; at < end; at += 16, out += 8) {
+      store<u64>(out, load<u64>(at));
+    }
+  }
+  store<u32>(out, point.flags);
+  return out + 4;
+}
+
+/** Exemplars.FilteredAttributes, TimeUnix, Value, SpanId, TraceId: arrays of the same length. */
+// @ts-ignore: decorator
+@inline
+function putExemplars(out: usize, point: Point): usize {
+  if (point.exemplarCount != 0) return putSomeExemplars(out, point);
+  store<u64>(out, 0);
+  return out + 5;
+}
+
+function putSomeExemplars(out: usize, point: Point): usize {
+  const count = point.exemplarCount;
+  const first = <usize>point.exemplars;
+  const end = first + <usize>count * sizeOf<Exemplar>();
+  out = putVarint(out, count);
+  for (let at = first; at < end; at += sizeOf<Exemplar>()) {
+    const exemplar = changetype<Exemplar>(at);
+    out = putMap(out, exemplar.attrs, exemplar.attrCount);
+  }
+  out = putVarint(out, count);
+  for (let at = first; at < end; at += sizeOf<Exemplar>(), out += 8) {
+    store<u64>(out, changetype<Exemplar>(at).timeNs);
+  }
+  out = putVarint(out, count);
+  for (let at = first; at < end; at += sizeOf<Exemplar>(), out += 8) {
+    const exemplar = changetype<Exemplar>(at);
+    store<f64>(out, numberOf(exemplar.number, exemplar.value));
+  }
+  return putExemplarIds(out, first, end, count);
+}
+
+/** An id that is absent is an empty string. */
+function putExemplarIds(out: usize, first: usize, end: usize, count: u32): usize {
+  out = putVarint(out, count);
+  for (let at = first; at < end; at += sizeOf<Exemplar>()) {
+    const id = changetype<Exemplar>(at).spanId;
+    store<u8>(out++, id == 0 ? 0 : 16);
+    if (id != 0) out = putHex8(out, id);
+  }
+  out = putVarint(out, count);
+  for (let at = first; at < end; at += sizeOf<Exemplar>()) {
+    const id = changetype<Exemplar>(at).traceId;
+    store<u8>(out++, id == 0 ? 0 : 32);
+    if (id != 0) out = putHex16(out, id);
+  }
+  return out;
+}
+
+/**
+ * Brings each table's rows together. The table with the most bytes is closed up where it stands;
+ * the others go above, so that memory for those only is needed. False when there is none.
+ */
+export function joinTables(): bool {
+  let largest: u32 = 0;
+  let isJoined = true;
+  for (let kind: u32 = 0; kind < kindsCount; kind++) {
+    if (tableOf(kind).bytes > tableOf(largest).bytes) largest = kind;
+    if (tableOf(kind).chunks > 1) isJoined = false;
+  }
+  if (isJoined) {
+    for (let at = firstChunk; at != 0; at = changetype<Chunk>(at).next) {
+      tableOf(changetype<Chunk>(at).kind).at = <u32>(at + headerBytes);
+    }
+    return true;
+  }
+  setTop(rowsEnd);
+  for (let kind: u32 = 0; kind < kindsCount; kind++) {
+    const bytes = <usize>tableOf(kind).bytes;
+    if (kind == largest || bytes == 0) continue;
+    if (!reserve(bytes)) return fail(capacityFault, 0) != 0;
+    moveRows(kind, top);
+    setTop(top + bytes);
+  }
+  moveRows(largest, firstOf(largest));
+  return true;
+}
+
+function firstOf(kind: u32): usize {
+  let at = firstChunk;
+  while (changetype<Chunk>(at).kind != kind) at = changetype<Chunk>(at).next;
+  return at + headerBytes;
+}
+
+/** Moves the table's rows to `out`, which may be where they begin: then headers are overwritten. */
+function moveRows(kind: u32, out: usize): void {
+  tableOf(kind).at = <u32>out;
+  for (let at = firstChunk; at != 0; ) {
+    const chunk = changetype<Chunk>(at);
+    const next = chunk.next;
+    if (chunk.kind == kind) {
+      const bytes = chunk.bytes;
+      memory.copy(out, at + headerBytes, bytes);
+      out += bytes;
+    }
+    at = next;
+  }
+}
