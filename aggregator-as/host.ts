@@ -1,9 +1,9 @@
 /**
- * The transcoder's TypeScript side: OTLP trace requests to RowBinary rows or to Arrow columns. It
+ * The transcoder's TypeScript side: OTLP requests to RowBinary rows or to Arrow columns. It
  * copies bytes into WebAssembly memory once and hands out views of the results; it never compiles
  * a module, reads a file or looks at a clock.
  */
-import { traceColumns } from '../schemas/archive.ts';
+import { archiveColumns } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { columnWriterPagesMax, transcoderPagesMax } from '../schemas/limits.ts';
 import { tablesOf } from '../schemas/tables.ts';
@@ -16,7 +16,7 @@ import type { ColumnBuffers } from './nodes.ts';
 export type { ColumnBuffers } from './nodes.ts';
 export type { RejectReason } from './fault.ts';
 
-/** Who sent a request and when, and how far from that its spans may begin. */
+/** Who sent a request and when, and how far from that the times of its items may be. */
 export interface Receipt {
   readonly tenantId: string;
   /** Milliseconds since 1970, whole. */
@@ -27,13 +27,13 @@ export interface Receipt {
 
 /** Counts of one call. */
 export interface Tally {
-  /** Valid spans, quarantined ones included. */
+  /** Valid items, quarantined ones included. */
   accepted: number;
   rejected: number;
   rejectedBy: Partial<Record<RejectReason, number>>;
-  /** The first rejected span's fault, with the offset in the request. */
+  /** The first rejected item's fault, with the offset in the request. */
   firstRejection: string | undefined;
-  /** Accepted spans that begin further from `receivedMs` than `pastMaxMs` or `futureMaxMs`. */
+  /** Accepted items whose times are further from `receivedMs` than the receipt allows. */
   quarantined: number;
   /** Accepted spans that end before they begin; their duration is 0. */
   clampedDurations: number;
@@ -73,20 +73,24 @@ export interface Provenance extends Receipt {
   readonly offset: bigint;
 }
 
-/** One hour's spans as columns, sorted by (trace id, span id, arrival). */
+/**
+ * One hour's items as columns, sorted by the first column, then by what its signal's columns in
+ * schemas/archive.ts say, then by arrival.
+ */
 export interface HourBatch {
+  signal: Signal;
   /** Start of the hour, milliseconds since 1970. */
   hourMs: number;
-  /** Whether these are the hour's quarantined spans, which lie under their receive hour. */
+  /** Whether these are the hour's quarantined items, which lie under their receive hour. */
   quarantined: boolean;
   rows: number;
   /** Least and greatest `Timestamp` of the rows, as the column has it: a signed number. */
   timeMinNs: bigint;
   timeMaxNs: bigint;
-  /** One for each of `traceColumns` (schemas/archive.ts), in that order. */
+  /** One for each of the signal's `archiveColumns` (schemas/archive.ts), in that order. */
   columns: ColumnBuffers[];
   /** 16 bytes for each row, ascending: the data of the first column. */
-  traceIds: Uint8Array;
+  sortIds: Uint8Array;
 }
 
 interface Exports {
@@ -98,15 +102,11 @@ interface Exports {
   faultField(): number;
   rowsInput(requestBytes: number, tenantBytes: number): number;
   tenantAt(): number;
-  rowsRun(receivedMs: number, pastMaxMs: number, futureMaxMs: number): number;
-  rowsAt(): number;
-  rowsBytes(): number;
-  rowsCount(): number;
-  metricRowsRun(receivedMs: number, pastMaxMs: number, futureMaxMs: number): number;
-  metricRowsAt(kind: number): number;
-  metricRowsBytes(kind: number): number;
-  metricRowsCount(kind: number): number;
-  columnsReset(): number;
+  rowsRun(signal: number, receivedMs: number, pastMaxMs: number, futureMaxMs: number): number;
+  rowsAt(table: number): number;
+  rowsBytes(table: number): number;
+  rowsCount(table: number): number;
+  columnsReset(signal: number): number;
   columnsInput(requestBytes: number, tenantBytes: number, topicBytes: number): number;
   topicAt(): number;
   columnsAdd(
@@ -128,7 +128,10 @@ interface Exports {
 
 const encoder = new TextEncoder();
 
-/** Turns trace requests into rows of `otel_traces`. Keeps its memory between calls. */
+/** Numbers of the signals in assembly/signal.ts. */
+const signalNumbers: Record<Signal, number> = { traces: 0, logs: 1, metrics: 2 };
+
+/** Turns requests into rows of the speed layer's tables. Keeps its memory between calls. */
 export class Transcoder {
   readonly #wasm: Exports;
   readonly #pagesMax: number;
@@ -141,49 +144,31 @@ export class Transcoder {
   }
 
   /**
-   * The rows of a request of any signal, for every accepted item that is not quarantined. Throws
-   * as `tracesToRowBinary` does.
-   */
-  toRowBinary(signal: Signal, request: Uint8Array, receipt: Receipt): Transcoded {
-    if (signal === 'metrics') return this.#metrics(request, receipt);
-    if (signal !== 'traces') throw new Error(`Bug: ${signal} have no transcoder`);
-    const { rows, rowCount, ...tally } = this.tracesToRowBinary(request, receipt);
-    const tables = rowCount > 0 ? [{ table: 'otel_traces' as const, rows, rowCount }] : [];
-    return { ...tally, tables };
-  }
-
-  /**
-   * Rows in the order of `speedTables` (schemas/tables.ts), one for each accepted span that
-   * is not quarantined. Throws `DecodeError` for bytes that are not an ExportTraceServiceRequest
+   * Rows in the order of `speedTables` (schemas/tables.ts) for every accepted item that is not
+   * quarantined. Throws `DecodeError` for bytes that are not an Export…ServiceRequest of the signal
    * and `TidemarkError` CAPACITY; nothing of the request is kept then.
    */
+  toRowBinary(signal: Signal, request: Uint8Array, receipt: Receipt): Transcoded {
+    this.#run(signal, request, receipt);
+    const tables = tablesOf[signal]
+      .map((table, index) => ({ table, ...this.#table(index) }))
+      .filter(({ rowCount }) => rowCount > 0);
+    return { ...tallyOf(this.#wasm, signal), tables };
+  }
+
+  /** As `toRowBinary` does it for traces, which have one table. */
   tracesToRowBinary(request: Uint8Array, receipt: Receipt): Rows {
-    const wasm = this.#wasm;
-    this.#input('traces', request, receipt);
-    const code = wasm.rowsRun(receipt.receivedMs, receipt.pastMaxMs, receipt.futureMaxMs);
-    if (code !== 0) throw faultOf(wasm, 'traces', this.#pagesMax);
-    const rows = new Uint8Array(wasm.memory.buffer, wasm.rowsAt(), wasm.rowsBytes());
-    return { ...tallyOf(wasm, 'traces'), rows, rowCount: wasm.rowsCount() };
+    this.#run('traces', request, receipt);
+    return { ...tallyOf(this.#wasm, 'traces'), ...this.#table(0) };
   }
 
-  /** Rows of up to five tables, in the order of `tablesOf.metrics`. */
-  #metrics(request: Uint8Array, receipt: Receipt): Transcoded {
+  #table(index: number): { rows: Uint8Array; rowCount: number } {
     const wasm = this.#wasm;
-    this.#input('metrics', request, receipt);
-    const code = wasm.metricRowsRun(receipt.receivedMs, receipt.pastMaxMs, receipt.futureMaxMs);
-    if (code !== 0) throw faultOf(wasm, 'metrics', this.#pagesMax);
-    const tables = tablesOf.metrics.flatMap((table, kind) => {
-      const rowCount = wasm.metricRowsCount(kind);
-      if (rowCount === 0) return [];
-      const at = wasm.metricRowsAt(kind);
-      const rows = new Uint8Array(wasm.memory.buffer, at, wasm.metricRowsBytes(kind));
-      return [{ table, rows, rowCount }];
-    });
-    return { ...tallyOf(wasm, 'metrics'), tables };
+    const rows = new Uint8Array(wasm.memory.buffer, wasm.rowsAt(index), wasm.rowsBytes(index));
+    return { rows, rowCount: wasm.rowsCount(index) };
   }
 
-  /** Copies the request and the tenant's name into the module's memory. */
-  #input(signal: Signal, request: Uint8Array, receipt: Receipt): void {
+  #run(signal: Signal, request: Uint8Array, receipt: Receipt): void {
     const wasm = this.#wasm;
     if (receipt.tenantId !== this.#tenantId) {
       this.#tenantId = receipt.tenantId;
@@ -194,24 +179,33 @@ export class Transcoder {
     const memory = new Uint8Array(wasm.memory.buffer);
     memory.set(request, input);
     memory.set(this.#tenant, wasm.tenantAt());
+    const { receivedMs, pastMaxMs, futureMaxMs } = receipt;
+    const code = wasm.rowsRun(signalNumbers[signal], receivedMs, pastMaxMs, futureMaxMs);
+    if (code !== 0) throw faultOf(wasm, signal, this.#pagesMax);
   }
 }
 
-/** Keeps the spans of many trace requests and writes them as columns, an hour at a time. */
-export class SpanColumns {
+/** Keeps the items of many requests of one signal and writes them as columns, an hour at a time. */
+export class ItemColumns {
   readonly #wasm: Exports;
+  readonly #signal: Signal;
   readonly #pagesMax: number;
   #requestBytes = 0;
   /** Counts what invalidates the hours given out. */
   #edition = 0;
 
-  constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
+  constructor(module: WebAssembly.Module, signal: Signal, options: TranscoderOptions = {}) {
+    this.#signal = signal;
     this.#pagesMax = options.pagesMax ?? columnWriterPagesMax;
     this.#wasm = instantiate(module, this.#pagesMax);
-    if (this.#wasm.columnsReset() !== 0) throw faultOf(this.#wasm, 'traces', this.#pagesMax);
+    if (this.#wasm.columnsReset(signalNumbers[signal]) !== 0) throw this.#fault();
   }
 
-  /** Spans kept. */
+  #fault(): Error {
+    return faultOf(this.#wasm, this.#signal, this.#pagesMax);
+  }
+
+  /** Items kept. */
   get rowCount(): number {
     return this.#wasm.columnsRows();
   }
@@ -222,9 +216,9 @@ export class SpanColumns {
   }
 
   /**
-   * Decodes one request and keeps its accepted spans. Invalidates what `hours` gave. Throws
-   * `DecodeError` for bytes that are not an ExportTraceServiceRequest and `TidemarkError` CAPACITY;
-   * nothing of the request is kept then, and what was kept before stays.
+   * Decodes one request and keeps its accepted items. Invalidates what `hours` gave. Throws
+   * `DecodeError` for bytes that are not an Export…ServiceRequest of the signal and `TidemarkError`
+   * CAPACITY; nothing of the request is kept then, and what was kept before stays.
    */
   add(request: Uint8Array, provenance: Provenance): Tally {
     const wasm = this.#wasm;
@@ -232,27 +226,27 @@ export class SpanColumns {
     const tenant = encoder.encode(provenance.tenantId);
     const topic = encoder.encode(provenance.topic);
     const input = wasm.columnsInput(request.length, tenant.length, topic.length);
-    if (input === 0) throw faultOf(wasm, 'traces', this.#pagesMax);
+    if (input === 0) throw this.#fault();
     const memory = new Uint8Array(wasm.memory.buffer);
     memory.set(request, input);
     memory.set(tenant, wasm.tenantAt());
     memory.set(topic, wasm.topicAt());
     const { receivedMs, pastMaxMs, futureMaxMs, partition, offset } = provenance;
     const code = wasm.columnsAdd(receivedMs, pastMaxMs, futureMaxMs, partition, offset);
-    if (code !== 0) throw faultOf(wasm, 'traces', this.#pagesMax);
+    if (code !== 0) throw this.#fault();
     this.#requestBytes += request.length;
-    return tallyOf(wasm, 'traces');
+    return tallyOf(wasm, this.#signal);
   }
 
   /**
-   * The kept spans by event hour, ascending; the quarantined ones in batches of their own under the
+   * The kept items by event hour, ascending; the quarantined ones in batches of their own under the
    * hour in which they were received. A batch's buffers are valid until the next one is asked for,
    * or `add` or `reset` called. Throws `TidemarkError` CAPACITY.
    */
   *hours(): Generator<HourBatch, void, undefined> {
     const wasm = this.#wasm;
     const count = wasm.hoursPrepare();
-    if (count < 0) throw faultOf(wasm, 'traces', this.#pagesMax);
+    if (count < 0) throw this.#fault();
     const edition = ++this.#edition;
     for (let index = 0; index < count; index++) {
       if (edition !== this.#edition)
@@ -264,24 +258,25 @@ export class SpanColumns {
   #hour(index: number): HourBatch {
     const wasm = this.#wasm;
     const nodes = wasm.hourEmit(index);
-    if (nodes === 0) throw faultOf(wasm, 'traces', this.#pagesMax);
+    if (nodes === 0) throw this.#fault();
     const reader = new NodeReader(wasm.memory.buffer, nodes);
-    const columns = traceColumns.map(({ type }) => reader.column(type));
+    const columns = archiveColumns[this.#signal].map(({ type }) => reader.column(type));
     return {
+      signal: this.#signal,
       hourMs: wasm.hourMs(index),
       quarantined: wasm.hourQuarantined(index) !== 0,
       rows: wasm.hourRows(index),
       timeMinNs: wasm.hourTimeMin(index),
       timeMaxNs: wasm.hourTimeMax(index),
       columns,
-      traceIds: columns[0]?.data as Uint8Array,
+      sortIds: columns[0]?.data as Uint8Array,
     };
   }
 
   /** Forgets everything; the memory stays for what comes next. */
   reset(): void {
     this.#edition++;
-    this.#wasm.columnsReset();
+    this.#wasm.columnsReset(signalNumbers[this.#signal]);
     this.#requestBytes = 0;
   }
 }

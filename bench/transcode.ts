@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { SpanColumns, Transcoder } from '../aggregator-as/host.ts';
+import { ItemColumns, Transcoder } from '../aggregator-as/host.ts';
 import type { Provenance } from '../aggregator-as/host.ts';
 import { traceColumns } from '../schemas/archive.ts';
 import { valuesOf } from '../test/aggregator-as/arrow.ts';
@@ -44,7 +44,7 @@ export async function transcode(seconds = 8): Promise<void> {
   const wasm = path.join(import.meta.dirname, '../aggregator-as/build/transcode.wasm');
   const module = await WebAssembly.compile(readFileSync(wasm));
   const transcoder = new Transcoder(module);
-  const columns = new SpanColumns(module);
+  const columns = new ItemColumns(module, 'traces');
   assertRows(transcoder, requests);
   assertColumns(columns, requests);
   const buffers = requests.map((request) => Buffer.from(request));
@@ -80,7 +80,7 @@ function eachOf(
   return inputs.map((input) => () => void work(input));
 }
 
-function writeHours(columns: SpanColumns): void {
+function writeHours(columns: ItemColumns): void {
   for (const hour of columns.hours()) assert.ok(hour.rows > 0);
 }
 
@@ -101,7 +101,7 @@ function assertRows(transcoder: Transcoder, requests: readonly Uint8Array[]): vo
   }
 }
 
-function assertColumns(columns: SpanColumns, requests: readonly Uint8Array[]): void {
+function assertColumns(columns: ItemColumns, requests: readonly Uint8Array[]): void {
   const placed = requests.flatMap((request) =>
     expectSpans(request, provenance).spans.map((span) => ({ span, provenance })),
   );
@@ -115,7 +115,7 @@ function assertColumns(columns: SpanColumns, requests: readonly Uint8Array[]): v
 }
 
 /** The values of one column through all hours. */
-function columnOf(columns: SpanColumns, index: number): unknown[] {
+function columnOf(columns: ItemColumns, index: number): unknown[] {
   const values: unknown[] = [];
   for (const hour of columns.hours()) {
     const column = hour.columns[index];

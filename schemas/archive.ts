@@ -100,8 +100,15 @@ export const traceColumns: readonly ArchiveColumn[] = [
   column('Quarantined', 'bool'),
 ];
 
-/** Version of the columns above, written into each file's metadata as `tidemark.schema`. */
-export const traceSchemaVersion = 1;
+/** Columns of each signal's files. The first is 16 bytes that the rows of a file ascend by. */
+export const archiveColumns: Record<Signal, readonly ArchiveColumn[]> = {
+  traces: traceColumns,
+  metrics: [],
+  logs: [],
+};
+
+/** Versions of the columns above, written into each file's metadata as `tidemark.schema`. */
+export const schemaVersions: Record<Signal, number> = { traces: 1, metrics: 1, logs: 1 };
 
 /** Partition number, in the `Partition` column, of items that came through the R2 spool. */
 export const spoolPartition = -1;

@@ -1,4 +1,5 @@
 /** Copies of short runs. They write, and read, up to 15 bytes past the run: keep slack there. */
+import { attrBytes, Attr } from './record';
 
 /** Copies `bytes`; the runs must not overlap. Returns the end of the copy. */
 // @ts-ignore: decorator
@@ -42,6 +43,20 @@ function putWide(out: usize, value: u32): usize {
 @inline
 export function putString(out: usize, from: usize, bytes: usize): usize {
   return put(putVarint(out, bytes), from, bytes);
+}
+
+/** Writes attributes as RowBinary does a map: their number, then keys and values in turn. */
+// @ts-ignore: decorator
+@inline
+export function putMap(out: usize, attrs: usize, count: u32): usize {
+  out = putVarint(out, count);
+  const end = attrs + <usize>count * attrBytes;
+  for (; attrs < end; attrs += attrBytes) {
+    const attr = changetype<Attr>(attrs);
+    out = putString(out, attr.key, attr.keyBytes);
+    out = putString(out, attr.value, attr.valueBytes);
+  }
+  return out;
 }
 
 const digits = memory.data<u8>([

@@ -1,6 +1,6 @@
 /**
- * The event hours of the kept spans: for each its sums, and how many spans it has. Hours past the
- * bound are not opened: their spans go with the quarantined ones, under their receive hour.
+ * The event hours of the kept items: for each its sums, and how many items it has. Hours past the
+ * bound are not opened: their items go with the quarantined ones, under their receive hour.
  */
 import { sizeOf } from './record';
 import { startSums, Sums } from './sums';
@@ -10,7 +10,7 @@ export class Hour {
   hourMs: i64;
   quarantined: u32;
   rows: u32;
-  /** Its spans as entries of a sort, and where the next one goes; see order.ts. */
+  /** Its items as entries of a sort, and where the next one goes; see order.ts. */
   entries: u32;
   next: u32;
 }
@@ -20,12 +20,9 @@ const openHoursMax: u32 = 1024;
 const hoursMax: u32 = 2048;
 const slotCount: u32 = 4096;
 
-/** Bytes of an hour with its sums. */
-// @ts-ignore: decorator
-@inline
-function hourBytes(): usize {
-  return sizeOf<Hour>() + sizeOf<Sums>();
-}
+/** Bytes of an hour with its sums, and of these. */
+let hourBytes: usize = 0;
+let sumsBytes: usize = 0;
 
 /** Where the table is: slots with an index + 1 or 0, then the hours. */
 let slots: usize = 0;
@@ -33,13 +30,15 @@ let hours: usize = 0;
 export let hourCount: u32 = 0;
 let openCount: u32 = 0;
 
-/** Bytes that the table takes. */
-export function tableBytes(): usize {
-  return <usize>slotCount * 4 + <usize>hoursMax * hourBytes();
+/** Bytes that the table takes with sums of `bytes`, a multiple of 8. */
+export function tableBytes(bytes: usize): usize {
+  return <usize>slotCount * 4 + <usize>hoursMax * (sizeOf<Hour>() + bytes);
 }
 
-/** Begins with no hours, in `tableBytes()` at this address. */
-export function startHours(at: usize): void {
+/** Begins with no hours, in `tableBytes` at this address. */
+export function startHours(at: usize, bytes: usize): void {
+  sumsBytes = bytes;
+  hourBytes = sizeOf<Hour>() + bytes;
   slots = at;
   hours = at + <usize>slotCount * 4;
   hourCount = 0;
@@ -50,7 +49,7 @@ export function startHours(at: usize): void {
 // @ts-ignore: decorator
 @inline
 export function hourAt(index: u32): Hour {
-  return changetype<Hour>(hours + <usize>index * hourBytes());
+  return changetype<Hour>(hours + <usize>index * hourBytes);
 }
 
 // @ts-ignore: decorator
@@ -75,7 +74,7 @@ export function findHour(hourMs: i64, quarantined: u32): usize {
   hour.hourMs = hourMs;
   hour.quarantined = quarantined;
   hour.rows = 0;
-  startSums(sumsOf(hour));
+  startSums(sumsOf(hour), sumsBytes);
   if (!quarantined) openCount++;
   hourCount++;
   store<u32>(slots + (<usize>slot << 2), hourCount);

@@ -1,7 +1,7 @@
 /**
- * Lays out one hour's columns at the arena's top: sums what its spans need, takes every buffer at
- * its exact size, and fills the node table. The order is that of `traceColumns` in
- * schemas/archive.ts. Writing the rows cannot fail after it.
+ * Lays out columns at the arena's top: takes every buffer at its exact size, and fills the node
+ * table. A signal's layout calls these in the order of its `archiveColumns` in schemas/archive.ts.
+ * Writing the rows cannot fail after it.
  */
 import {
   dictionaryOf,
@@ -10,11 +10,9 @@ import {
   scopeUrls,
   scopeVersions,
   serviceNames,
-  spanNames,
   tenantIds,
   topicNames,
-} from './columns';
-import { Dictionary } from './dictionary';
+} from './codes';
 import {
   addKinds,
   addMaps,
@@ -25,52 +23,14 @@ import {
   takeBits,
   takeBuffer,
   takeMaps,
-  takeOffsets,
   takeTexts,
   Texts,
 } from './node';
-import { kindName, statusName } from './rows';
 import { Sums } from './sums';
 
-/** Columns, in order: the numbers of those that have one fixed-size buffer written by `emit`. */
-export const traceIdColumn: i32 = 0;
-export const spanIdColumn: i32 = 1;
-export const parentColumn: i32 = 2;
-export const flagsColumn: i32 = 4;
-export const nameColumn: i32 = 5;
-export const kindColumn: i32 = 6;
-export const kindNumberColumn: i32 = 7;
-export const serviceColumn: i32 = 8;
-export const startColumn: i32 = 9;
-export const endColumn: i32 = 10;
-export const durationColumn: i32 = 11;
-export const statusColumn: i32 = 12;
-export const statusNumberColumn: i32 = 13;
-export const droppedColumn: i32 = 17;
-export const eventTimeColumn: i32 = 18;
-export const eventDroppedColumn: i32 = 22;
-export const eventsDroppedColumn: i32 = 23;
-export const linkTraceIdColumn: i32 = 24;
-export const linkSpanIdColumn: i32 = 25;
-export const linkDroppedColumn: i32 = 29;
-export const linkFlagsColumn: i32 = 30;
-export const linksDroppedColumn: i32 = 31;
-export const resourceDroppedColumn: i32 = 35;
-export const resourceUrlColumn: i32 = 36;
-export const scopeNameColumn: i32 = 38;
-export const scopeVersionColumn: i32 = 39;
-export const scopeDroppedColumn: i32 = 42;
-export const scopeUrlColumn: i32 = 43;
-export const tenantColumn: i32 = 45;
-export const ingestedColumn: i32 = 46;
-export const topicColumn: i32 = 47;
-export const partitionColumn: i32 = 48;
-export const offsetColumn: i32 = 49;
-export const itemIndexColumn: i32 = 50;
-export const quarantinedColumn: i32 = 51;
-const columnCount: i32 = 52;
-
-const data = memory.data(208, 8);
+/** Buffers of the columns that have one of fixed size, by the column's number; at most 96. */
+const data = memory.data(384, 8);
+/** Number of the column that is laid next. */
 let column: i32 = 0;
 
 /** Address of a column's buffer. */
@@ -86,48 +46,21 @@ function setData(at: usize): void {
   column++;
 }
 
-/** Offsets of each row's events and links. */
-export let eventOffsets: usize = 0;
-export let linkOffsets: usize = 0;
-/** Bits of the rows whose value is not null. */
-export let parentValidity: usize = 0;
-export let spanRawValidity: usize = 0;
-export let resourceRawValidity: usize = 0;
-export let scopeRawValidity: usize = 0;
+let nodes: usize = 0;
 
-export const traceStates = changetype<Texts>(memory.data(16, 8));
-export const messages = changetype<Texts>(memory.data(16, 8));
-export const eventNames = changetype<Texts>(memory.data(16, 8));
-export const linkStates = changetype<Texts>(memory.data(16, 8));
-export const spanRaws = changetype<Texts>(memory.data(16, 8));
-export const resourceRaws = changetype<Texts>(memory.data(16, 8));
-export const scopeRaws = changetype<Texts>(memory.data(16, 8));
-export const spanMaps = changetype<Maps>(memory.data(56, 8));
-export const eventMaps = changetype<Maps>(memory.data(56, 8));
-export const linkMaps = changetype<Maps>(memory.data(56, 8));
-export const resourceMaps = changetype<Maps>(memory.data(56, 8));
-export const scopeMaps = changetype<Maps>(memory.data(56, 8));
-
-let sums: Sums = changetype<Sums>(0);
-
-/** Lays out an hour of `rows` spans. Returns the node table's address, or 0 without room. */
-export function layOut(hourSums: Sums, rows: u32): usize {
-  // A span's own sizes are those of bytes in memory; only what is repeated can pass 2^31.
-  if (hourSums.repeated > 0x7fff_ffff) return 0;
-  sums = hourSums;
-  const nodes = startNodes();
+/** Begins. */
+export function startColumns(): void {
+  nodes = startNodes();
   column = 0;
-  laySpan(rows);
-  layEvents(rows);
-  layLinks(rows);
-  layOwners(rows);
-  layProvenance(rows);
-  assert(column == columnCount);
+}
+
+/** Returns the node table's address, or 0 when a buffer found no room. */
+export function endColumns(): usize {
   return hasRoom ? nodes : 0;
 }
 
 /** A column, or a list's items, of `count` values of `width` bytes. */
-function layFixed(count: u32, width: u32): usize {
+export function layFixed(count: u32, width: u32): usize {
   const bytes = <usize>count * width;
   const at = takeBuffer(bytes);
   addNode(count, 0, at, bytes);
@@ -135,24 +68,45 @@ function layFixed(count: u32, width: u32): usize {
   return at;
 }
 
+/** A nullable column, of zeros and nulls until written. Returns its validity bits. */
+export function layNullable(count: u32, width: u32, nulls: u32): usize {
+  const bytes = <usize>count * width;
+  const at = takeBuffer(bytes);
+  const node = addNode(count, 0, at, bytes);
+  setData(at);
+  if (at != 0) memory.fill(at, 0, bytes);
+  const validity = takeBits(count);
+  node.validity = <u32>validity;
+  node.nullCount = nulls;
+  return validity;
+}
+
 /** A list column of fixed-size items. */
-function layList(rows: u32, offsets: usize, count: u32, width: u32): void {
+export function layList(rows: u32, offsets: usize, count: u32, width: u32): void {
   addNode(rows, offsets, 0, 0);
   layFixed(count, width);
 }
 
 /** Columns that are written by appending have no buffer of fixed size. */
-function layOther(count: i32): void {
+export function layOther(count: i32): void {
   column += count;
 }
 
-function layCodes(rows: u32, dictionary: Dictionary): void {
+/** A column of texts. */
+export function layTexts(texts: Texts, rows: u32, bytes: u32): void {
+  takeTexts(texts, rows, bytes);
+  layOther(1);
+}
+
+/** A column of codes of the dictionary with this number. */
+export function layCodes(rows: u32, index: i32): void {
+  const dictionary = dictionaryOf(index);
   layFixed(rows, 4);
   addNode(dictionary.count, dictionary.offsets, dictionary.values, dictionary.textBytes);
 }
 
 /** A nullable column of raw messages. Returns its validity bits. */
-function layRaws(texts: Texts, rows: u32, bytes: u32, nulls: u32): usize {
+export function layRaws(texts: Texts, rows: u32, bytes: u32, nulls: u32): usize {
   const node = takeTexts(texts, rows, bytes);
   layOther(1);
   node.nullCount = nulls;
@@ -161,123 +115,74 @@ function layRaws(texts: Texts, rows: u32, bytes: u32, nulls: u32): usize {
   return validity;
 }
 
-function laySpan(rows: u32): void {
-  layFixed(rows, 16);
-  layFixed(rows, 8);
-  layParent(rows);
-  takeTexts(traceStates, rows, sums.traceStateBytes);
-  layOther(1);
-  layFixed(rows, 4);
-  layCodes(rows, dictionaryOf(spanNames));
-  layFixed(rows, 4);
-  addNames(7, true);
-  layFixed(rows, 4);
-  layCodes(rows, dictionaryOf(serviceNames));
-  layFixed(rows, 8);
-  layFixed(rows, 8);
-  layFixed(rows, 8);
-  layFixed(rows, 4);
-  addNames(4, false);
-  layFixed(rows, 4);
-  takeTexts(messages, rows, sums.messageBytes);
-  layOther(1);
-  layMaps(spanMaps, rows, sums.attrs, sums.keyBytes, sums.valueBytes);
-  layFixed(rows, 4);
-}
-
-/** Zeros stand where there is no parent. */
-function layParent(rows: u32): void {
-  const bytes = <usize>rows * 8;
-  const at = takeBuffer(bytes);
-  const node = addNode(rows, 0, at, bytes);
-  setData(at);
-  if (at != 0) memory.fill(at, 0, bytes);
-  parentValidity = takeBits(rows);
-  node.validity = <u32>parentValidity;
-  node.nullCount = sums.noParents;
-}
-
 /** A map column and the column of its kinds. */
-function layMaps(maps: Maps, rows: u32, entries: u32, keyBytes: u32, valueBytes: u32): void {
+export function layMaps(
+  maps: Maps,
+  rows: u32,
+  entries: u32,
+  keyBytes: u32,
+  valueBytes: u32,
+): void {
   takeMaps(maps, rows, entries, keyBytes, valueBytes);
   addMaps(maps, rows, entries, keyBytes, valueBytes);
   addKinds(maps, rows, entries);
   layOther(2);
 }
 
-/** The dictionary of kinds or of status codes: the names, with that of unknown numbers. */
-function addNames(count: i32, areKinds: bool): void {
-  const offsets = takeOffsets(count);
-  const values = takeBuffer(128);
-  if (values == 0) return;
-  let next = values;
-  for (let code = 0; code < count; code++) {
-    const name = areKinds ? kindName(code) : statusName(code);
-    const bytes = <usize>load<u8>(name);
-    memory.copy(next, name + 1, bytes);
-    next += bytes;
-    store<i32>(offsets + (<usize>(code + 1) << 2), next - values);
-  }
-  addNode(count, offsets, values, next - values);
+/** Numbers of the columns that all signals have: where `ServiceName` is, and `ResourceAttributes`. */
+export let serviceColumn: i32 = 0;
+export let ownersColumn: i32 = 0;
+
+/** From `ownersColumn`: the columns of fixed size. */
+export const resourceDropped: i32 = 2;
+export const resourceUrl: i32 = 3;
+export const scopeName: i32 = 5;
+export const scopeVersion: i32 = 6;
+export const scopeDropped: i32 = 9;
+export const scopeUrl: i32 = 10;
+export const tenant: i32 = 12;
+export const ingested: i32 = 13;
+export const topic: i32 = 14;
+export const partition: i32 = 15;
+export const offset: i32 = 16;
+export const itemIndex: i32 = 17;
+export const quarantined: i32 = 18;
+
+export const resourceMaps = changetype<Maps>(memory.data(56, 8));
+export const scopeMaps = changetype<Maps>(memory.data(56, 8));
+export const resourceRaws = changetype<Texts>(memory.data(16, 8));
+export const scopeRaws = changetype<Texts>(memory.data(16, 8));
+/** Bits of the rows whose value is not null. */
+export let resourceRawValidity: usize = 0;
+export let scopeRawValidity: usize = 0;
+
+/** `ServiceName`. */
+export function layService(rows: u32): void {
+  serviceColumn = column;
+  layCodes(rows, serviceNames);
 }
 
-function layEvents(rows: u32): void {
-  const count = sums.events;
-  eventOffsets = takeOffsets(rows);
-  layList(rows, eventOffsets, count, 8);
-  addNode(rows, eventOffsets, 0, 0);
-  takeTexts(eventNames, count, sums.eventNameBytes);
-  layOther(1);
-  const attrs = sums.eventAttrs;
-  takeMaps(eventMaps, count, attrs, sums.eventKeyBytes, sums.eventValueBytes);
-  addNode(rows, eventOffsets, 0, 0);
-  addMaps(eventMaps, count, attrs, sums.eventKeyBytes, sums.eventValueBytes);
-  addNode(rows, eventOffsets, 0, 0);
-  addKinds(eventMaps, count, attrs);
-  layOther(2);
-  layList(rows, eventOffsets, count, 4);
-  layFixed(rows, 4);
-}
-
-function layLinks(rows: u32): void {
-  const count = sums.links;
-  linkOffsets = takeOffsets(rows);
-  layList(rows, linkOffsets, count, 16);
-  layList(rows, linkOffsets, count, 8);
-  addNode(rows, linkOffsets, 0, 0);
-  takeTexts(linkStates, count, sums.linkStateBytes);
-  layOther(1);
-  const attrs = sums.linkAttrs;
-  takeMaps(linkMaps, count, attrs, sums.linkKeyBytes, sums.linkValueBytes);
-  addNode(rows, linkOffsets, 0, 0);
-  addMaps(linkMaps, count, attrs, sums.linkKeyBytes, sums.linkValueBytes);
-  addNode(rows, linkOffsets, 0, 0);
-  addKinds(linkMaps, count, attrs);
-  layOther(2);
-  layList(rows, linkOffsets, count, 4);
-  layList(rows, linkOffsets, count, 4);
-  layFixed(rows, 4);
-  spanRawValidity = layRaws(spanRaws, rows, sums.rawBytes, sums.noRaws);
-}
-
-function layOwners(rows: u32): void {
+/** From `ResourceAttributes` to `Quarantined`: a signal's last columns. */
+export function layOwners(sums: Sums, rows: u32): void {
+  ownersColumn = column;
   layMaps(resourceMaps, rows, sums.resourceAttrs, sums.resourceKeyBytes, sums.resourceValueBytes);
   layFixed(rows, 4);
-  layCodes(rows, dictionaryOf(resourceUrls));
+  layCodes(rows, resourceUrls);
   const bytes = sums.resourceRawBytes;
   resourceRawValidity = layRaws(resourceRaws, rows, bytes, sums.noResourceRaws);
-  layCodes(rows, dictionaryOf(scopeNames));
-  layCodes(rows, dictionaryOf(scopeVersions));
+  layCodes(rows, scopeNames);
+  layCodes(rows, scopeVersions);
   layMaps(scopeMaps, rows, sums.scopeAttrs, sums.scopeKeyBytes, sums.scopeValueBytes);
   layFixed(rows, 4);
-  layCodes(rows, dictionaryOf(scopeUrls));
+  layCodes(rows, scopeUrls);
   scopeRawValidity = layRaws(scopeRaws, rows, sums.scopeRawBytes, sums.noScopeRaws);
+  layProvenance(rows);
 }
 
 function layProvenance(rows: u32): void {
-  layCodes(rows, dictionaryOf(tenantIds));
+  layCodes(rows, tenantIds);
   layFixed(rows, 8);
-  layCodes(rows, dictionaryOf(topicNames));
+  layCodes(rows, topicNames);
   layFixed(rows, 4);
   layFixed(rows, 8);
   layFixed(rows, 4);

@@ -6,7 +6,7 @@
  * are brought together. The columns before Attributes are the same for all points of a metric (the
  * run of a row): they are written once and copied from the row before.
  */
-import { put, putHex16, putHex8, putString, putVarint } from './bytes';
+import { put, putHex16, putHex8, putMap, putString, putVarint } from './bytes';
 import { capacityFault, fail } from './fault';
 import {
   Exemplar,
@@ -22,7 +22,6 @@ import {
 } from './measure';
 import { align, reserve, setTop, slack, top } from './memory';
 import { Resource, Scope, sizeOf } from './record';
-import { putMap } from './rows';
 
 /** A run of rows of one table; they follow at once. */
 @unmanaged

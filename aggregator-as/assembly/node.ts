@@ -1,6 +1,6 @@
 /**
  * The buffers of an hour's columns, and the table of nodes that tells the host where they are: one
- * node for each Arrow array, parents before children, in the order of `traceColumns`.
+ * node for each Arrow array, parents before children, in the order of the signal's columns.
  */
 import { put } from './bytes';
 import { allocate, slack } from './memory';
@@ -17,8 +17,9 @@ export class Node {
   dataBytes: u32;
 }
 
-const nodesMax: i32 = 160;
-const nodes = memory.data(3840, 8);
+/** More than the columns of any signal have: a test counts them. */
+const nodesMax: i32 = 320;
+const nodes = memory.data(7680, 8);
 let nodeCount: i32 = 0;
 /** False once a buffer found no room. */
 export let hasRoom = true;
@@ -99,6 +100,14 @@ export function appendText(texts: Texts, from: usize, bytes: usize): void {
   texts.next = <u32>next;
   texts.offset += 4;
   store<i32>(texts.offset, next - texts.data);
+}
+
+/** Appends a raw message, or null where `raw` is 0. */
+// @ts-ignore: decorator
+@inline
+export function appendRaw(texts: Texts, validity: usize, row: u32, raw: usize, bytes: u32): void {
+  if (raw != 0) setBit(validity, row);
+  appendText(texts, raw, bytes);
 }
 
 /** A column of attribute maps, and that of their kinds, being written. */

@@ -1,18 +1,17 @@
 /**
- * The kept spans by hour: an index entry for each span, written while the span is at hand, and for
+ * The kept items by hour: an index entry for each item, written while the item is at hand, and for
  * each hour an array of small entries to sort. Hours are given in ascending order.
  */
 import { Hour, hourAt, hourCount } from './hour';
 import { allocate } from './memory';
-import { Span } from './record';
 
-/** What sorting needs of a span: ids as big-endian numbers. */
+/** What sorting needs of an item: three numbers, the first of which matters most. */
 @unmanaged
 export class Index {
-  traceHigh: u64;
-  traceLow: u64;
-  spanId: u64;
-  span: u32;
+  high: u64;
+  low: u64;
+  third: u64;
+  item: u32;
   hour: u32;
 }
 
@@ -45,7 +44,7 @@ export function startIndex(): void {
   total = 0;
 }
 
-/** Takes room for the entries of `count` spans, not yet part of the index. 0 without room. */
+/** Takes room for the entries of `count` items, not yet part of the index. 0 without room. */
 export function takeChunk(count: u32): usize {
   const at = allocate(chunkBytes + <usize>count * indexBytes);
   if (at == 0) return 0;
@@ -64,16 +63,6 @@ export function keepChunk(at: usize): usize {
   return at + chunkBytes;
 }
 
-/** Writes the entry of a span. */
-export function writeIndex(at: usize, span: Span): void {
-  const index = changetype<Index>(at);
-  index.traceHigh = bswap(load<u64>(span.traceId));
-  index.traceLow = bswap(load<u64>(span.traceId, 8));
-  index.spanId = bswap(load<u64>(span.spanId));
-  index.span = <u32>changetype<usize>(span);
-  index.hour = span.hour;
-}
-
 /** Addresses of the hours that have rows, ascending, quarantined ones after their namesakes. */
 let sorted: usize = 0;
 export let sortedCount: u32 = 0;
@@ -85,7 +74,7 @@ export function sortedHour(place: u32): Hour {
   return changetype<Hour>(load<u32>(sorted + (<usize>place << 2)));
 }
 
-/** Groups the spans by hour, at the arena's top. False when there is no room. */
+/** Groups the items by hour, at the arena's top. False when there is no room. */
 export function groupByHour(): bool {
   sorted = allocate(<usize>hourCount * 4);
   if (sorted == 0) return false;
@@ -102,7 +91,7 @@ export function groupByHour(): bool {
   return true;
 }
 
-/** Gives the spans of a chunk to their hours. */
+/** Gives the items of a chunk to their hours. */
 function spread(at: usize): void {
   const first = at + chunkBytes;
   const end = first + <usize>changetype<Chunk>(at).count * indexBytes;
@@ -110,7 +99,7 @@ function spread(at: usize): void {
     const index = changetype<Index>(p);
     const hour = changetype<Hour>(index.hour);
     const entry = changetype<Entry>(hour.next);
-    entry.key = index.traceHigh;
+    entry.key = index.high;
     entry.index = <u32>p;
     hour.next += <u32>entryBytes;
   }

@@ -64,6 +64,9 @@ export class Resource {
   keys: u32;
   serviceCode: i32;
   schemaUrlCode: i32;
+  /** Hash of the message and its URL, where items are told apart by what they say. */
+  hashHigh: u64;
+  hashLow: u64;
 }
 
 @unmanaged
@@ -85,6 +88,8 @@ export class Scope {
   nameCode: i32;
   versionCode: i32;
   schemaUrlCode: i32;
+  hashHigh: u64;
+  hashLow: u64;
 }
 
 /** One request that the columns keep. */
@@ -97,9 +102,35 @@ export class Request {
   topicCode: i32;
 }
 
+/** What a span, a log record and a data point have in common. */
 @unmanaged
-export class Span {
-  startNs: u64;
+export class Item {
+  /** The time that its hour is found by: of a span its start. */
+  timeNs: u64;
+  attrs: u32;
+  attrCount: u32;
+  keyBytes: u32;
+  valueBytes: u32;
+  /** The message's own bytes when the columns cannot give it back, else 0 and 0. */
+  raw: u32;
+  rawBytes: u32;
+  /** Strings of this item that were not UTF-8. */
+  invalidUtf8: u32;
+  /** The message. */
+  at: u32;
+  bytes: u32;
+  itemIndex: u32;
+  quarantined: u32;
+  /** Address of its hour. */
+  hour: u32;
+  resource: u32;
+  scope: u32;
+  request: u32;
+  next: u32;
+}
+
+@unmanaged
+export class Span extends Item {
   endNs: u64;
   traceId: u32;
   traceIdBytes: u32;
@@ -113,10 +144,6 @@ export class Span {
   nameBytes: u32;
   kind: i32;
   flags: u32;
-  attrs: u32;
-  attrCount: u32;
-  keyBytes: u32;
-  valueBytes: u32;
   dropped: u32;
   events: u32;
   eventCount: u32;
@@ -135,27 +162,12 @@ export class Span {
   statusCode: i32;
   statusMessage: u32;
   statusMessageBytes: u32;
-  raw: u32;
-  rawBytes: u32;
-  /** Strings of this span that were not UTF-8. */
-  invalidUtf8: u32;
   /** Index + 1, address and field of the first link with a bad id, else 0. */
   badLink: u32;
   badLinkAt: u32;
   badLinkField: u32;
   badLinkBytes: u32;
-  /** The message. */
-  at: u32;
-  bytes: u32;
-  itemIndex: u32;
-  quarantined: u32;
-  /** Address of its hour. */
-  hour: u32;
   nameCode: i32;
-  resource: u32;
-  scope: u32;
-  request: u32;
-  next: u32;
 }
 
 /** Clears a record of `bytes`, which is a multiple of 8. */

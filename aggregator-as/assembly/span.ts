@@ -96,7 +96,7 @@ function readHead(p: usize, end: usize, span: Span): usize {
     p += 2;
   }
   if (load<u8>(p) == 0x39 && load<u8>(p, 9) == 0x41) {
-    span.startNs = load<u64>(p, 1);
+    span.timeNs = load<u64>(p, 1);
     span.endNs = load<u64>(p, 10);
     p += 18;
   }
@@ -134,7 +134,7 @@ function readScalars(p: usize, end: usize, span: Span): usize {
         }
         break;
       case 0x39:
-        span.startNs = load<u64>(p);
+        span.timeNs = load<u64>(p);
         p += 8;
         break;
       case 0x41:

@@ -1,29 +1,16 @@
-/** Sizes of an hour: what its spans need of each buffer, added up as they come. */
-import { Resource, Scope, Span } from './record';
+/** Sizes of an hour: what its items need of each buffer, added up as they come. */
+import { Item, Resource, Scope } from './record';
 
-/** Sums over an hour's spans. */
+/** Sums over an hour's items of any signal; each signal's own class begins with them. */
 @unmanaged
 export class Sums {
   timeMin: i64;
   timeMax: i64;
   /** Bytes and entries of what rows repeat: the one sum that can pass what an offset counts. */
   repeated: u64;
-  noParents: u32;
-  traceStateBytes: u32;
-  messageBytes: u32;
   attrs: u32;
   keyBytes: u32;
   valueBytes: u32;
-  events: u32;
-  eventNameBytes: u32;
-  eventAttrs: u32;
-  eventKeyBytes: u32;
-  eventValueBytes: u32;
-  links: u32;
-  linkStateBytes: u32;
-  linkAttrs: u32;
-  linkKeyBytes: u32;
-  linkValueBytes: u32;
   rawBytes: u32;
   noRaws: u32;
   resourceAttrs: u32;
@@ -38,57 +25,31 @@ export class Sums {
   noScopeRaws: u32;
 }
 
-/** Sets the sums to those of no span. */
-export function startSums(sums: Sums): void {
-  memory.fill(changetype<usize>(sums), 0, offsetof<Sums>());
+/** Sets the sums, of `bytes`, to those of no item. */
+export function startSums(sums: Sums, bytes: usize): void {
+  memory.fill(changetype<usize>(sums), 0, bytes);
   sums.timeMin = i64.MAX_VALUE;
   sums.timeMax = i64.MIN_VALUE;
 }
 
-/** Whether the parent id is set: 8 bytes, not all zero. */
+/** Adds what items of all signals have, and the item's owners. */
 // @ts-ignore: decorator
 @inline
-export function hasParent(span: Span): bool {
-  return span.parentBytes != 0 && load<u64>(span.parent) != 0;
-}
-
-/** Adds a span and its owners. */
-export function addUp(sums: Sums, span: Span): void {
-  const resource = changetype<Resource>(span.resource);
-  const scope = changetype<Scope>(span.scope);
-  addSpan(sums, span);
+export function addItem(sums: Sums, item: Item): void {
+  const resource = changetype<Resource>(item.resource);
+  const scope = changetype<Scope>(item.scope);
+  sums.timeMin = min(sums.timeMin, <i64>item.timeNs);
+  sums.timeMax = max(sums.timeMax, <i64>item.timeNs);
+  sums.attrs += item.attrCount;
+  sums.keyBytes += item.keyBytes;
+  sums.valueBytes += item.valueBytes;
+  sums.rawBytes += item.rawBytes;
+  if (item.raw == 0) sums.noRaws++;
   addResource(sums, resource);
   addScope(sums, scope);
   sums.repeated += <u64>resource.keyBytes + resource.valueBytes + resource.attrCount;
   sums.repeated += <u64>scope.keyBytes + scope.valueBytes + scope.attrCount;
   sums.repeated += <u64>resource.rawBytes + scope.rawBytes;
-}
-
-function addSpan(sums: Sums, span: Span): void {
-  sums.timeMin = min(sums.timeMin, <i64>span.startNs);
-  sums.timeMax = max(sums.timeMax, <i64>span.startNs);
-  if (!hasParent(span)) sums.noParents++;
-  sums.traceStateBytes += span.traceStateBytes;
-  sums.messageBytes += span.statusMessageBytes;
-  sums.attrs += span.attrCount;
-  sums.keyBytes += span.keyBytes;
-  sums.valueBytes += span.valueBytes;
-  if (span.eventCount != 0) {
-    sums.events += span.eventCount;
-    sums.eventNameBytes += span.eventNameBytes;
-    sums.eventAttrs += span.eventAttrCount;
-    sums.eventKeyBytes += span.eventKeyBytes;
-    sums.eventValueBytes += span.eventValueBytes;
-  }
-  if (span.linkCount != 0) {
-    sums.links += span.linkCount;
-    sums.linkStateBytes += span.linkStateBytes;
-    sums.linkAttrs += span.linkAttrCount;
-    sums.linkKeyBytes += span.linkKeyBytes;
-    sums.linkValueBytes += span.linkValueBytes;
-  }
-  sums.rawBytes += span.rawBytes;
-  if (span.raw == 0) sums.noRaws++;
 }
 
 function addResource(sums: Sums, resource: Resource): void {

@@ -3,28 +3,21 @@
  * the input to the address that it was given, and reads results from the memory.
  */
 import { putVarint } from './bytes';
-import {
-  dropRequest,
-  keepRequest,
-  materializeAll,
-  resetColumns,
-  spanCount,
-  startRequest,
-  toKept,
-} from './columns';
-import { emitRows } from './emit';
+import { materializeAll } from './codes';
+import { dropRequest, itemCount, keepRequest, resetColumns, startRequest, toKept } from './columns';
 import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
 import { sumsOf } from './hour';
-import { layOut } from './layout';
+import { sortEntries } from './itemsort';
 import { startMetricRows, tableOf } from './metricrows';
 import { writeMetrics } from './metricwalk';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
 import { groupByHour, sortedCount, sortedHour } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
-import { sortEntries } from './spansort';
+import { metricsSignal, setSignal, signal } from './signal';
 import { startVerdict, verdictSpace } from './verdict';
 import { walkRequest } from './walk';
 import { inputPadding } from './wire';
+import { writeHour } from './write';
 
 let input: usize = 0;
 let inputBytes: usize = 0;
@@ -73,13 +66,19 @@ export function tenantAt(): usize {
   return tenant;
 }
 
-/** Transcodes the input. Returns 0, or the fault's code. */
-export function rowsRun(receivedMs: f64, pastMaxMs: f64, futureMaxMs: f64): i32 {
-  startVerdict(input, <i64>(receivedMs - pastMaxMs), <i64>(receivedMs + futureMaxMs));
+/** Transcodes the input, a request of this signal. Returns 0, or the fault's code. */
+export function rowsRun(kind: u32, receivedMs: f64, pastMaxMs: f64, futureMaxMs: f64): i32 {
+  setSignal(kind);
+  startVerdict(input, receivedMs, pastMaxMs, futureMaxMs);
   const tail = align(tenant + tenantBytes);
-  startRows(tail, writeTail(tail, <i64>receivedMs));
-  if (!walkRequest(input, input + inputBytes, true)) return faultCode;
-  return noFault;
+  const tailBytes = writeTail(tail, <i64>receivedMs);
+  const end = input + inputBytes;
+  if (signal == metricsSignal) {
+    startMetricRows(tail, tailBytes);
+    return writeMetrics(input, end) ? noFault : faultCode;
+  }
+  startRows(tail, tailBytes);
+  return walkRequest(input, end, true) ? noFault : faultCode;
 }
 
 /** Writes TenantId and IngestedAt, which end every row. Returns their size. */
@@ -90,46 +89,29 @@ function writeTail(tail: usize, receivedMs: i64): usize {
   return name + tenantBytes + 8 - tail;
 }
 
-export function rowsAt(): usize {
-  return rowsStart;
+/** Where the rows are of the signal's table with this index in `tablesOf` of schemas/tables.ts. */
+export function rowsAt(table: u32): usize {
+  return signal == metricsSignal ? tableOf(table).at : rowsStart;
 }
 
-export function rowsBytes(): usize {
-  return rowsEnd - rowsStart;
+export function rowsBytes(table: u32): usize {
+  return signal == metricsSignal ? tableOf(table).bytes : rowsEnd - rowsStart;
 }
 
-export function rowsCount(): u32 {
-  return rowCount;
-}
-
-/** As `rowsRun`, of a metrics request: its rows go to five tables. */
-export function metricRowsRun(receivedMs: f64, pastMaxMs: f64, futureMaxMs: f64): i32 {
-  startVerdict(input, <i64>(receivedMs - pastMaxMs), <i64>(receivedMs + futureMaxMs));
-  const tail = align(tenant + tenantBytes);
-  startMetricRows(tail, writeTail(tail, <i64>receivedMs));
-  if (!writeMetrics(input, input + inputBytes)) return faultCode;
-  return noFault;
-}
-
-/** Address of the rows of a metrics table; `kind` counts as `tablesOf.metrics` does. */
-export function metricRowsAt(kind: u32): usize {
-  return tableOf(kind).at;
-}
-
-export function metricRowsBytes(kind: u32): usize {
-  return tableOf(kind).bytes;
-}
-
-export function metricRowsCount(kind: u32): u32 {
-  return tableOf(kind).rows;
+export function rowsCount(table: u32): u32 {
+  return signal == metricsSignal ? tableOf(table).rows : rowCount;
 }
 
 let topic: usize = 0;
 let topicBytes: usize = 0;
 
-/** Forgets all kept requests. Comes before the first, too. Returns 0 or a fault's code. */
-export function columnsReset(): i32 {
+/**
+ * Forgets all kept requests; the next ones are of this signal. Comes before the first, too. Returns
+ * 0 or a fault's code.
+ */
+export function columnsReset(kind: u32): i32 {
   clearFault();
+  setSignal(kind);
   if (!resetColumns()) fail(capacityFault, input);
   return faultCode;
 }
@@ -156,7 +138,7 @@ export function topicAt(): usize {
   return topic;
 }
 
-/** Reads the input and keeps its spans. Returns 0, or the fault's code when nothing is kept. */
+/** Reads the input and keeps its items. Returns 0, or the fault's code when nothing is kept. */
 export function columnsAdd(
   receivedMs: f64,
   pastMaxMs: f64,
@@ -164,7 +146,7 @@ export function columnsAdd(
   partition: i32,
   offset: i64,
 ): i32 {
-  startVerdict(input, <i64>(receivedMs - pastMaxMs), <i64>(receivedMs + futureMaxMs));
+  startVerdict(input, receivedMs, pastMaxMs, futureMaxMs);
   if (!startRequest(<i64>receivedMs, partition, offset)) fail(capacityFault, input);
   else if (walkRequest(input, input + inputBytes, false)) {
     keepRequest(tenant, <u32>tenantBytes, topic, <u32>topicBytes);
@@ -174,13 +156,13 @@ export function columnsAdd(
 }
 
 export function columnsRows(): u32 {
-  return spanCount;
+  return itemCount;
 }
 
 /** Memory above what is the same for all hours. */
 let hourTop: usize = 0;
 
-/** Groups the kept spans by hour. Returns the number of hours, or -1 after a fault. */
+/** Groups the kept items by hour. Returns the number of hours, or -1 after a fault. */
 export function hoursPrepare(): i32 {
   clearFault();
   toKept();
@@ -199,10 +181,8 @@ export function hourEmit(index: u32): usize {
   const hour = sortedHour(index);
   if (!sortEntries(hour.entries, hour.rows)) return fail(capacityFault, input);
   setTop(hourTop);
-  const nodes = layOut(sumsOf(hour), hour.rows);
-  if (nodes == 0) return fail(capacityFault, input);
-  emitRows(hour.entries, hour.rows);
-  return nodes;
+  const nodes = writeHour(sumsOf(hour), hour.entries, hour.rows);
+  return nodes == 0 ? fail(capacityFault, input) : nodes;
 }
 
 export function hourMs(index: u32): f64 {
@@ -217,12 +197,12 @@ export function hourRows(index: u32): u32 {
   return sortedHour(index).rows;
 }
 
-/** Least start time of the hour, as a signed number of nanoseconds. */
+/** Least time of the hour's items, as a signed number of nanoseconds. */
 export function hourTimeMin(index: u32): i64 {
   return sumsOf(sortedHour(index)).timeMin;
 }
 
-/** Greatest start time of the hour. */
+/** Greatest time of the hour's items. */
 export function hourTimeMax(index: u32): i64 {
   return sumsOf(sortedHour(index)).timeMax;
 }

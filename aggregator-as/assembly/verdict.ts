@@ -1,14 +1,7 @@
-/** Judges spans and counts what was accepted, rejected and why. The host reads `verdict`. */
-import { Span } from './record';
-
-/** Reasons, in the order in which a span is judged; the host has their names in this order. */
-const traceIdLength: u32 = 0;
-const traceIdZero: u32 = 1;
-const spanIdLength: u32 = 2;
-const spanIdZero: u32 = 3;
-const parentSpanIdLength: u32 = 4;
-const linkId: u32 = 5;
-const noReason: u32 = 6;
+/**
+ * Counts what was accepted, rejected and why. The host reads `verdict`. Judging, and the numbers of
+ * the reasons, are each signal's own.
+ */
 
 /** Counts of one call. The host knows this layout as words in this order. */
 @unmanaged
@@ -38,15 +31,22 @@ let input: usize = 0;
 let earliestNs: u64 = 0;
 let latestNs: u64 = 0;
 
-/** Clears the counts. Times outside [earliest, latest] (ms since 1970) are quarantined. */
-export function startVerdict(at: usize, earliest: i64, latest: i64): void {
+/** When the request was received. */
+export let receivedNs: u64 = 0;
+
+/**
+ * Clears the counts. Times further before or after `receivedMs` (since 1970) than these are
+ * quarantined.
+ */
+export function startVerdict(at: usize, receivedMs: f64, pastMaxMs: f64, futureMaxMs: f64): void {
   memory.fill(verdictSpace, 0, verdictBytes);
   input = at;
-  earliestNs = nanosecondsOf(earliest);
-  latestNs = nanosecondsOf(latest);
+  earliestNs = nanosecondsOf(<i64>(receivedMs - pastMaxMs));
+  latestNs = nanosecondsOf(<i64>(receivedMs + futureMaxMs));
+  receivedNs = nanosecondsOf(<i64>receivedMs);
 }
 
-/** As many nanoseconds, or the nearest number that a span's time can be. */
+/** As many nanoseconds, or the nearest number that an item's time can be. */
 function nanosecondsOf(ms: i64): u64 {
   return <u64>max(0, min(ms, 18_446_744_073_709)) * 1_000_000;
 }
@@ -62,22 +62,14 @@ export function countInvalid(strings: u32): void {
   verdict().invalidUtf8 += strings;
 }
 
-/** Counts a span as quarantined after all. */
+/** Counts an item as quarantined after all. */
 export function countQuarantined(): void {
   verdict().quarantined++;
 }
 
-/** Counts the span. False when it is rejected. */
-export function acceptSpan(span: Span): bool {
-  const reason = judge(span);
-  verdict().invalidUtf8 += span.invalidUtf8;
-  if (reason != noReason) {
-    countRejected(span, reason);
-    return false;
-  }
-  if (span.endNs < span.startNs) verdict().clamped++;
-  if (countAccepted(span.startNs)) span.quarantined = 1;
-  return true;
+/** Counts a span that ends before it begins. */
+export function countClamped(): void {
+  verdict().clamped++;
 }
 
 /** Counts an accepted item of this time. True when it is quarantined. */
@@ -88,33 +80,6 @@ export function countAccepted(timeNs: u64): bool {
   if (timeNs >= earliestNs && timeNs <= latestNs) return false;
   verdict().quarantined++;
   return true;
-}
-
-function judge(span: Span): u32 {
-  if (span.traceIdBytes != 16) return traceIdLength;
-  if ((load<u64>(span.traceId) | load<u64>(span.traceId, 8)) == 0) return traceIdZero;
-  if (span.spanIdBytes != 8) return spanIdLength;
-  if (load<u64>(span.spanId) == 0) return spanIdZero;
-  if (span.parentBytes != 8 && span.parentBytes != 0) return parentSpanIdLength;
-  return span.badLink != 0 ? linkId : noReason;
-}
-
-function countRejected(span: Span, reason: u32): void {
-  if (!countReason(reason, span.itemIndex)) return;
-  let at = span.badLinkAt;
-  let bytes = span.badLinkBytes;
-  if (reason <= traceIdZero) {
-    at = span.traceId;
-    bytes = span.traceIdBytes;
-  } else if (reason <= spanIdZero) {
-    at = span.spanId;
-    bytes = span.spanIdBytes;
-  } else if (reason == parentSpanIdLength) {
-    at = span.parent;
-    bytes = span.parentBytes;
-  }
-  // A field that is absent has no address: the span's own stands for it.
-  describe(at == 0 ? span.at : at, bytes, span.badLink, span.badLinkField);
 }
 
 /** Counts a rejected item. True when it is the first, which is to be described. */

@@ -1,16 +1,16 @@
 /**
- * Walks an ExportTraceServiceRequest: each ResourceSpans, each ScopeSpans, each span, handing what
- * was read to the rows or to the columns. Fields may come in any order, so each envelope is passed
+ * Walks an Export…ServiceRequest of the signal: each Resource… message, each Scope… message, each
+ * item, handing what was read to the rows or to the columns. The three signals' envelopes are alike. Fields may come in any order, so each envelope is passed
  * over once for its resource or scope, and once for what belongs to it.
  */
-import { joinResource, joinScope, keepSpan } from './columns';
 import { findHead, head, headBytes, url, urlBytes } from './envelope';
-import { setTop, top } from './memory';
-import { Resource, Scope, Span } from './record';
+import { joinResource, joinScope } from './join';
+import { enterResource, enterScope, startPlace, toRows } from './place';
+import { Resource, Scope } from './record';
 import { badStrings, readResource, readScope } from './resource';
-import { endScope, startResource, startScope, startSpan, writeSpan } from './rows';
-import { readSpan } from './span';
-import { acceptSpan, countInvalid } from './verdict';
+import { endScope, startResource, startScope } from './rows';
+import { takeSpanRecord, takeSpanRow } from './spantake';
+import { countInvalid } from './verdict';
 import {
   ended,
   requestMessage,
@@ -24,15 +24,9 @@ import {
   wrongType,
 } from './wire';
 
-let toRows = false;
-let itemIndex: u32 = 0;
-let resource: usize = 0;
-let scope: usize = 0;
-
 /** Reads the request from `p` to `end`. False after a fault. */
 export function walkRequest(p: usize, end: usize, rows: bool): bool {
-  toRows = rows;
-  itemIndex = 0;
+  startPlace(rows);
   while (p < end) {
     let tag = <u32>load<u8>(p++);
     if (tag > 127) {
@@ -57,8 +51,9 @@ export function walkRequest(p: usize, end: usize, rows: bool): bool {
 function walkResource(p: usize, end: usize): bool {
   if (!findHead(p, end, resourceSpansMessage)) return false;
   if (toRows && !startResource()) return false;
-  resource = readResource(head, head + headBytes, url, urlBytes);
+  const resource = readResource(head, head + headBytes, url, urlBytes);
   if (resource == 0) return false;
+  enterResource(resource);
   countInvalid(badStrings);
   if (!toRows && !joinResource(changetype<Resource>(resource))) return false;
   while (p < end) {
@@ -82,8 +77,9 @@ function walkResource(p: usize, end: usize): bool {
 function walkScope(p: usize, end: usize): bool {
   if (!findHead(p, end, scopeSpansMessage)) return false;
   if (toRows && !startScope()) return false;
-  scope = readScope(head, head + headBytes, url, urlBytes);
+  const scope = readScope(head, head + headBytes, url, urlBytes);
   if (scope == 0) return false;
+  enterScope(scope);
   countInvalid(badStrings);
   if (toRows) endScope();
   else if (!joinScope(changetype<Scope>(scope))) return false;
@@ -99,31 +95,15 @@ function walkScope(p: usize, end: usize): bool {
     }
     p = slice(p, end);
     const next = p + sliceBytes;
-    if (!(toRows ? takeRow(p, next) : takeRecord(p, next))) return false;
+    if (!takeItem(p, next)) return false;
     p = next;
   }
   return true;
 }
 
-function takeRow(p: usize, end: usize): bool {
-  if (!startSpan(end - p)) return false;
-  const records = top;
-  const at = readSpan(p, end);
-  if (at == 0) return false;
-  const span = changetype<Span>(at);
-  span.itemIndex = itemIndex++;
-  if (!acceptSpan(span) || span.quarantined) return true;
-  return writeSpan(span, changetype<Resource>(resource), changetype<Scope>(scope), records);
-}
-
-function takeRecord(p: usize, end: usize): bool {
-  const records = top;
-  const at = readSpan(p, end);
-  if (at == 0) return false;
-  const span = changetype<Span>(at);
-  span.itemIndex = itemIndex++;
-  if (!acceptSpan(span)) return setTop(records);
-  span.resource = resource;
-  span.scope = scope;
-  return keepSpan(span);
+/** By signal: takes a message of field 2 of a Scope… message. False after a fault. */
+// @ts-ignore: decorator
+@inline
+function takeItem(p: usize, end: usize): bool {
+  return toRows ? takeSpanRow(p, end) : takeSpanRecord(p, end);
 }

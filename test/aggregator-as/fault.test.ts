@@ -1,6 +1,6 @@
 /** Bytes that are not OTLP: what is refused, in which words, and that nothing else ever happens. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { SpanColumns, Transcoder } from '../../aggregator-as/host.ts';
+import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import { DecodeError, TidemarkError } from '../../schemas/errors.ts';
 import { anyValueDepthMax } from '../../schemas/limits.ts';
 import { seededRandom } from '../support/random.ts';
@@ -24,12 +24,12 @@ import {
 } from './wire.ts';
 
 let transcoder: Transcoder;
-let columns: SpanColumns;
+let columns: ItemColumns;
 
 beforeAll(async () => {
   const module = await loadTranscoder();
   transcoder = new Transcoder(module);
-  columns = new SpanColumns(module);
+  columns = new ItemColumns(module, 'traces');
 });
 
 /** The accepted and rejected spans of both paths, or the offset and words of their one fault. */

@@ -1,6 +1,6 @@
 /** Arrow columns, read through apache-arrow, against protobufjs with a plain reference. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { SpanColumns, Transcoder } from '../../aggregator-as/host.ts';
+import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import type { HourBatch, Provenance } from '../../aggregator-as/host.ts';
 import { traceColumns } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
@@ -46,12 +46,12 @@ function expectBatch(batch: HourBatch, rows: Record<string, unknown>[]): void {
   const times = rows.map((row) => row['Timestamp'] as bigint);
   expect(batch.timeMinNs).toBe(times.reduce((least, time) => (time < least ? time : least)));
   expect(batch.timeMaxNs).toBe(times.reduce((most, time) => (time > most ? time : most)));
-  expect(Buffer.from(batch.traceIds).toString('hex')).toBe(
+  expect(Buffer.from(batch.sortIds).toString('hex')).toBe(
     rows.map((row) => row['TraceId']).join(''),
   );
 }
 
-function expectColumns(columns: SpanColumns, placed: readonly Placed[]): void {
+function expectColumns(columns: ItemColumns, placed: readonly Placed[]): void {
   const hours = expectHours(placed);
   let index = 0;
   for (const batch of columns.hours()) {
@@ -63,9 +63,9 @@ function expectColumns(columns: SpanColumns, placed: readonly Placed[]): void {
   expect(index).toBe(hours.length);
 }
 
-describe('SpanColumns', () => {
+describe('ItemColumns', () => {
   it('gives the columns that protobufjs and the reference give for random requests', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     for (let seed = 1; seed <= 30; seed++) {
       columns.reset();
       const generator = new Generator(seededRandom(seed * 7919));
@@ -82,7 +82,7 @@ describe('SpanColumns', () => {
   });
 
   it('counts as the Transcoder does, request by request', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     const transcoder = new Transcoder(module);
     for (let seed = 1; seed <= 300; seed++) {
       const request = new Generator(seededRandom(seed * 104_729)).request();
@@ -96,7 +96,7 @@ describe('SpanColumns', () => {
   });
 
   it('can give the hours again, and more of them after another request', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     const generator = new Generator(seededRandom(5));
     const placed: Placed[] = [];
     for (let count = 0; count < 4; count++) {
@@ -109,7 +109,7 @@ describe('SpanColumns', () => {
   });
 
   it('sorts spans of one trace by span id, and equal ones by arrival', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     const ids = Array.from({ length: 300 }, (_, index) =>
       Buffer.alloc(8, 1 + ((index * 37) % 100)),
     );
@@ -126,7 +126,7 @@ describe('SpanColumns', () => {
   });
 
   it('keeps nothing of a request that cannot be decoded, and what was there before', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     const good = requestOf(span(bytesField(5, 'first')));
     columns.add(good, provenance);
     const truncated = requestOf(span(bytesField(5, 'second')), span()).subarray(0, -1);
@@ -143,7 +143,7 @@ describe('SpanColumns', () => {
   });
 
   it('refuses with CAPACITY at the bound, keeps what it has, and starts anew after reset()', () => {
-    const columns = new SpanColumns(module, { pagesMax: 16 });
+    const columns = new ItemColumns(module, 'traces', { pagesMax: 16 });
     const request = requestOf(span(bytesField(5, Buffer.alloc(20_000, 97))));
     const wanted: Placed[] = [];
     const fill = () => {
@@ -165,7 +165,9 @@ describe('SpanColumns', () => {
     for (let seed = 1; seed <= 60; seed++) {
       const random = seededRandom(seed * 31_337);
       const generator = new Generator(random);
-      const columns = new SpanColumns(module, { pagesMax: 8 + Math.floor(random() * 12) });
+      const columns = new ItemColumns(module, 'traces', {
+        pagesMax: 8 + Math.floor(random() * 12),
+      });
       const placed: Placed[] = [];
       for (let count = 0; count < 40; count++) {
         const request = generator.request();
@@ -189,7 +191,7 @@ describe('SpanColumns', () => {
   });
 
   it('keeps tens of thousands of distinct names and ids apart', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     const placed: Placed[] = [];
     for (let part = 0; part < 4; part++) {
       const spans = Array.from({ length: 6000 }, (_, index) => {
@@ -205,7 +207,7 @@ describe('SpanColumns', () => {
   });
 
   it('quarantines the spans of hours past the bound on open hours', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     const patient = { ...provenance, pastMaxMs: 10_000 * 3_600_000 };
     const count = openHoursMax + 10;
     const spans = Array.from({ length: count }, (_, hour) => {
@@ -229,13 +231,13 @@ describe('SpanColumns', () => {
   });
 
   it('gives no hours without spans', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     columns.add(new Uint8Array(), provenance);
     expect([...columns.hours()]).toEqual([]);
   });
 
   it('says when hours() was overtaken by add()', () => {
-    const columns = new SpanColumns(module);
+    const columns = new ItemColumns(module, 'traces');
     columns.add(requestOf(span()), provenance);
     const hours = columns.hours();
     const second = requestOf(message(bytesField(1, traceId), bytesField(2, spanId)));

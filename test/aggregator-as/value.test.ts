@@ -3,19 +3,19 @@
  * own tests (pdata/pcommon/value_test.go), of Go's encoding/json, or of ECMAScript.
  */
 import { beforeAll, expect, it } from 'vitest';
-import { SpanColumns, Transcoder } from '../../aggregator-as/host.ts';
+import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import { traceColumns } from '../../schemas/archive.ts';
 import { valuesOf } from './arrow.ts';
 import { loadTranscoder, provenance, receipt } from './module.ts';
 import { bytesField, fixed64Field, message, requestWith, varintField } from './wire.ts';
 
 let transcoder: Transcoder;
-let columns: SpanColumns;
+let columns: ItemColumns;
 
 beforeAll(async () => {
   const module = await loadTranscoder();
   transcoder = new Transcoder(module);
-  columns = new SpanColumns(module);
+  columns = new ItemColumns(module, 'traces');
 });
 
 const nothing = new Uint8Array();

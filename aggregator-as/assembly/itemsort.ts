@@ -1,6 +1,7 @@
 /**
- * Sorts an hour's entries by (trace id, span id, arrival): a radix sort by the first half of the
- * trace id, least byte first, then each run of equal halves by the rest.
+ * Sorts an hour's entries by the three numbers of their index entries, then by arrival. Short runs
+ * by insertion; long ones by a stable radix sort of one number, least byte first, and then each run
+ * of equal numbers by the next. So no input costs more than linear time.
  */
 import { allocate } from './memory';
 import { Entry, entryBytes, Index } from './order';
@@ -8,18 +9,23 @@ import { Entry, entryBytes, Index } from './order';
 /** Counts of 256 values for each of 8 bytes. */
 const counts = memory.data(8192, 8);
 const spare = memory.data(16, 8);
+/** Room for as many entries as are being sorted. */
+let room: usize = 0;
+
+/** Runs up to this size are sorted by insertion. */
+const runMax: u32 = 64;
 
 /** Sorts `count` entries in place, with as much room at the arena's top. False without it. */
 export function sortEntries(first: usize, count: u32): bool {
-  const room = allocate(<usize>count * entryBytes);
+  room = allocate(<usize>count * entryBytes);
   if (room == 0) return false;
-  if (radixSort(first, room, count)) memory.copy(first, room, <usize>count * entryBytes);
-  sortRuns(first, count);
+  sortByKeys(first, count);
+  sortRuns(first, count, 0);
   return true;
 }
 
-/** Returns whether the sorted entries are in `room`. */
-function radixSort(first: usize, room: usize, count: u32): bool {
+/** Radix sort by the entries' keys. */
+function sortByKeys(first: usize, count: u32): void {
   countBytes(first, count);
   let from = first;
   let to = room;
@@ -43,7 +49,7 @@ function radixSort(first: usize, room: usize, count: u32): bool {
     from = to;
     to = swapped;
   }
-  return from == room;
+  if (from == room) memory.copy(first, room, <usize>count * entryBytes);
 }
 
 function countBytes(first: usize, count: u32): void {
@@ -62,35 +68,48 @@ function isOneValue(table: usize, from: usize, byte: i32, count: u32): bool {
   return load<u32>(table + (<usize>load<u8>(from + byte) << 2)) == count;
 }
 
-function sortRuns(first: usize, count: u32): void {
+/** Sorts each run of equal keys, which are the index entries' number `level`, by the next ones. */
+function sortRuns(first: usize, count: u32, level: i32): void {
   const end = first + <usize>count * entryBytes;
   for (let at = first; at < end; ) {
     const key = load<u64>(at);
     let runEnd = at + entryBytes;
     while (runEnd < end && load<u64>(runEnd) == key) runEnd += entryBytes;
     const size = <u32>((runEnd - at) / entryBytes);
-    if (size > 64) heapSort(at, size);
+    if (size > runMax) sortLong(at, size, level + 1);
     else if (size > 1) sortRun(at, runEnd);
     at = runEnd;
   }
 }
 
-/** A run is mostly one trace: then span ids become the keys, and the sort looks nowhere else. */
-function sortRun(first: usize, end: usize): void {
-  const traceLow = changetype<Index>(changetype<Entry>(first).index).traceLow;
-  let isOneTrace = true;
+/** Sorts a long run by the index entries' number `level`, and then by those after it. */
+function sortLong(first: usize, count: u32, level: i32): void {
+  const end = first + <usize>count * entryBytes;
   for (let at = first; at < end; at += entryBytes) {
     const entry = changetype<Entry>(at);
     const index = changetype<Index>(entry.index);
-    if (index.traceLow != traceLow) isOneTrace = false;
-    entry.key = index.spanId;
+    entry.key = level == 1 ? index.low : index.third;
   }
-  if (isOneTrace) sortByKeys(first, end);
-  else insertionSort(first, end);
+  sortByKeys(first, count);
+  if (level == 1) sortRuns(first, count, level);
+}
+
+/** A run is mostly one id: then the third numbers become the keys, and the sort looks nowhere else. */
+function sortRun(first: usize, end: usize): void {
+  const low = changetype<Index>(changetype<Entry>(first).index).low;
+  let isOneId = true;
+  for (let at = first; at < end; at += entryBytes) {
+    const entry = changetype<Entry>(at);
+    const index = changetype<Index>(entry.index);
+    if (index.low != low) isOneId = false;
+    entry.key = index.third;
+  }
+  if (isOneId) insertByKeys(first, end);
+  else insertByIndex(first, end);
 }
 
 /** Stable: entries of equal keys stay in the order of their arrival. */
-function sortByKeys(first: usize, end: usize): void {
+function insertByKeys(first: usize, end: usize): void {
   for (let at = first + entryBytes; at < end; at += entryBytes) {
     const entry = v128.load(at);
     const key = load<u64>(at);
@@ -102,7 +121,8 @@ function sortByKeys(first: usize, end: usize): void {
   }
 }
 
-function insertionSort(first: usize, end: usize): void {
+/** Stable, too. */
+function insertByIndex(first: usize, end: usize): void {
   for (let at = first + entryBytes; at < end; at += entryBytes) {
     const entry = v128.load(at);
     v128.store(spare, entry);
@@ -114,44 +134,9 @@ function insertionSort(first: usize, end: usize): void {
   }
 }
 
-function heapSort(first: usize, count: u32): void {
-  for (let root = <i32>(count / 2) - 1; root >= 0; root--) siftDown(first, root, count);
-  for (let last: u32 = count - 1; last > 0; last--) {
-    swap(first, first + <usize>last * entryBytes);
-    siftDown(first, 0, last);
-  }
-}
-
-function siftDown(first: usize, root: u32, count: u32): void {
-  for (;;) {
-    let child: u32 = 2 * root + 1;
-    if (child >= count) return;
-    let larger = first + <usize>child * entryBytes;
-    if (child + 1 < count && isBefore(larger, larger + entryBytes)) {
-      child++;
-      larger += entryBytes;
-    }
-    const parent = first + <usize>root * entryBytes;
-    if (!isBefore(parent, larger)) return;
-    swap(parent, larger);
-    root = child;
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function swap(a: usize, b: usize): void {
-  const entry = v128.load(a);
-  v128.store(a, v128.load(b));
-  v128.store(b, entry);
-}
-
-/** Order of entries with equal first halves of their trace ids; total, as addresses differ. */
+/** Order of entries with equal first numbers. */
 function isBefore(a: usize, b: usize): bool {
   const left = changetype<Index>(changetype<Entry>(a).index);
   const right = changetype<Index>(changetype<Entry>(b).index);
-  if (left.traceLow != right.traceLow) return left.traceLow < right.traceLow;
-  if (left.spanId != right.spanId) return left.spanId < right.spanId;
-  // Index entries lie in the order in which the spans came.
-  return changetype<usize>(left) < changetype<usize>(right);
+  return left.low != right.low ? left.low < right.low : left.third < right.third;
 }
