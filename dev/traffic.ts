@@ -5,16 +5,21 @@
  */
 import { slotsOf } from './traffic/clock.ts';
 import { Emitter } from './traffic/emit.ts';
+import { exportOnce, logExporter, metricExporter, spanExporter } from './traffic/exporter.ts';
+import { Logbook } from './traffic/log.ts';
+import { Meters, pointCount } from './traffic/metric.ts';
 import { Random } from './traffic/random.ts';
+import { TidemarkError } from '../schemas/errors.ts';
 import { Sender } from './traffic/send.ts';
-import { journeys } from './traffic/shop.ts';
+import { journeys, services } from './traffic/shop.ts';
 import type { Journey } from './traffic/shop.ts';
 import { planRequest } from './traffic/trace.ts';
 import { Truth, utcDay, utcDayStart } from './traffic/truth.ts';
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 
 export interface TrafficOptions {
-  /** The traces endpoint, such as `http://127.0.0.1:8787/v1/traces`. */
+  /** The traces endpoint, such as `http://127.0.0.1:8787/v1/traces`; the others lie beside it. */
   readonly endpoint: string;
   readonly seed: number;
   /** Ms since 1970; yesterday and today are those of this time. */
@@ -35,6 +40,10 @@ export interface TrafficCounts {
   readonly repeatedSpans: number;
   /** Distinct spans that are kept back. */
   readonly keptBackSpans: number;
+  /** Log records that were delivered, each once. */
+  readonly logRecords: number;
+  /** Metric data points that were delivered, each once. */
+  readonly points: number;
 }
 
 /** Share of yesterday in all spans. */
@@ -54,9 +63,19 @@ export class Traffic {
   readonly #options: TrafficOptions;
   readonly #random: Random;
   readonly #emitter: Emitter;
-  readonly #sender: Sender;
+  readonly #sender: Sender<ReadableSpan>;
+  readonly #logs: Sender<ReadableLogRecord>;
+  readonly #logbook: Logbook;
+  readonly #meters = new Meters();
   readonly #keptBack: { service: string; span: ReadableSpan }[] = [];
-  #counts = { requests: 0, repeatedRequests: 0, spans: 0, repeatedSpans: 0 };
+  #counts = {
+    requests: 0,
+    repeatedRequests: 0,
+    spans: 0,
+    repeatedSpans: 0,
+    logRecords: 0,
+    points: 0,
+  };
   #made = 0;
   #keepBack = false;
 
@@ -67,9 +86,20 @@ export class Traffic {
     this.yesterday = utcDay(options.nowMs - dayMs);
     this.#emitter = new Emitter(this.#random, (service, span) => this.#take(service, span));
     this.#sender = new Sender({
-      endpoint: options.endpoint,
+      name: 'spans',
+      exporterOf: (service) => spanExporter(service, options.endpoint),
       repeatShare,
-      onDelivery: ({ spans, first }) => this.#delivered(spans, first),
+      onDelivery: ({ items, first }) => this.#delivered(items, first),
+    });
+    this.#logs = new Sender({
+      name: 'log records',
+      exporterOf: (service) => logExporter(service, this.#endpoint('logs')),
+      repeatShare: 0,
+      onDelivery: ({ items }) => (this.#counts.logRecords += items.length),
+    });
+    this.#logbook = new Logbook((service, record) => {
+      this.truth.addRecord(record);
+      this.#logs.add(service, record);
     });
   }
 
@@ -77,14 +107,19 @@ export class Traffic {
     return { ...this.#counts, keptBackSpans: this.#keptBack.length };
   }
 
-  /** Sends both days but for the late traces. Throws SINK_FAILED when the endpoint refuses. */
+  /**
+   * Sends both days but for the late traces, with the logs of both and the metrics that the SDK
+   * has at the end of each. Throws SINK_FAILED when the endpoint refuses.
+   */
   async sendPrompt(): Promise<TrafficCounts> {
     const { nowMs, spans } = this.#options;
     const midnightMs = utcDayStart(nowMs);
     await this.#makeUntil(spans * yesterdayShare, midnightMs - dayMs, midnightMs, lateShare);
+    await this.#sendMetrics();
     // Right after midnight today is a second long, so that both days have spans.
     await this.#makeUntil(spans, midnightMs, Math.max(nowMs, midnightMs + secondMs), 0);
-    await this.#sender.flush();
+    await this.#sendMetrics();
+    await Promise.all([this.#sender.flush(), this.#logs.flush()]);
     return this.counts;
   }
 
@@ -100,8 +135,8 @@ export class Traffic {
   }
 
   /** Closes the exporters' connections. */
-  close(): Promise<void> {
-    return this.#sender.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#sender.close(), this.#logs.close()]);
   }
 
   /** Makes spans until `spans` have been made in all, roughly in the order of their time. */
@@ -118,13 +153,38 @@ export class Traffic {
         const startMs = slot.fromMs + random.below(slot.untilMs - slot.fromMs);
         this.#keepBack = random.chance(keepBackShare);
         this.#emitter.emit(planRequest(drawJourney(random).root, random), startMs);
-        await this.#sender.ready();
+        await Promise.all([this.#sender.ready(), this.#logs.ready()]);
       }
     }
   }
 
+  /** Has every service's SDK export what it has measured so far. */
+  async #sendMetrics(): Promise<void> {
+    for (const { service, metrics } of await this.#meters.collect()) {
+      const found = services.find(({ name }) => name === service);
+      if (!found) throw new Error(`Bug: no service is named ${service}`);
+      const exporter = metricExporter(found, this.#endpoint('metrics'));
+      try {
+        await exportOnce(exporter, metrics);
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        const message = `Cannot send the metrics of ${service}: ${reason}`;
+        throw new TidemarkError('SINK_FAILED', message, { cause });
+      }
+      this.#counts.points += pointCount(metrics);
+      await exporter.shutdown();
+    }
+  }
+
+  #endpoint(signal: 'logs' | 'metrics'): string {
+    return new URL(`/v1/${signal}`, this.#options.endpoint).href;
+  }
+
   #take(service: string, span: ReadableSpan): void {
     this.#made += 1;
+    this.#meters.measure(service, span);
+    this.truth.addEnded(service);
+    this.#logbook.write(service, span);
     if (this.#keepBack) this.#keptBack.push({ service, span });
     else this.#sender.add(service, span);
   }

@@ -1,52 +1,51 @@
 /**
- * Sends ended spans with the real OTLP exporters, one a service, in batches; now and then a batch
- * twice, as a client does that lost the answer. Never drops a span: a failed export is an error.
+ * Sends items with the real OTLP exporters, one a service, in batches; now and then a batch twice,
+ * as a client does that lost the answer. Never drops an item: a failed export is an error.
  */
-import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { OTLPTraceExporter as ProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { trafficBatchSpans, trafficInFlightMax, trafficTimeoutMs } from '../../schemas/limits.ts';
+import { trafficBatchSpans, trafficInFlightMax } from '../../schemas/limits.ts';
+import { exportOnce } from './exporter.ts';
+import type { Exporter } from './exporter.ts';
 import { services } from './shop.ts';
 import type { Service } from './shop.ts';
 
-type ExporterOptions = NonNullable<ConstructorParameters<typeof ProtobufExporter>[0]>;
-
-export interface Delivery {
-  readonly spans: readonly ReadableSpan[];
+export interface Delivery<Item> {
+  readonly items: readonly Item[];
   /** False for the second delivery of a batch. */
   readonly first: boolean;
 }
 
-export interface SendOptions {
-  /** The traces endpoint, such as `http://127.0.0.1:8787/v1/traces`. */
-  readonly endpoint: string;
+export interface SendOptions<Item> {
+  /** What an item is called, in the plural. */
+  readonly name: string;
+  /** The exporter of one service; it is asked for once. */
+  readonly exporterOf: (service: Service) => Exporter<Item[]>;
   /** Share of batches that are delivered twice, spread evenly. */
   readonly repeatShare: number;
   /** Called after each delivery that was answered with success. */
-  readonly onDelivery: (delivery: Delivery) => void;
+  readonly onDelivery: (delivery: Delivery<Item>) => void;
 }
 
-/** A bounded sender. After `add` the caller waits for `ready` before it makes more spans. */
-export class Sender {
-  readonly #options: SendOptions;
-  readonly #exporters = new Map<string, SpanExporter>();
-  readonly #waiting = new Map<string, ReadableSpan[]>();
+/** A bounded sender. After `add` the caller waits for `ready` before it makes more items. */
+export class Sender<Item> {
+  readonly #options: SendOptions<Item>;
+  readonly #exporters = new Map<string, Exporter<Item[]>>();
+  readonly #waiting = new Map<string, Item[]>();
   readonly #inFlight = new Set<Promise<void>>();
   #batches = 0;
   #fault: TidemarkError | undefined;
 
-  constructor(options: SendOptions) {
+  constructor(options: SendOptions<Item>) {
     this.#options = options;
     for (const service of services) {
-      this.#exporters.set(service.name, exporterOf(service, options.endpoint));
+      this.#exporters.set(service.name, options.exporterOf(service));
     }
   }
 
-  /** Takes one ended span; a full batch is sent at once. */
-  add(service: string, span: ReadableSpan): void {
+  /** Takes one item; a full batch is sent at once. */
+  add(service: string, item: Item): void {
     const waiting = this.#waiting.get(service) ?? [];
-    waiting.push(span);
+    waiting.push(item);
     this.#waiting.set(service, waiting);
     if (waiting.length >= trafficBatchSpans) this.#sendBatch(service);
   }
@@ -72,56 +71,34 @@ export class Sender {
   }
 
   #sendBatch(service: string): void {
-    const spans = this.#waiting.get(service) ?? [];
-    if (spans.length === 0) return;
+    const items = this.#waiting.get(service) ?? [];
+    if (items.length === 0) return;
     this.#waiting.set(service, []);
     this.#batches += 1;
     const { repeatShare } = this.#options;
     const share = (batches: number): number => Math.round(batches * repeatShare);
     const repeats = share(this.#batches) > share(this.#batches - 1);
-    const sent = this.#deliver(service, spans, repeats)
+    const sent = this.#deliver(service, items, repeats)
       .catch((error: unknown) => {
-        this.#fault ??= sinkFailed(spans.length, error);
+        this.#fault ??= this.#failed(items.length, error);
       })
       .finally(() => this.#inFlight.delete(sent));
     this.#inFlight.add(sent);
   }
 
-  async #deliver(service: string, spans: ReadableSpan[], repeats: boolean): Promise<void> {
+  async #deliver(service: string, items: Item[], repeats: boolean): Promise<void> {
     const exporter = this.#exporters.get(service);
     if (!exporter) throw new Error(`Bug: no service is named ${service}`);
-    await exportSpans(exporter, spans);
-    this.#options.onDelivery({ spans, first: true });
+    await exportOnce(exporter, items);
+    this.#options.onDelivery({ items, first: true });
     if (!repeats) return;
-    await exportSpans(exporter, spans);
-    this.#options.onDelivery({ spans, first: false });
+    await exportOnce(exporter, items);
+    this.#options.onDelivery({ items, first: false });
   }
-}
 
-function exporterOf(service: Service, url: string): SpanExporter {
-  const options: ExporterOptions = {
-    url,
-    timeoutMillis: trafficTimeoutMs,
-    concurrencyLimit: trafficInFlightMax,
-  };
-  if (service.encoding === 'json') return new JsonExporter(options);
-  if (service.encoding === 'protobuf') return new ProtobufExporter(options);
-  // The enum with this value belongs to a package that the exporters do not export.
-  const gzip: object = { compression: 'gzip' };
-  return new ProtobufExporter({ ...options, ...gzip });
-}
-
-function exportSpans(exporter: SpanExporter, spans: ReadableSpan[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    exporter.export(spans, ({ error }) => {
-      // The exporters give an error with every outcome but success.
-      if (error) reject(error);
-      else resolve();
-    });
-  });
-}
-
-function sinkFailed(spans: number, cause: unknown): TidemarkError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new TidemarkError('SINK_FAILED', `Cannot send ${spans} spans: ${reason}`, { cause });
+  #failed(items: number, cause: unknown): TidemarkError {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `Cannot send ${items} ${this.#options.name}: ${reason}`;
+    return new TidemarkError('SINK_FAILED', message, { cause });
+  }
 }

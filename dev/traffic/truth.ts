@@ -1,7 +1,8 @@
 /**
- * What the generator itself knows about the spans that it made: the independent witness for every
+ * What the generator itself knows about the items that it made: the independent witness for every
  * figure that Tidemark later reports. Knows nothing of how they were sent or stored.
  */
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { SpanStatusCode } from '@opentelemetry/api';
 
@@ -25,6 +26,29 @@ const dayMs = 86_400_000;
 /** Collects figures by day, service and operation. */
 export class Truth {
   readonly #operations = new Map<string, OperationTruth>();
+  readonly #records = new Map<string, number>();
+  readonly #ended = new Map<string, number>();
+
+  /** Log records by service and severity, as `service|severity`. */
+  get records(): ReadonlyMap<string, number> {
+    return this.#records;
+  }
+
+  /** Spans that each service has ended, sent or not. */
+  get ended(): ReadonlyMap<string, number> {
+    return this.#ended;
+  }
+
+  /** Counts a log record. */
+  addRecord({ resource, severityText }: ReadableLogRecord): void {
+    const key = `${String(resource.attributes['service.name'])}|${severityText ?? ''}`;
+    this.#records.set(key, (this.#records.get(key) ?? 0) + 1);
+  }
+
+  /** Counts a span that a service has ended. */
+  addEnded(service: string): void {
+    this.#ended.set(service, (this.#ended.get(service) ?? 0) + 1);
+  }
 
   /** Counts spans that were delivered for the first time. */
   addFirst(spans: readonly ReadableSpan[]): void {

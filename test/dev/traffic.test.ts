@@ -24,9 +24,11 @@ interface Otlp {
 const root = new protobuf.Root();
 root.resolvePath = (_origin, target) =>
   path.join(import.meta.dirname, '../../schemas/otlp', target);
-const request = root
-  .loadSync('opentelemetry/proto/collector/trace/v1/trace_service.proto')
-  .lookupType('ExportTraceServiceRequest');
+const collector = 'opentelemetry/proto/collector';
+root.loadSync(`${collector}/trace/v1/trace_service.proto`);
+root.loadSync(`${collector}/logs/v1/logs_service.proto`);
+root.loadSync(`${collector}/metrics/v1/metrics_service.proto`);
+const request = root.lookupType('ExportTraceServiceRequest');
 
 function decode(type: string, body: Buffer): Otlp {
   if (type.includes('json')) return JSON.parse(body.toString()) as Otlp;
@@ -47,28 +49,44 @@ function receive(type: string, body: Buffer): Received {
   return { service: name?.value.stringValue ?? '', type, body: body.toString('base64'), spans };
 }
 
+/** Log records or metrics of a request, as protobufjs reads it. */
+function itemsOf(name: 'Logs' | 'Metrics', body: Buffer): Record<string, unknown>[] {
+  const type = root.lookupType(`Export${name}ServiceRequest`);
+  const decoded = type.toObject(type.decode(body), { oneofs: true }) as Record<string, Envelope[]>;
+  return (decoded[`resource${name}`] ?? [])
+    .flatMap((resource) => (resource[`scope${name}`] ?? []) as Envelope[])
+    .flatMap((scope) => (scope['logRecords'] ?? scope['metrics'] ?? []) as Envelope[]);
+}
+
+type Envelope = Record<string, unknown>;
+
 const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
 /** A receiver that answers `status` and keeps what it got. */
-async function receiver(status = 200): Promise<{ endpoint: string; received: Received[] }> {
+async function receiver(status = 200) {
   const received: Received[] = [];
+  /** Bodies of the other signals' requests, by path, those in protobuf alone. */
+  const others: Record<string, Buffer[]> = { '/v1/logs': [], '/v1/metrics': [] };
   const server = createServer((incoming, answer) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
       const raw = Buffer.concat(chunks);
       const body = incoming.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw;
-      received.push(receive(incoming.headers['content-type'] ?? '', body));
+      const type = incoming.headers['content-type'] ?? '';
+      const other = others[incoming.url ?? ''];
+      if (other === undefined) received.push(receive(type, body));
+      else if (!type.includes('json')) other.push(body);
       answer.writeHead(status, { 'content-type': 'application/json' }).end('{}');
     });
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   closers.push(() => server.close());
   const { port } = server.address() as AddressInfo;
-  return { endpoint: `http://127.0.0.1:${port}/v1/traces`, received };
+  return { endpoint: `http://127.0.0.1:${port}/v1/traces`, received, others };
 }
 
 const nowMs = Date.UTC(2026, 10, 22, 9, 30);
@@ -115,6 +133,28 @@ describe('Traffic', () => {
     const json = received.filter(({ type }) => type === 'application/json');
     expect(new Set(json.map(({ service }) => service))).toEqual(new Set(['courier-app']));
     expect(new Set(received.map(({ service }) => service)).size).toBe(13);
+  });
+
+  it('writes logs and measures metrics of the same spans, each sent once', async () => {
+    const { endpoint, others } = await receiver();
+    const traffic = new Traffic({ endpoint, seed: 15, nowMs, spans: 8000 });
+    const { logRecords, points } = await traffic.sendPrompt();
+    await traffic.close();
+    const logs = (others['/v1/logs'] ?? []).flatMap((body) => itemsOf('Logs', body));
+    const metrics = (others['/v1/metrics'] ?? []).flatMap((body) => itemsOf('Metrics', body));
+    // One service speaks JSON.
+    expect(logs.length).toBeGreaterThan(logRecords * 0.7);
+    expect(logs.length).toBeLessThanOrEqual(logRecords);
+    const recorded = [...traffic.truth.records.values()].reduce((sum, count) => sum + count, 0);
+    expect(recorded).toBe(logRecords);
+    expect(logs.every(({ traceId, body }) => traceId !== undefined && body !== undefined)).toBe(
+      true,
+    );
+    const kinds = new Set(metrics.map((metric) => String(metric['data'])));
+    expect(kinds).toEqual(new Set(['sum', 'gauge', 'histogram', 'exponentialHistogram']));
+    expect(points).toBeGreaterThan(metrics.length);
+    const ended = [...traffic.truth.ended.values()].reduce((sum, count) => sum + count, 0);
+    expect(ended).toBeGreaterThanOrEqual(8000);
   });
 
   it('has spans on both days although today has only begun', async () => {

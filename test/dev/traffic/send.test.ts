@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Emitter } from '../../../dev/traffic/emit.ts';
+import { spanExporter } from '../../../dev/traffic/exporter.ts';
 import { Random } from '../../../dev/traffic/random.ts';
 import { Sender } from '../../../dev/traffic/send.ts';
 import { journeys } from '../../../dev/traffic/shop.ts';
@@ -27,7 +28,8 @@ describe('Sender', () => {
     const { port } = server.address() as AddressInfo;
     let [first, again] = [0, 0];
     const sender = new Sender({
-      endpoint: `http://127.0.0.1:${port}/v1/traces`,
+      name: 'spans',
+      exporterOf: (service) => spanExporter(service, `http://127.0.0.1:${port}/v1/traces`),
       repeatShare: 0.25,
       onDelivery: (delivery) => (delivery.first ? (first += 1) : (again += 1)),
     });
