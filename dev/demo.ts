@@ -21,6 +21,7 @@ import * as figures from './demo/figures.ts';
 import { Progress } from './demo/progress.ts';
 import type { ProgressSink } from './demo/progress.ts';
 import type { DemoResult } from './demo/result.ts';
+import { compareSignals, readEnded, readLogs, readMetrics } from './demo/signals.ts';
 import { freePorts } from './port.ts';
 import { Traffic } from './traffic.ts';
 import { up } from './up.ts';
@@ -139,11 +140,11 @@ class Run {
     const { yesterday, today } = this.#traffic;
     this.#progress.begin(`send traffic of ${yesterday} and ${today} with the OpenTelemetry SDK`);
     const counts = await this.#traffic.sendPrompt();
-    const { spans, repeatedSpans, requests, repeatedRequests } = counts;
+    const { spans, repeatedSpans, requests, repeatedRequests, logRecords, points } = counts;
     const rate = Math.round(((spans + repeatedSpans) * 1000) / this.#progress.stepMs);
     this.#progress.end(
       `${spans + repeatedSpans} spans in ${requests} requests, ${repeatedRequests} of them sent ` +
-        `twice, ${rate} spans/s`,
+        `twice, ${rate} spans/s; ${logRecords} log records, ${points} data points`,
     );
   }
 
@@ -161,17 +162,20 @@ class Run {
   }
 
   async #archived(title: string): Promise<void> {
-    const { spans, repeatedSpans } = this.#traffic.counts;
+    const { spans, repeatedSpans, logRecords, points } = this.#traffic.counts;
+    const rows = { traces: spans + repeatedSpans, logs: logRecords, metrics: points };
     this.#progress.begin(title);
     const files = await awaitArchived({
       store: this.#store,
-      days: [this.#traffic.yesterday, this.#traffic.today],
-      rows: spans + repeatedSpans,
+      // Metrics are of the time of sending, which may already be tomorrow.
+      days: [this.#traffic.yesterday, this.#traffic.today, this.#traffic.tomorrow],
+      rows,
       monotonicMs: this.#options.monotonicMs,
       onProgress: ({ objects }) => this.#progress.update(`${objects} requests wait`),
       signal: this.#options.signal,
     });
-    this.#progress.end(`${spans + repeatedSpans} rows in ${files} files, all committed`);
+    const all = rows.traces + rows.logs + rows.metrics;
+    this.#progress.end(`${all} rows in ${files} files, all committed`);
   }
 
   async #batch(title: string): Promise<void> {
@@ -191,6 +195,13 @@ class Run {
     });
     if (report.outcome !== 'published') throw unexpected(report.message);
     this.#progress.end(report.message);
+  }
+
+  async #signals(query: figures.Query): Promise<DemoResult['signals']> {
+    const logs = await readLogs(query);
+    const metrics = await readMetrics(query);
+    const comparison = compareSignals(logs, await readEnded(query), this.#traffic.truth);
+    return { logs, metrics, comparison };
   }
 
   /** The schedule has to see by itself that late data came. */
@@ -223,7 +234,9 @@ class Run {
       clickhouse: this.#clickhouse,
     };
     const archive = comparisonOf((await proveDate(clients, yesterday)).report);
-    const isEqual = archive.differences.length === 0 && generator.differences.length === 0;
+    const signals = await this.#signals(query);
+    const proofs = [archive, generator, signals.comparison];
+    const isEqual = proofs.every(({ differences }) => differences.length === 0);
     this.#progress.end(isEqual ? 'equal' : 'NOT equal');
     return {
       ok: isEqual && batchRows.length > 0 && batchRows.every(({ layer }) => layer === 'batch'),
@@ -240,6 +253,7 @@ class Run {
         quantileErrors: await figures.readQuantileErrors(query, yesterday),
       },
       proof: { archive, generator },
+      signals,
       elapsedMs: Math.round(this.#progress.elapsedMs),
       ...(this.#options.keeps && { data: this.#options.directory }),
     };

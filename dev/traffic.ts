@@ -58,6 +58,7 @@ const dayMs = 86_400_000;
 export class Traffic {
   readonly yesterday: string;
   readonly today: string;
+  readonly tomorrow: string;
   /** Grows with each delivery. */
   readonly truth = new Truth();
   readonly #options: TrafficOptions;
@@ -83,6 +84,7 @@ export class Traffic {
     this.#options = options;
     this.#random = new Random(options.seed);
     this.today = utcDay(options.nowMs);
+    this.tomorrow = utcDay(options.nowMs + dayMs);
     this.yesterday = utcDay(options.nowMs - dayMs);
     this.#emitter = new Emitter(this.#random, (service, span) => this.#take(service, span));
     this.#sender = new Sender({

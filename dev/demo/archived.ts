@@ -2,15 +2,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { demoArchiveMs, demoPollMs } from '../../schemas/limits.ts';
+import type { Signal } from '../../schemas/archive.ts';
 import { archiveStatus, listPeriodFiles } from '../../workers/clients/archive.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';
 
 export interface ArchivedOptions {
   readonly store: ObjectStore;
-  /** UTC days that the spans lie in. */
+  /** UTC days that the items lie in. */
   readonly days: readonly string[];
-  /** Rows that have to be there, duplicates included. */
-  readonly rows: number;
+  /** Rows of each signal that have to be there, duplicates included. */
+  readonly rows: Readonly<Record<Signal, number>>;
   readonly monotonicMs: () => number;
   readonly onProgress: (waiting: { objects: number }) => void;
   readonly signal: AbortSignal;
@@ -19,7 +20,8 @@ export interface ArchivedOptions {
 const dayMs = 86_400_000;
 
 /**
- * Resolves with the number of files once the spool is empty and the days hold exactly `rows` rows.
+ * Resolves with the number of files once the spool is empty and the days hold exactly `rows` rows of
+ * each signal.
  * Throws CORRUPT_ARCHIVE when they hold another number, PROGRAM_ENDED when it takes too long.
  */
 export async function awaitArchived(options: ArchivedOptions): Promise<number> {
@@ -37,16 +39,26 @@ export async function awaitArchived(options: ArchivedOptions): Promise<number> {
 }
 
 async function countFiles({ store, days, rows }: ArchivedOptions): Promise<number> {
+  let fileCount = 0;
+  for (const [signal, wanted] of Object.entries(rows) as [Signal, number][]) {
+    const { files, found } = await countSignal(store, days, signal);
+    fileCount += files;
+    if (found === wanted) continue;
+    throw new TidemarkError(
+      'CORRUPT_ARCHIVE',
+      `Cannot go on: the archive holds ${found} rows of ${signal}, ${wanted} were sent and taken`,
+    );
+  }
+  return fileCount;
+}
+
+async function countSignal(store: ObjectStore, days: readonly string[], signal: Signal) {
   let [found, fileCount] = [0, 0];
   for (const day of days) {
     const startMs = Date.parse(`${day}T00:00:00Z`);
-    const { files } = await listPeriodFiles(store, 'traces', startMs, startMs + dayMs);
+    const { files } = await listPeriodFiles(store, signal, startMs, startMs + dayMs);
     fileCount += files.length;
     found += files.reduce((sum, file) => sum + file.rows, 0);
   }
-  if (found === rows) return fileCount;
-  throw new TidemarkError(
-    'CORRUPT_ARCHIVE',
-    `Cannot go on: the archive holds ${found} rows, ${rows} were sent and acknowledged`,
-  );
+  return { files: fileCount, found };
 }

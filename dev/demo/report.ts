@@ -11,6 +11,8 @@ export function report(result: DemoResult): string {
   return [
     '\nservice_stats_merged: what users read\n\n',
     ...result.days.map((day) => mergedTable(day, result.merged)),
+    logTable(result),
+    metricTable(result),
     corrections(result),
     proofs(result),
     closing(result),
@@ -57,6 +59,49 @@ function mergedTable(day: string, merged: readonly MergedRow[]): string {
   return `${table(columns, [...shown, total], '  ')}\n`;
 }
 
+/** Services and severities of logs that the table shows. */
+const shownLogRows = 8;
+
+function logTable({ signals: { logs } }: DemoResult): string {
+  const rows = logs
+    .slice(0, shownLogRows)
+    .map((row) => [
+      row.service_name,
+      row.severity,
+      count(row.records),
+      count(row.with_trace),
+      row.example.slice(0, 56),
+    ]);
+  const total = sum(logs, ({ records }) => records);
+  const traced = sum(logs, ({ with_trace: withTrace }) => withTrace);
+  const columns = [
+    { title: 'service_name' },
+    { title: 'severity' },
+    { title: 'records', align: 'right' as const },
+    { title: 'with their trace', align: 'right' as const },
+    { title: 'such as' },
+  ];
+  const all = ['all', '', count(total), count(traced), ''];
+  return `otel_logs: what services said\n\n${table(columns, [...rows, all], '  ')}\n`;
+}
+
+function metricTable({ signals: { metrics } }: DemoResult): string {
+  const columns = [
+    { title: 'table' },
+    ...['data points', 'metrics', 'services'].map((title) => ({
+      title,
+      align: 'right' as const,
+    })),
+  ];
+  const rows = metrics.map((row) => [
+    row.table,
+    count(row.points),
+    count(row.metrics),
+    count(row.services),
+  ]);
+  return `otel_metrics_*: what services measured\n\n${table(columns, rows, '  ')}\n`;
+}
+
 function corrections(result: DemoResult): string {
   const { corrected, days } = result;
   const errors = corrected.quantileErrors.map(({ quantile, operations, median, max }) => [
@@ -89,6 +134,7 @@ function proofs(result: DemoResult): string {
 
   ClickHouse's own engine, straight from the Parquet files:  ${verdict(archive)}
   the generator's own tally of what it sent:                 ${verdict(generator)}
+  its log records, and its counters against its spans:       ${verdict(result.signals.comparison)}
 `;
 }
 

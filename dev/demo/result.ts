@@ -2,9 +2,10 @@
 import type { TrafficCounts } from '../traffic.ts';
 import type { Comparison } from './compare.ts';
 import type { MergedRow, QuantileError, RunRow } from './figures.ts';
+import type { LogRow, MetricRow } from './signals.ts';
 
 export interface DemoResult {
-  /** True when both proofs are equal and everything sent was archived. */
+  /** True when all proofs are equal and everything sent was archived. */
   readonly ok: boolean;
   /** Yesterday and today, UTC. */
   readonly days: readonly [string, string];
@@ -31,6 +32,13 @@ export interface DemoResult {
     readonly archive: Comparison;
     /** Batch tables against the generator's tally. */
     readonly generator: Comparison;
+  };
+  /** Logs and metrics, as ClickHouse has them. */
+  readonly signals: {
+    readonly logs: readonly LogRow[];
+    readonly metrics: readonly MetricRow[];
+    /** Against the generator's tally. */
+    readonly comparison: Comparison;
   };
   readonly elapsedMs: number;
   /** Where the data is, when it was kept. */

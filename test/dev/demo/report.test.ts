@@ -27,6 +27,8 @@ const result: DemoResult = {
     repeatedSpans: 512,
     keptBackSpans: 0,
     lateSpans: 30,
+    logRecords: 70,
+    points: 8,
   },
   merged: Array.from({ length: 12 }, (_, index) => ({
     ...row,
@@ -45,6 +47,20 @@ const result: DemoResult = {
     archive: { rows: 12, figures: 132, differences: [] },
     generator: { rows: 12, figures: 85, differences: ['cart GET /, spans: batch has 1, 2'] },
   },
+  signals: {
+    logs: [
+      {
+        service_name: 'cart',
+        severity: 'ERROR',
+        records: 60,
+        with_trace: 59,
+        example: 'x'.repeat(99),
+      },
+      { service_name: 'email', severity: 'INFO', records: 10, with_trace: 10, example: 'sent' },
+    ],
+    metrics: [{ table: 'otel_metrics_sum', points: 8, metrics: 2, services: 3 }],
+    comparison: { rows: 5, figures: 6, differences: [] },
+  },
   elapsedMs: 12_345,
 };
 
@@ -54,6 +70,14 @@ describe('report()', () => {
     expect(text).toContain('operation 9');
     expect(text).not.toContain('operation 10');
     expect(text).toMatch(/2026-11-21 {2}batch +1 services +all 12 rows +11,934/);
+  });
+
+  it('shows logs by service and severity, and the metric tables', () => {
+    const text = report(result);
+    expect(text).toMatch(/cart +ERROR +60 +59 +x{56}\s/);
+    expect(text).toMatch(/all +70 +69/);
+    expect(text).toMatch(/otel_metrics_sum +8 +2 +3/);
+    expect(text).toContain('equal (5 rows, 6 figures, 0 differences)');
   });
 
   it('shows what was corrected and both verdicts, with the differences of the one that failed', () => {
