@@ -1,6 +1,7 @@
 /**
- * OTLP trace requests as protobufjs reads them by the official protos, with every string and some
- * messages declared as bytes: so the tests see raw strings, and the raw bytes of a span.
+ * OTLP requests as protobufjs reads them by the official protos, with every string and some messages
+ * declared as bytes: so the tests see raw strings, and the raw bytes of an item. Doubles of metrics
+ * are declared as the 64 bits that they are on the wire.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +13,9 @@ const files = [
   'common/v1/common.proto',
   'resource/v1/resource.proto',
   'trace/v1/trace.proto',
+  'metrics/v1/metrics.proto',
   'collector/trace/v1/trace_service.proto',
+  'collector/metrics/v1/metrics_service.proto',
 ];
 
 function load(): protobuf.Root {
@@ -23,10 +26,21 @@ function load(): protobuf.Root {
       .replace('opentelemetry.proto.resource.v1.Resource resource = 1', 'bytes resource = 1')
       .replace('opentelemetry.proto.common.v1.InstrumentationScope scope = 1', 'bytes scope = 1')
       .replace('repeated Span spans = 2', 'repeated bytes spans = 2');
-    protobuf.parse(text, root);
+    protobuf.parse(file.startsWith('metrics/') ? rawMetrics(text) : text, root);
   }
   root.resolveAll();
   return root;
+}
+
+function rawMetrics(text: string): string {
+  return text
+    .replaceAll(/\bdouble (?=\w+ = \d)/g, 'fixed64 ')
+    .replace('repeated Metric metrics = 2', 'repeated bytes metrics = 2')
+    .replaceAll(/repeated \w+DataPoint data_points/g, 'repeated bytes data_points')
+    .replaceAll(
+      /^    (?:Gauge|Sum|Histogram|ExponentialHistogram|Summary) (?=\w+ = )/gm,
+      '    bytes ',
+    );
 }
 
 const root = load();

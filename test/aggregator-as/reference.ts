@@ -102,7 +102,7 @@ export function expectSpans(request: Uint8Array, receipt: Receipt): Expected {
 }
 
 /** What the strings of a message were like. */
-class Marks {
+export class Marks {
   invalidUtf8 = 0;
   inexact = false;
 
@@ -125,7 +125,7 @@ class Marks {
   }
 }
 
-function readResource(resourceSpans: Decoded, marks: Marks): Owner {
+export function readResource(resourceSpans: Decoded, marks: Marks): Owner {
   const bytes = bytesOf(resourceSpans, 'resource');
   const decoded = decode('Resource', bytes);
   const attributes = readAttributes(listOf(decoded, 'attributes'), marks);
@@ -136,7 +136,7 @@ function readResource(resourceSpans: Decoded, marks: Marks): Owner {
   return { attributes, dropped: numberOf(decoded, 'droppedAttributesCount'), schemaUrl, raw };
 }
 
-function readScope(scopeSpans: Decoded, marks: Marks): Scope {
+export function readScope(scopeSpans: Decoded, marks: Marks): Scope {
   const bytes = bytesOf(scopeSpans, 'scope');
   const decoded = decode('InstrumentationScope', bytes);
   const name = marks.text(bytesOf(decoded, 'name'));
@@ -236,7 +236,7 @@ const members = [
   'bytesValue',
 ];
 
-function readAttributes(list: Decoded[], marks: Marks): Attribute[] {
+export function readAttributes(list: Decoded[], marks: Marks): Attribute[] {
   return list.map((keyValue) => {
     const key = marks.text(bytesOf(keyValue, 'key'));
     const any = (own(keyValue, 'value') as Decoded | undefined) ?? {};
