@@ -74,8 +74,8 @@ function rowGroupRanges(file: CommitFile, fileIndex: number): RowGroupRange[] {
     file: fileIndex,
     rowGroup,
     rows: group.rows,
-    min: BigInt(`0x${group.traceIdMin}`),
-    max: BigInt(`0x${group.traceIdMax}`),
+    min: BigInt(`0x${group.idMin}`),
+    max: BigInt(`0x${group.idMax}`),
   }));
 }
 

@@ -178,7 +178,7 @@ function rowGroupsOf(file: number): CommitFile['rowGroups'] {
   for (let at = 0; at < traces.length; at += perGroup) {
     const first = traces[at] ?? 0;
     const last = traces[at + perGroup - 1] ?? 0;
-    groups.push({ rows: rowGroupRows, traceIdMin: traceIdOf(first), traceIdMax: traceIdOf(last) });
+    groups.push({ rows: rowGroupRows, idMin: traceIdOf(first), idMax: traceIdOf(last) });
   }
   return groups;
 }

@@ -9,9 +9,9 @@ const decimal = z.string().regex(/^-?\d{1,20}$/);
 
 const rowGroup = z.strictObject({
   rows: z.int().positive(),
-  /** Lower-case hex of the least and greatest trace id. */
-  traceIdMin: z.string().regex(/^[0-9a-f]{32}$/),
-  traceIdMax: z.string().regex(/^[0-9a-f]{32}$/),
+  /** Lower-case hex of the least and greatest id in the file's first column, as in `TraceId`. */
+  idMin: z.string().regex(/^[0-9a-f]{32}$/),
+  idMax: z.string().regex(/^[0-9a-f]{32}$/),
 });
 
 const file = z.strictObject({

@@ -5,6 +5,7 @@
  * and decides what happens after a fault.
  */
 import { Registry } from 'prom-client';
+import { archiveColumns, topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
@@ -46,8 +47,10 @@ export interface ArchiverReport extends Readonly<LogReport> {
   readonly rowsOf: Readonly<Record<Signal, number>>;
 }
 
-/** The signals that have columns by now. */
-const archivedSignals: readonly Signal[] = ['traces'];
+/** The signals that have columns. */
+const archivedSignals = (Object.keys(topics) as Signal[]).filter(
+  (signal) => archiveColumns[signal].length > 0,
+);
 
 /**
  * Runs until `signal` aborts, or with `once` until nothing waits any more. Faults that may pass are

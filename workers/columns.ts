@@ -3,7 +3,7 @@
  * flush however many partitions there are. WebAssembly memory never shrinks, so the columns of
  * another signal are made anew and the old ones left to the garbage collector.
  */
-import { SpanColumns as ItemColumns } from '../aggregator-as/host.ts';
+import { ItemColumns } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { ColumnsLender } from './context.ts';
 
@@ -40,7 +40,7 @@ export class SharedColumns implements ColumnsLender {
     if (this.#made?.signal === signal) return this.#made.columns;
     // Forgotten first, so that both are never held at once.
     this.#made = undefined;
-    const columns = new ItemColumns(this.#module, { pagesMax: this.#pagesMax });
+    const columns = new ItemColumns(this.#module, signal, { pagesMax: this.#pagesMax });
     this.#made = { signal, columns };
     return columns;
   }

@@ -1,5 +1,5 @@
 /** What every part of the archiver is given to work with. Types only. */
-import type { SpanColumns as ItemColumns } from '../aggregator-as/host.ts';
+import type { ItemColumns } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ObjectStore } from './clients/objects.ts';

@@ -9,8 +9,7 @@
  * Should it be out of date, step 6 finds that out: the files are dropped, and the next turn begins
  * with the log as it is by then.
  */
-import type { SpanColumns as ItemColumns } from '../aggregator-as/host.ts';
-import type { Signal } from '../schemas/archive.ts';
+import type { ItemColumns } from '../aggregator-as/host.ts';
 import type { Commit, CommitFile } from '../schemas/commit.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
@@ -157,7 +156,7 @@ export class PartitionLog {
     const letters = taken.dead.map(({ record, error }) => ({ ...record, error }));
     try {
       await storeDead(store, attempt.topic, letters, { signal });
-      await storeFiles(store, attempt, encoded(attempt.signal, columns), stored, { signal });
+      await storeFiles(store, attempt, encoded(columns), stored, { signal });
     } catch (error) {
       this.#shrink(error, taken);
       await this.#discard(stored);
@@ -269,9 +268,9 @@ export class PartitionLog {
 }
 
 /** The files of all hours, one at a time; none touches the columns' buffers once it is given. */
-function* encoded(signal: Signal, columns: ItemColumns): Iterable<PendingFile> {
+function* encoded(columns: ItemColumns): Iterable<PendingFile> {
   for (const batch of columns.hours()) {
     const { rows, hourMs, quarantined, timeMinNs, timeMaxNs } = batch;
-    yield { rows, hourMs, quarantined, timeMinNs, timeMaxNs, ...encodeParquet(signal, batch) };
+    yield { rows, hourMs, quarantined, timeMinNs, timeMaxNs, ...encodeParquet(batch) };
   }
 }

@@ -13,7 +13,7 @@ import {
 } from 'parquet-wasm/node';
 import type { WriterProperties } from 'parquet-wasm/node';
 import type { ColumnBuffers, HourBatch } from '../aggregator-as/host.ts';
-import { traceColumns, traceSchemaVersion } from '../schemas/archive.ts';
+import { archiveColumns, schemaVersions } from '../schemas/archive.ts';
 import type { ArchiveColumn, ArchiveType, Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
 import { rowGroupRows } from '../schemas/limits.ts';
@@ -27,22 +27,22 @@ export interface ParquetFile {
 const idBytes = 16;
 
 /**
- * The Parquet file of one hour: columns as `traceColumns` says, in that order, zstd, row groups of
- * `rowGroupRows` rows. The batch's rows must be sorted by trace id and be at least one. Reads the
+ * The Parquet file of one hour: columns as `archiveColumns` says, in that order, zstd, row groups of
+ * `rowGroupRows` rows. The batch's rows must be sorted by `sortIds` and be at least one. Reads the
  * batch's buffers before it returns and keeps none of them.
  */
-export function encodeParquet(signal: Signal, batch: HourBatch): ParquetFile {
-  if (signal !== 'traces') throw new Error(`Bug: ${signal} have no columns`);
-  const properties = writerProperties();
+export function encodeParquet(batch: HourBatch): ParquetFile {
+  const properties = writerProperties(batch.signal);
   // The writer takes ownership of both; nothing of them is left to free.
   const table = WasmTable.fromIPCStream(arrow.tableToIPC(arrowTable(batch), 'stream'));
   const bytes = writeParquet(table, properties);
-  return { bytes, rowGroups: traceIdRanges(batch.traceIds, batch.rows) };
+  return { bytes, rowGroups: idRanges(batch.sortIds, batch.rows) };
 }
 
 function arrowTable(batch: HourBatch): arrow.Table {
-  const types = traceColumns.map(({ type }, index) => arrowType(type, index));
-  const fields = traceColumns.map(
+  const own = archiveColumns[batch.signal];
+  const types = own.map(({ type }, index) => arrowType(type, index));
+  const fields = own.map(
     ({ name, nullable }, index) => new arrow.Field(name, itemOf(types, index), nullable),
   );
   const buffers = new Buffers();
@@ -148,15 +148,16 @@ class Buffers {
 /** Random or nearly unique values: a dictionary of them would only be a detour. */
 const plainTypes: ReadonlySet<ArchiveType> = new Set(['id16', 'id8', 'timestampNs', 'binary']);
 
-function writerProperties(): WriterProperties {
-  const metadata = new Map([['tidemark.schema', String(traceSchemaVersion)]]);
+function writerProperties(signal: Signal): WriterProperties {
+  const columns = archiveColumns[signal];
+  const metadata = new Map([['tidemark.schema', String(schemaVersions[signal])]]);
   const builder = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setMaxRowGroupSize(rowGroupRows)
     .setStatisticsEnabled(EnabledStatistics.Chunk)
-    .setColumnStatisticsEnabled('TraceId', EnabledStatistics.Page)
+    .setColumnStatisticsEnabled(columns[0]?.name ?? '', EnabledStatistics.Page)
     .setKeyValueMetadata(metadata);
-  return traceColumns.reduce(plain, builder).build();
+  return columns.reduce(plain, builder).build();
 }
 
 function plain(builder: WriterPropertiesBuilder, column: ArchiveColumn): WriterPropertiesBuilder {
@@ -164,14 +165,14 @@ function plain(builder: WriterPropertiesBuilder, column: ArchiveColumn): WriterP
   return builder.setColumnDictionaryEnabled(column.name, false);
 }
 
-/** Ranges of trace ids per row group: rows are sorted, so its ends are its least and greatest. */
-function traceIdRanges(traceIds: Uint8Array, rows: number): CommitRowGroup[] {
+/** Ranges of ids per row group: rows are sorted, so its ends are its least and greatest. */
+function idRanges(ids: Uint8Array, rows: number): CommitRowGroup[] {
   const hexAt = (row: number): string =>
-    Buffer.from(traceIds.subarray(row * idBytes, (row + 1) * idBytes)).toString('hex');
+    Buffer.from(ids.subarray(row * idBytes, (row + 1) * idBytes)).toString('hex');
   const groups: CommitRowGroup[] = [];
   for (let row = 0; row < rows; row += rowGroupRows) {
     const last = Math.min(row + rowGroupRows, rows) - 1;
-    groups.push({ rows: last - row + 1, traceIdMin: hexAt(row), traceIdMax: hexAt(last) });
+    groups.push({ rows: last - row + 1, idMin: hexAt(row), idMax: hexAt(last) });
   }
   return groups;
 }

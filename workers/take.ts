@@ -2,7 +2,7 @@
  * Decodes a source's records into columns, in order, until a flush is full. What cannot be decoded
  * is set aside with the reason. Stores nothing.
  */
-import type { SpanColumns as ItemColumns, Tally } from '../aggregator-as/host.ts';
+import type { ItemColumns, Tally } from '../aggregator-as/host.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { CallOptions } from './clients/objects.ts';
 import type { Backlog, Source, SourceRecord } from './source.ts';

@@ -131,8 +131,8 @@ function expectOverlaps(files: readonly CommitFile[], shards: readonly Shard[]):
       .map((f) => ({
         key: f.key,
         rowGroups: f.rowGroups.flatMap((g, i) =>
-          BigInt(`0x${g.traceIdMin}`) < shard.traceIdTo &&
-          BigInt(`0x${g.traceIdMax}`) >= shard.traceIdFrom
+          BigInt(`0x${g.idMin}`) < shard.traceIdTo &&
+          BigInt(`0x${g.idMax}`) >= shard.traceIdFrom
             ? [i]
             : [],
         ),
@@ -167,7 +167,7 @@ function shuffle<T>(items: readonly T[], random: () => number): T[] {
 }
 
 function group(rows: number, min: bigint, max: bigint): CommitFile['rowGroups'][number] {
-  return { rows, traceIdMin: hex(min), traceIdMax: hex(max) };
+  return { rows, idMin: hex(min), idMax: hex(max) };
 }
 
 function clamp(id: bigint): bigint {

@@ -18,7 +18,7 @@ const commit: Commit = {
       timeMinNs: '1',
       timeMaxNs: '9223372036854775807',
       quarantined: false,
-      rowGroups: [{ rows: 10, traceIdMin: '0'.repeat(32), traceIdMax: 'f'.repeat(32) }],
+      rowGroups: [{ rows: 10, idMin: '0'.repeat(32), idMax: 'f'.repeat(32) }],
     },
   ],
   watermarkMs: 5,

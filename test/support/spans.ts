@@ -218,8 +218,8 @@ function rowGroupsOf(sorted: readonly SpanRow[], rowGroupRows: number): CommitRo
     const rows = sorted.slice(at, at + rowGroupRows);
     groups.push({
       rows: rows.length,
-      traceIdMin: rows[0]?.traceId ?? '',
-      traceIdMax: rows.at(-1)?.traceId ?? '',
+      idMin: rows[0]?.traceId ?? '',
+      idMax: rows.at(-1)?.traceId ?? '',
     });
   }
   return groups;

@@ -55,7 +55,7 @@ function pending(hour: number, quarantined = false): PendingFile {
     quarantined,
     timeMinNs: 1n,
     timeMaxNs: 2n ** 63n - 1n,
-    rowGroups: [{ rows: 2, traceIdMin: '0'.repeat(32), traceIdMax: 'f'.repeat(32) }],
+    rowGroups: [{ rows: 2, idMin: '0'.repeat(32), idMax: 'f'.repeat(32) }],
   };
 }
 

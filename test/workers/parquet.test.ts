@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SpanColumns } from '../../aggregator-as/host.ts';
+import { ItemColumns } from '../../aggregator-as/host.ts';
 import { topics, traceColumns } from '../../schemas/archive.ts';
 import { rowGroupRows } from '../../schemas/limits.ts';
 import { encodeParquet } from '../../workers/parquet.ts';
@@ -35,14 +35,14 @@ const windows = { pastMaxMs: 86_400_000, futureMaxMs: 86_400_000 };
 
 /** The files of all hours of some requests, in the order in which they come. */
 async function archive(requests: readonly Uint8Array[]) {
-  const columns = new SpanColumns(transcoder);
+  const columns = new ItemColumns(transcoder, 'traces');
   for (const [index, request] of requests.entries()) {
     columns.add(request, { ...origin(BigInt(index)), ...windows });
   }
   const files = [];
   for (const batch of columns.hours()) {
     const { hourMs: hour, quarantined, rows, timeMinNs, timeMaxNs } = batch;
-    const { bytes, rowGroups } = encodeParquet('traces', batch);
+    const { bytes, rowGroups } = encodeParquet(batch);
     const path = join(directory, `${files.length}-${Math.trunc(performance.now() * 1000)}.parquet`);
     await writeFile(path, bytes);
     files.push({ path, hour, quarantined, rows, timeMinNs, timeMaxNs, rowGroups });
@@ -214,8 +214,8 @@ describe('encodeParquet()', () => {
     const [file] = await archive(requests);
     if (!file) throw new Error('no file');
     const ranges = await duckdb(
-      `SELECT to_json({rows: count(*), traceIdMin: min(lower(hex(TraceId))),
-         traceIdMax: max(lower(hex(TraceId)))})::VARCHAR AS row
+      `SELECT to_json({rows: count(*), idMin: min(lower(hex(TraceId))),
+         idMax: max(lower(hex(TraceId)))})::VARCHAR AS row
        FROM read_parquet('${file.path}', file_row_number = true)
        GROUP BY file_row_number // ${rowGroupRows} ORDER BY file_row_number // ${rowGroupRows}`,
       'row',

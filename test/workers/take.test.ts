@@ -1,7 +1,7 @@
 /** The decoding step: what gets an offset, what is set aside, and where a flush ends. */
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { SpanColumns } from '../../aggregator-as/host.ts';
+import { ItemColumns } from '../../aggregator-as/host.ts';
 import { topics } from '../../schemas/archive.ts';
 import type { Backlog, SourceRecord } from '../../workers/source.ts';
 import { takeRecords } from '../../workers/take.ts';
@@ -55,7 +55,7 @@ function backlogOf(records: readonly (SourceRecord | undefined)[]): Backlog {
 describe('takeRecords()', () => {
   it('takes bad requests and empty ones like others, and sets the bad ones aside', async () => {
     const requests = [requestOf(['a', 'b']), Uint8Array.of(0xff), requestOf([]), requestOf(['c'])];
-    const columns = new SpanColumns(transcoder);
+    const columns = new ItemColumns(transcoder, 'traces');
     const taken = await takeRecords(
       backlogOf(requests.map((r, i) => record(i, r))),
       columns,
@@ -75,7 +75,11 @@ describe('takeRecords()', () => {
 
   it('goes by the offsets of the records, which may have gaps', async () => {
     const records = [0, 5, 9].map((index) => record(index, requestOf(['a'])));
-    const taken = await takeRecords(backlogOf(records), new SpanColumns(transcoder), options);
+    const taken = await takeRecords(
+      backlogOf(records),
+      new ItemColumns(transcoder, 'traces'),
+      options,
+    );
     expect(taken).toMatchObject({ count: 3, nextOffset: 110n });
   });
 
@@ -87,21 +91,21 @@ describe('takeRecords()', () => {
     ];
     const spans = [span, ...bad, ...bad];
     const request = encodeTraces({ resourceSpans: [{ scopeSpans: [{ spans }] }] });
-    const columns = new SpanColumns(transcoder);
+    const columns = new ItemColumns(transcoder, 'traces');
     const taken = await takeRecords(backlogOf([record(0, request)]), columns, options);
     expect(taken).toMatchObject({ rows: 1, rejected: { trace_id_length: 2, span_id_zero: 2 } });
   });
 
   it('stops at rowsMax, and leaves the rest of the backlog for later', async () => {
     const records = [0, 1, 2, 3, 4].map((index) => record(index, requestOf(['a', 'b', 'c'])));
-    const columns = new SpanColumns(transcoder);
+    const columns = new ItemColumns(transcoder, 'traces');
     const taken = await takeRecords(backlogOf(records), columns, { ...options, rowsMax: 4 });
     expect(taken).toMatchObject({ rows: 6, count: 2, nextOffset: 102n });
   });
 
   it('stops before the request for which there is no memory', async () => {
     const records = [0, 1].map((index) => record(index, requestOf(['y'.repeat(3_000_000)])));
-    const columns = new SpanColumns(transcoder, { pagesMax: 80 });
+    const columns = new ItemColumns(transcoder, 'traces', { pagesMax: 80 });
     const taken = await takeRecords(backlogOf(records), columns, options);
     expect(taken).toMatchObject({ rows: 1, count: 1, dead: [] });
   });
@@ -111,14 +115,14 @@ describe('takeRecords()', () => {
     const { tenantId: _, ...rest } = record(1, requestOf(['b']));
     const nobodys = { ...rest, tenantId: undefined };
     const oversized = new Set([big.name]);
-    const columns = new SpanColumns(transcoder);
+    const columns = new ItemColumns(transcoder, 'traces');
     const taken = await takeRecords(backlogOf([big, nobodys]), columns, { ...options, oversized });
     expect(taken?.dead.map(({ error }) => error.code)).toEqual(['CAPACITY', 'BAD_OTLP']);
     expect(taken).toMatchObject({ rows: 0, count: 2, nextOffset: 102n });
   });
 
   it('gives up when a record is gone', async () => {
-    const columns = new SpanColumns(transcoder);
+    const columns = new ItemColumns(transcoder, 'traces');
     const records = [record(0, requestOf(['a'])), undefined];
     expect(await takeRecords(backlogOf(records), columns, options)).toBeUndefined();
   });

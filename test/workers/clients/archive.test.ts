@@ -48,7 +48,7 @@ function fileOf(firstOffset: bigint, hourMs: number, attempt = 'a1', partition =
     timeMinNs: '1',
     timeMaxNs: '2',
     quarantined: false,
-    rowGroups: [{ rows: 10, traceIdMin: '0'.repeat(32), traceIdMax: 'f'.repeat(32) }],
+    rowGroups: [{ rows: 10, idMin: '0'.repeat(32), idMax: 'f'.repeat(32) }],
   };
   return file;
 }
