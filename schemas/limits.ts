@@ -99,6 +99,9 @@ export const shardOperationsMax = 8_000_000;
 /** JSON values that no table names may nest this deep; 100 levels of AnyValue take less. */
 export const jsonDepthMax = 512;
 
+/** Bytes of a request body that are read at once. */
+export const bodyReadBytes = 64 * 1024;
+
 /** Zstandard frames that one request body may consist of. */
 export const zstdFramesMax = 1024;
 
@@ -336,8 +339,12 @@ export const kafkaTriesMax = 3;
 export const kafkaRetryMs = 100;
 export const kafkaRetryMsMax = 500;
 
+/** Tries of a group's member before it joins under a new name, and the longest pause between them. */
+export const kafkaMemberTriesMax = 12;
+export const kafkaMemberRetryMsMax = 3000;
+
 /** Membership of a consumer group: silence after which a member is dead, and how often it speaks. */
-export const kafkaSessionMs = 30_000;
+export const kafkaSessionMs = 15_000;
 export const kafkaHeartbeatMs = 3000;
 
 /** Time that members have to join again when the group is shared out anew. */

@@ -26,7 +26,7 @@ export const zstd: Codec = {
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `Cannot inflate a batch of ${buffer.length} bytes (zstd): ${reason}`;
-      throw new KafkaError('CORRUPT_MESSAGE', message, { cause });
+      throw final(new KafkaError('CORRUPT_MESSAGE', message, { cause }));
     }
   },
 };
@@ -36,7 +36,12 @@ export function missingCodec(name: string): Codec {
   const refuse = (): never => {
     const advice = 'let producers use gzip, zstd or none';
     const message = `Cannot read or write batches compressed with ${name}: ${advice}`;
-    throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', message);
+    throw final(new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', message));
   };
   return { compress: async () => refuse(), decompress: async () => refuse() };
+}
+
+/** Tells the library, which has its own spelling of the field, not to read the batch again. */
+function final(error: KafkaError): KafkaError {
+  return Object.assign(error, { retriable: false });
 }

@@ -8,6 +8,7 @@
 import kafkajs from 'kafkajs';
 import type {
   Admin,
+  ConsumerConfig,
   Kafka as Client,
   KafkaConfig,
   LogEntry,
@@ -127,13 +128,26 @@ const briefly: RetryOptions = {
   maxRetryTime: limits.kafkaRetryMsMax,
 };
 
+/**
+ * Calls of a member: through a restart of its broker, because under a new name it would have to wait
+ * until the group takes its old one for dead.
+ */
+const patiently: ConsumerConfig['retry'] = {
+  retries: limits.kafkaMemberTriesMax - 1,
+  initialRetryTime: limits.kafkaRetryMs,
+  maxRetryTime: limits.kafkaMemberRetryMsMax,
+  restartOnFailure: () => Promise.resolve(true),
+};
+
 /** Makes a client of the cluster. Throws `SettingError` when the settings name none. */
 export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
   const codecs = kafkajs.CompressionCodecs;
   codecs[CompressionTypes.ZSTD] = () => zstd;
   codecs[CompressionTypes.Snappy] = () => missingCodec('snappy');
   codecs[CompressionTypes.LZ4] = () => missingCodec('lz4');
-  const client = new kafkajs.Kafka(configOf(settings, log));
+  const config = configOf(settings, log);
+  const client = new kafkajs.Kafka({ ...config, retry: briefly });
+  const memberClient = new kafkajs.Kafka({ ...config, retry: patiently });
   const openAdmin = () => startAdmin(client.admin({ retry: briefly }));
   return {
     openAdmin,
@@ -144,7 +158,7 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
         const all = await admin.offsets(topic);
         return all.find((offsets) => offsets.partition === partition)?.low ?? 0n;
       };
-      const consumer = client.consumer({
+      const consumer = memberClient.consumer({
         groupId: options.groupId,
         allowAutoTopicCreation: false,
         sessionTimeout: limits.kafkaSessionMs,
@@ -153,7 +167,7 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
         maxBytes: options.fetchBytesMax ?? limits.kafkaFetchBytes,
         maxBytesPerPartition: limits.kafkaFetchBytesPerPartition,
         maxWaitTimeInMs: options.waitMsMax ?? limits.kafkaFetchWaitMs,
-        retry: { ...briefly, restartOnFailure: () => Promise.resolve(true) },
+        retry: patiently,
       });
       try {
         const running = await startConsumer(consumer, options, oldest);
@@ -185,7 +199,6 @@ function configOf(settings: KafkaSettings, log: KafkaLog): KafkaConfig {
     connectionTimeout: limits.kafkaConnectMs,
     authenticationTimeout: limits.kafkaConnectMs,
     requestTimeout: limits.kafkaRequestMs,
-    retry: briefly,
     logLevel: kafkajs.logLevel.INFO,
     logCreator: () => (entry) => writeLog(log, entry),
   };
