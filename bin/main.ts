@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { archiveCommand } from './commands/archive.ts';
 import { batchCommand } from './commands/batch.ts';
+import { checkCommand } from './commands/check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { startCommand } from './commands/start.ts';
@@ -48,7 +49,8 @@ export function program(context: Context): Command {
     .addCommand(archiveCommand(context))
     .addCommand(batchCommand(context))
     .addCommand(migrateCommand(context))
-    .addCommand(statusCommand(context));
+    .addCommand(statusCommand(context))
+    .addCommand(checkCommand(context));
   const help = `${exitCodeHelp}\n\nSettings come from the environment; see docs/CONFIGURATION.md.`;
   root.addHelpText('after', help);
   for (const command of allCommands(root)) prepare(command, context);

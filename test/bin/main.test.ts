@@ -79,6 +79,7 @@ describe('tidemark', () => {
       'batch',
       'batch run',
       'batch verify',
+      'check',
       'demo',
       'migrate',
       'start',
