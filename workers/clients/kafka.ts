@@ -132,7 +132,7 @@ const briefly: RetryOptions = {
  * Calls of a member: through a restart of its broker, because under a new name it would have to wait
  * until the group takes its old one for dead.
  */
-const patiently: ConsumerConfig['retry'] = {
+const patiently: NonNullable<ConsumerConfig['retry']> = {
   retries: limits.kafkaMemberTriesMax - 1,
   initialRetryTime: limits.kafkaRetryMs,
   maxRetryTime: limits.kafkaMemberRetryMsMax,
