@@ -23,6 +23,7 @@ export const errorCodes = [
   'CORRUPT_ARCHIVE',
   'CLICKHOUSE',
   'KAFKA',
+  'KAFKA_REST',
   'OBJECT_STORE',
   'UNSUPPORTED_STORE',
   'PORT_TAKEN',
@@ -121,5 +122,25 @@ export class ThrottleError extends TidemarkError {
   constructor(message: string, retryAfterSeconds: number) {
     super('THROTTLED', message, { retryable: true });
     this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/**
+ * Why the Kafka REST gateway refuses a request or a record: an HTTP status, and the number that
+ * Confluent's proxy puts into `error_code` for it.
+ */
+export class RestError extends TidemarkError {
+  readonly status: number;
+  readonly errorCode: number;
+
+  constructor(
+    status: number,
+    errorCode: number,
+    message: string,
+    options: TidemarkErrorOptions = {},
+  ) {
+    super('KAFKA_REST', message, { retryable: status === 429 || status === 503, ...options });
+    this.status = status;
+    this.errorCode = errorCode;
   }
 }

@@ -69,6 +69,17 @@ export const archivePutsMax = 4;
  */
 export const spoolVisibleMsMax = 60_000;
 
+/**
+ * Clocks of Kafka's producers and brokers differ by this much at most. Watermarks stay behind by it.
+ */
+export const kafkaVisibleMsMax = 60_000;
+
+/** What a record from Kafka takes in memory beside its bytes. */
+export const heldRecordBytes = 256;
+
+/** Pause between two looks for a topic that does not exist. */
+export const kafkaTopicPollMs = 30_000;
+
 /** An idle archiver moves its watermark when the stored one is this old. */
 export const watermarkIntervalMs = 60_000;
 
@@ -369,3 +380,23 @@ export const kafkaLockPollMs = 200;
 /** The embedded Kafka must be ready in this time, and is killed this long after SIGTERM. */
 export const kafkaReadyMs = 60_000;
 export const kafkaStopMs = 10_000;
+
+/** How long the Kafka REST gateway waits for more records of a partition, and what ends the wait. */
+export const gatewayLingerMs = 5;
+export const gatewayBatchBytes = 1_000_000;
+export const gatewayBatchRecordsMax = 1000;
+
+/** How long the gateway believes a topic's partitions, and topics that it remembers. */
+export const gatewayTopicFreshMs = 30_000;
+export const gatewayTopicsMax = 1000;
+
+/** Records of one v3 stream that wait for their report; past it the gateway reads no further. */
+export const gatewayStreamRecordsMax = 1000;
+
+/** Connections of the gateway, silence after which one is closed, and what a stop may take. */
+export const gatewayConnectionsMax = 4096;
+export const gatewayIdleMs = 120_000;
+export const gatewayStopMsMax = 12_000;
+
+/** What a refused request may still send before its connection is cut, so that it reads the answer. */
+export const gatewayLateMs = 2000;

@@ -53,6 +53,12 @@ export const settings = {
     'archive',
     'kafka-rest',
   ]),
+  KAFKA_GROUP: row(
+    'string',
+    'tidemark-archive',
+    'Beginning of the names of the archiving consumer groups, one for each topic',
+    ['archive'],
+  ),
   KAFKA_TLS: {
     ...row('choice', 'off', 'TLS to brokers; more authorities: `NODE_EXTRA_CA_CERTS`', [
       'archive',
@@ -77,9 +83,9 @@ export const settings = {
     choices: ['v2', 'v3'],
   },
   KAFKA_REST_CLUSTER: row('string', '', 'Cluster id; needed with v3', ['edge']),
-  KAFKA_REST_USER: row('string', '', 'User at the proxy (Basic)', ['edge']),
-  KAFKA_REST_PASSWORD: row('secret', '', 'Password at the proxy (Basic)', ['edge']),
-  KAFKA_REST_TOKEN: row('secret', '', 'Bearer token at the proxy', ['edge']),
+  KAFKA_REST_USER: row('string', '', 'User at the proxy (Basic)', ['edge', 'kafka-rest']),
+  KAFKA_REST_PASSWORD: row('secret', '', 'Password at the proxy (Basic)', ['edge', 'kafka-rest']),
+  KAFKA_REST_TOKEN: row('secret', '', 'Bearer token at the proxy', ['edge', 'kafka-rest']),
   KAFKA_REST_RECORD_BYTES_MAX: integer(
     'bytes',
     900_000,
@@ -97,6 +103,34 @@ export const settings = {
   TIDEMARK_DATA: row('string', '.tidemark', 'Directory of the embedded stack', ['start']),
   TIDEMARK_PORT: integer('', 8787, 'Port of the OTLP/HTTP endpoint', ['start'], 1, 65_535),
   TIDEMARK_CLICKHOUSE_PORT: integer('', 8123, 'Port of ClickHouse', ['start'], 1, 65_535),
+  TIDEMARK_KAFKA_REST_HOST: row(
+    'string',
+    '127.0.0.1',
+    'Address that the gateway listens on; others than loopback need a user or a token',
+    ['kafka-rest'],
+  ),
+  TIDEMARK_KAFKA_REST_PORT: integer(
+    '',
+    8082,
+    'Port of the Kafka REST gateway',
+    ['kafka-rest', 'start'],
+    0,
+    65_535,
+  ),
+  TIDEMARK_KAFKA_REST_BODY_BYTES_MAX: integer(
+    'bytes',
+    16 * mib,
+    'Largest v2 request and largest v3 record that the gateway takes, as JSON',
+    ['kafka-rest'],
+    1024,
+  ),
+  TIDEMARK_KAFKA_REST_IN_FLIGHT_BYTES_MAX: integer(
+    'bytes',
+    128 * mib,
+    'JSON that the gateway holds at once; past it requests get 429',
+    ['kafka-rest'],
+    1024,
+  ),
   TIDEMARK_KAFKA_PORT: integer('', 9092, 'Port of the embedded Kafka', ['start'], 1, 65_535),
   TIDEMARK_KAFKA_PARTITIONS: integer(
     'partitions',
@@ -128,9 +162,12 @@ export const settings = {
     'Records of API keys beside those in Workers KV, as JSON: `{"<key id>": <record>}`',
     ['edge'],
   ),
-  TIDEMARK_TENANT: row('string', 'default', 'Tenant of all requests when TIDEMARK_AUTH is `off`', [
-    'edge',
-  ]),
+  TIDEMARK_TENANT: row(
+    'string',
+    'default',
+    'Tenant of all requests when TIDEMARK_AUTH is `off`, and of Kafka records that name none',
+    ['edge', 'archive'],
+  ),
   TIDEMARK_TENANT_BYTES_PER_MINUTE: integer(
     'bytes',
     0,
@@ -168,6 +205,15 @@ export const settings = {
     'Largest request body after decompression',
     ['edge'],
     1,
+  ),
+  TIDEMARK_TRANSCODER_BYTES_MAX: integer(
+    'bytes',
+    32 * mib,
+    'Memory in which one request is turned into rows, its inflated body included; one whose rows ' +
+      'need more is refused with 413: it has too many items, or repeats too much in each row',
+    ['edge'],
+    mib,
+    64 * mib,
   ),
   TIDEMARK_IN_FLIGHT_BYTES_MAX: integer(
     'bytes',
@@ -221,6 +267,13 @@ export const settings = {
     'Age of the oldest waiting request that makes the archiver flush',
     ['archive'],
     0,
+  ),
+  TIDEMARK_HELD_BYTES_MAX: integer(
+    'bytes',
+    256 * mib,
+    'OTLP bytes from Kafka that one archiver holds in memory; past it nothing more is fetched',
+    ['archive'],
+    1,
   ),
   TIDEMARK_ARCHIVE_POLL_MS: integer(
     'ms',
