@@ -11,6 +11,8 @@ const benches: Record<string, () => Promise<void>> = {
   transcode: async () => (await import('./transcode.ts')).transcode(),
   kernel: async () => (await import('./kernel.ts')).kernel(),
   freshness: async () => (await import('./freshness.ts')).freshness(),
+  edge: async () => (await import('./edge.ts')).edge(),
+  memory: async () => (await import('./memory.ts')).memory(),
   batch: async () => (await import('./batch.ts')).batch(),
 };
 

@@ -1,0 +1,234 @@
+/**
+ * Measures what the edge costs: CPU time a span of plain workerd with both legs on fast local
+ * sinks, beside a real OpenTelemetry Collector on the same bytes; 500 connections for a minute; and
+ * what group commit does to many small requests. Prints one JSON line per figure.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { startKafka } from '../dev/kafka.ts';
+import { freePorts } from '../dev/port.ts';
+import { collector } from '../test/support/peers.ts';
+import { load } from './edge/load.ts';
+import { cpuMs, residentBytes, start, startSink, startWorkerd } from './edge/program.ts';
+import type { Program } from './edge/program.ts';
+import { makeRequests, requestType, spansPerRequest } from './payload.ts';
+
+const connections = 8;
+const warmUps = 200;
+const requests = 2000;
+const manyConnections = 500;
+const manySeconds = 60;
+const manyPerSecond = 150;
+const smallPerSecond = 1000;
+const smallSeconds = 10;
+const smallSpans = 5;
+const megabyte = 1e6;
+
+const headers = { 'content-type': 'application/x-protobuf', 'content-encoding': 'gzip' };
+
+/** Settings of the Worker under test: both legs go to `sink`; old payloads are not quarantined. */
+function varsOf(sink: string): Record<string, string> {
+  return {
+    CLICKHOUSE_URL: sink,
+    KAFKA_REST_URL: sink,
+    TIDEMARK_PAST_MAX_MS: '999999999999',
+  };
+}
+
+/** CPU time a span, in µs, of a program that takes `requests` requests. */
+async function cpuPerSpan(program: Program, bodies: readonly Uint8Array[]) {
+  const options = { url: `${program.url}/v1/traces`, headers, bodies, connections };
+  await load({ ...options, requests: warmUps });
+  await settle(program.pid);
+  const before = cpuMs(program.pid);
+  const { failed, seconds } = await load({ ...options, requests });
+  // What a program puts off, such as sending to Kafka, is its cost as well.
+  await settle(program.pid);
+  const microseconds = (cpuMs(program.pid) - before) * 1000;
+  if (failed > 0) throw new Error(`${failed} of ${requests} requests failed`);
+  const spans = requests * spansPerRequest;
+  return { perSpan: microseconds / spans, perSecond: spans / seconds };
+}
+
+/** Waits until a process has been idle for a second. */
+async function settle(pid: number): Promise<void> {
+  for (let before = -1; cpuMs(pid) - before > 20;) {
+    before = cpuMs(pid);
+    await pause(1000);
+  }
+}
+
+async function withCollector(directory: string, bodies: readonly Uint8Array[]) {
+  const peer = await collector();
+  if ('missing' in peer) return { missing: peer.missing };
+  const kafka = await startKafka({
+    directory: path.join(directory, 'kafka'),
+    environment: process.env,
+  });
+  try {
+    const [port = 0] = await freePorts(1);
+    const file = path.join(directory, 'collector.yaml');
+    await writeFile(file, collectorConfig(port, kafka.brokers));
+    const program = await start(peer.path, ['--config', file], `http://127.0.0.1:${port}`);
+    try {
+      return await cpuPerSpan(program, bodies);
+    } finally {
+      await program.stop();
+    }
+  } finally {
+    await kafka.stop();
+  }
+}
+
+/** OTLP in, Kafka out, zstd: the archive leg of a Collector, as its users set it up. */
+function collectorConfig(port: number, brokers: string): string {
+  return `receivers:
+  otlp: { protocols: { http: { endpoint: "127.0.0.1:${port}" } } }
+exporters:
+  kafka:
+    brokers: ["${brokers}"]
+    producer: { compression: zstd, max_message_bytes: 1000000, required_acks: -1 }
+    sending_queue: { block_on_overflow: true }
+service:
+  telemetry: { metrics: { level: none }, logs: { level: error } }
+  pipelines: { traces: { receivers: [otlp], exporters: [kafka] } }
+`;
+}
+
+/** CPU a span, beside the Collector's. */
+async function measureCpu(directory: string): Promise<void> {
+  const bodies = makeRequests(requestType(), 16).map((body) => gzipSync(body));
+  const sink = await startSink();
+  const worker = await startWorkerd(path.join(directory, 'cpu'), varsOf(sink.url));
+  try {
+    const own = await cpuPerSpan(worker, bodies);
+    const { produces, records, inserts } = await sink.counts();
+    if (records < requests + warmUps || inserts < requests + warmUps) {
+      throw new Error(`only ${records} records and ${inserts} inserts came through`);
+    }
+    const peer = await withCollector(directory, bodies);
+    const versus = 'missing' in peer ? peer.missing : 'Collector, otlp → kafka alone';
+    print('CPU a span, both legs', own.perSpan, 'µs', {
+      versus,
+      ratio: 'missing' in peer ? null : round(peer.perSpan / own.perSpan),
+      goal: 3,
+      produces,
+    });
+    print('throughput, 8 connections', own.perSecond, 'spans/s', { versus });
+    if (!('missing' in peer)) print('CPU a span, Collector', peer.perSpan, 'µs', { versus: '' });
+  } finally {
+    await Promise.all([worker.stop(), sink.stop()]);
+  }
+}
+
+/** 500 connections for a minute: no error, and memory that does not grow. */
+async function measureMany(directory: string): Promise<void> {
+  const bodies = makeRequests(requestType(), 8).map((body) => gzipSync(body));
+  const sink = await startSink();
+  const worker = await startWorkerd(path.join(directory, 'many'), varsOf(sink.url));
+  const options = { url: `${worker.url}/v1/traces`, headers, bodies, connections: manyConnections };
+  const samples: number[] = [];
+  const timer = setInterval(() => samples.push(residentBytes(worker.pid)), 1000);
+  try {
+    const perSecond = manyPerSecond;
+    const { failed, sent } = await load({
+      ...options,
+      requests: perSecond * manySeconds,
+      perSecond,
+    });
+    const third = Math.floor(samples.length / 3);
+    const early = Math.max(...samples.slice(third, 2 * third));
+    const late = Math.max(...samples.slice(2 * third));
+    const label = `${manyConnections} connections for ${manySeconds} s`;
+    print(`${label}, failed`, failed, 'requests', { versus: `${sent} requests`, goal: 0 });
+    print(`${label}, memory in the last third`, late / megabyte, 'MB', {
+      versus: 'the third before',
+      ratio: round(early / late),
+    });
+  } finally {
+    clearInterval(timer);
+    await Promise.all([worker.stop(), sink.stop()]);
+  }
+}
+
+/** 1,000 small requests a second, with group commit and without. */
+async function measureGroups(directory: string): Promise<void> {
+  const bodies = smallBodies();
+  let alone: { produces: number; inserts: number; cpu: number } | undefined;
+  for (const groupMs of [0, 100]) {
+    const sink = await startSink();
+    const vars = { ...varsOf(sink.url), TIDEMARK_GROUP_MS: String(groupMs) };
+    const worker = await startWorkerd(path.join(directory, `group-${groupMs}`), vars);
+    try {
+      const url = `${worker.url}/v1/traces`;
+      const sent = { url, headers, bodies, connections: 200, perSecond: smallPerSecond };
+      await load({ ...sent, requests: smallPerSecond });
+      const [before, beforeMs] = [await sink.counts(), cpuMs(worker.pid)];
+      const result = await load({ ...sent, requests: smallPerSecond * smallSeconds });
+      const after = await sink.counts();
+      const figures = {
+        produces: (after.produces - before.produces) / result.seconds,
+        inserts: (after.inserts - before.inserts) / result.seconds,
+        cpu: ((cpuMs(worker.pid) - beforeMs) * 1000) / result.sent,
+      };
+      const label = `${Math.round(result.sent / result.seconds)} small requests/s, ${
+        groupMs === 0 ? 'each by itself' : `groups of ${groupMs} ms`
+      }`;
+      const versus = alone === undefined ? '' : 'each by itself';
+      const failed = result.failed;
+      for (const [name, unit] of Object.entries({
+        produces: 'calls/s',
+        inserts: 'calls/s',
+        cpu: 'µs/request',
+      })) {
+        const value = figures[name as keyof typeof figures];
+        const ratio = alone && round(alone[name as keyof typeof figures] / value);
+        print(`${label}, ${name}`, value, unit, { versus, ratio, failed });
+      }
+      alone ??= figures;
+    } finally {
+      await Promise.all([worker.stop(), sink.stop()]);
+    }
+  }
+}
+
+/** Requests of a few spans each, cut from large ones. */
+function smallBodies(): Uint8Array[] {
+  const type = requestType();
+  return makeRequests(type, 32).map((body) => {
+    const whole = type.toObject(type.decode(body)) as {
+      resourceSpans: { scopeSpans: { spans: unknown[] }[] }[];
+    };
+    for (const { scopeSpans } of whole.resourceSpans) {
+      for (const scope of scopeSpans) scope.spans = scope.spans.slice(0, smallSpans);
+    }
+    return gzipSync(type.encode(type.fromObject(whole)).finish());
+  });
+}
+
+/** The whole benchmark. */
+export async function edge(): Promise<void> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'tidemark-edge-'));
+  try {
+    await measureCpu(directory);
+    await measureGroups(directory);
+    await measureMany(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function print(name: string, value: number, unit: string, more: object): void {
+  const machine = `${os.availableParallelism()} × ${os.cpus()[0]?.model ?? 'unknown'}`;
+  const line = { bench: 'edge', case: name, value: round(value), unit, ...more, machine };
+  process.stdout.write(`${JSON.stringify({ ...line, node: process.version })}\n`);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+if (import.meta.main) await edge();
