@@ -1,15 +1,20 @@
 /**
- * Counts what one isolate does and prints it in the Prometheus text format (version 0.0.4). Label
- * values come from closed sets alone, so that the number of series is bounded.
+ * Counts what happens and prints it in the Prometheus text format (version 0.0.4). Label values come
+ * from closed sets, and tenants from the first hundred, so that the number of series is bounded. An
+ * isolate has one meter; a request fills one of its own, which is then merged into it.
  */
+import { meteredTenantsMax } from '../schemas/limits.ts';
 
 interface Family {
-  readonly type: 'counter' | 'gauge';
+  readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
 }
 
 const families = {
-  requests_total: { type: 'counter', help: 'Requests to the OTLP paths, by HTTP status' },
+  requests_total: { type: 'counter', help: 'Requests to any path, by HTTP status' },
+  exports_total: { type: 'counter', help: 'OTLP requests, by signal and outcome' },
+  export_seconds: { type: 'histogram', help: 'Time from an OTLP request to its answer' },
+  received_bytes_total: { type: 'counter', help: 'Bytes of inflated bodies, by signal' },
   items_accepted_total: {
     type: 'counter',
     help: 'Valid items by signal, quarantined ones included',
@@ -19,6 +24,12 @@ const families = {
   durations_clamped_total: { type: 'counter', help: 'Spans that end before they start' },
   strings_invalid_utf8_total: { type: 'counter', help: 'Strings that are not UTF-8, by signal' },
   sink_total: { type: 'counter', help: 'Batches given to a sink, by sink and result' },
+  sink_seconds: { type: 'histogram', help: 'Time from a call of a service to its answer' },
+  records_total: { type: 'counter', help: 'Records for Kafka, by what became of them' },
+  breaker_opened_total: { type: 'counter', help: 'Times that a sink was given a rest, by sink' },
+  spool_objects: { type: 'gauge', help: 'Objects that wait in R2 at the last drain, by leg' },
+  spool_bytes: { type: 'gauge', help: 'Their bytes, by leg' },
+  spool_oldest_age_seconds: { type: 'gauge', help: 'Age of the oldest of them, by leg' },
   drain_objects_total: { type: 'counter', help: 'Spool objects the drain tried, by result' },
   groups_total: { type: 'counter', help: 'Groups of requests that were committed as one' },
   grouped_requests_total: { type: 'counter', help: 'Requests in those groups' },
@@ -27,49 +38,108 @@ const families = {
 
 export type FamilyName = keyof typeof families;
 
-/** What was counted, as plain data: family, labels, amount. */
-export type MeterReading = readonly (readonly [FamilyName, string, number])[];
+/** Upper bounds of the histograms' buckets, in seconds. */
+const bucketBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Counters and gauges of one isolate. */
+/** Which part of a histogram a number is: its sum, or the count of one bucket by its index. */
+type Part = 'sum' | number;
+
+/** What was counted, as plain data: family, labels, amount, and the part of a histogram. */
+export type MeterReading = readonly (readonly [FamilyName, string, number, Part?])[];
+
+/** The numbers of one family under one set of labels. */
+type Series = Map<Part | 'value', number>;
+
 export class Meter {
-  readonly #values = new Map<FamilyName, Map<string, number>>();
+  readonly #values = new Map<FamilyName, Map<string, Series>>();
+  readonly #tenants = new Set<string>();
 
   /** Adds `amount` to a counter; `labels` is what stands between the braces. */
   add(name: FamilyName, amount = 1, labels = ''): void {
-    const series = this.#values.get(name) ?? new Map<string, number>();
-    series.set(labels, (series.get(labels) ?? 0) + amount);
-    this.#values.set(name, series);
+    this.#add(name, labels, 'value', amount);
   }
 
-  /** Sets a gauge. */
-  set(name: FamilyName, value: number): void {
-    this.#values.set(name, new Map([['', value]]));
+  /** Adds one observation to a histogram. */
+  observe(name: FamilyName, seconds: number, labels = ''): void {
+    const index = bucketBounds.findIndex((bound) => seconds <= bound);
+    this.#add(name, labels, index < 0 ? bucketBounds.length : index, 1);
+    this.#add(name, labels, 'sum', seconds);
+  }
+
+  /** Sets a gauge; `labels` is what stands between the braces. */
+  set(name: FamilyName, value: number, labels = ''): void {
+    const all = this.#values.get(name) ?? new Map<string, Series>();
+    this.#values.set(name, all.set(labels, new Map([['value', value]])));
   }
 
   /** Gives what was counted so far and begins anew: for an object that others report for. */
   take(): MeterReading {
-    const reading = [...this.#values].flatMap(([name, series]) =>
-      [...series].map(([labels, value]) => [name, labels, value] as const),
+    const reading = [...this.#values].flatMap(([name, all]) =>
+      [...all].flatMap(([labels, series]) =>
+        [...series].map(([part, value]) =>
+          part === 'value'
+            ? ([name, labels, value] as const)
+            : ([name, labels, value, part] as const),
+        ),
+      ),
     );
     this.#values.clear();
     return reading;
   }
 
-  /** Adds what another meter gave. */
-  merge(reading: MeterReading): void {
-    for (const [name, labels, value] of reading) this.add(name, value, labels);
+  /** Adds what another meter gave; with a tenant, under its label. */
+  merge(reading: MeterReading, tenantId?: string): void {
+    const tenant = tenantId === undefined ? '' : `tenant="${this.#bounded(tenantId)}"`;
+    for (const [name, own, value, part] of reading) {
+      const labels = [own, tenant].filter((text) => text !== '').join(',');
+      this.#add(name, labels, part ?? 'value', value);
+    }
   }
 
   /** All families in the text format; those that were never touched have no series. */
   text(): string {
-    return Object.entries(families)
+    return Object.entries<Family>(families)
       .map(([name, { type, help }]) => {
         const full = `tidemark_edge_${name}`;
-        const series = [...(this.#values.get(name as FamilyName) ?? [])].map(
-          ([labels, value]) => `${full}${labels === '' ? '' : `{${labels}}`} ${value}\n`,
+        const all = [...(this.#values.get(name as FamilyName) ?? [])];
+        const lines = all.flatMap(([labels, series]) =>
+          type === 'histogram'
+            ? histogram(full, labels, series)
+            : [line(full, labels, series.get('value') ?? 0)],
         );
-        return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${series.join('')}`;
+        return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join('')}`;
       })
       .join('');
   }
+
+  #add(name: FamilyName, labels: string, part: Part | 'value', amount: number): void {
+    const all = this.#values.get(name) ?? new Map<string, Series>();
+    const series = all.get(labels) ?? new Map<Part | 'value', number>();
+    series.set(part, (series.get(part) ?? 0) + amount);
+    all.set(labels, series);
+    this.#values.set(name, all);
+  }
+
+  /** The label of a tenant: its name, or `other` for those that came after a hundred more. */
+  #bounded(tenantId: string): string {
+    if (this.#tenants.size < meteredTenantsMax) this.#tenants.add(tenantId);
+    // No tenant's name has a capital, so this is none of them.
+    return this.#tenants.has(tenantId) ? tenantId : 'OTHER';
+  }
+}
+
+/** The lines of one histogram; its buckets count all that is at most their bound. */
+function histogram(full: string, labels: string, series: Series): string[] {
+  let count = 0;
+  const buckets = [...bucketBounds, '+Inf'].map((bound, index) => {
+    count += series.get(index) ?? 0;
+    const inner = [labels, `le="${bound}"`].filter((text) => text !== '').join(',');
+    return line(`${full}_bucket`, inner, count);
+  });
+  const sum = line(`${full}_sum`, labels, series.get('sum') ?? 0);
+  return [...buckets, sum, line(`${full}_count`, labels, count)];
+}
+
+function line(name: string, labels: string, value: number): string {
+  return `${name}${labels === '' ? '' : `{${labels}}`} ${value}\n`;
 }

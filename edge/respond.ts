@@ -69,6 +69,12 @@ export function exported(type: MediaType, wire: SignalWire, tally: Tally): Respo
   return answer(type, 200, body.written());
 }
 
+/** The status of the answer to an error. */
+export function statusOf(error: unknown): number {
+  if (!(error instanceof TidemarkError)) return 500;
+  return (verdicts[error.code] ?? passing).status;
+}
+
 /** The answer to an error: its status, and a Status body that says why. */
 export function refused(type: MediaType, error: unknown): Response {
   if (!(error instanceof TidemarkError)) {

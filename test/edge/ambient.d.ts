@@ -10,6 +10,7 @@ declare namespace Cloudflare {
     readonly ARCHIVE: R2Bucket;
     readonly KEYS: KVNamespace;
     readonly RATE_LIMIT_LOW: RateLimit;
+    readonly TELEMETRY: AnalyticsEngineDataset;
   }
 }
 
