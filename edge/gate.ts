@@ -3,6 +3,16 @@
  * sinks of a request. The rest wait in order; the gate itself never fails and never times out.
  */
 
+/**
+ * Returns when all are settled, so that nothing goes on behind an answer. Throws what the first that
+ * failed threw.
+ */
+export async function settle(promises: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(promises)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
+}
+
 /** Runs a task as soon as there is room, and settles as the task does. */
 export type Gate = <T>(task: () => Promise<T>) => Promise<T>;
 

@@ -6,19 +6,33 @@ import { TidemarkError } from '../schemas/errors.ts';
 import { readSettings, settingTexts } from '../schemas/settings.ts';
 import type { GroupAnswer, GroupStub } from './commit.ts';
 import { fanOut } from './fanout.ts';
-import type { FanoutTools, SpoolBucket } from './fanout.ts';
+import type { FanoutTools } from './fanout.ts';
 import { Grouping } from './group.ts';
 import type { GroupTools } from './group.ts';
 import { Meter } from './meter.ts';
+import { openSinks } from './sink.ts';
+import type { CertificateBinding } from './sink.ts';
+import type { SpoolBucket } from './spool.ts';
 
 /** What the entry takes from the runtime for a group. */
-export type GatherTools = Omit<FanoutTools, 'bucket' | 'meter'> & Pick<GroupTools, 'later'>;
+export interface GatherTools
+  extends Omit<FanoutTools, 'bucket' | 'meter' | 'sinks'>, Pick<GroupTools, 'later'> {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Bindings of the object, and any setting of `schemas/settings.ts` as text. */
+export interface GroupEnv {
+  readonly ARCHIVE: SpoolBucket;
+  readonly KAFKA_REST_MTLS?: CertificateBinding;
+}
 
 /** Makes the groups of one object. Throws `SettingError` when the settings cannot be used. */
-export function createGroup(env: { readonly ARCHIVE: SpoolBucket }, tools: GatherTools): GroupStub {
+export function createGroup(env: GroupEnv, tools: GatherTools): GroupStub {
   const settings = readSettings(settingTexts(env));
   const meter = new Meter();
-  const legs = { ...tools, bucket: env.ARCHIVE, meter };
+  const sinks = openSinks(settings, env, tools);
+  const legs = { ...tools, bucket: env.ARCHIVE, meter, sinks };
   const grouping = new Grouping(settings, {
     commit: (batch) => fanOut(batch, settings, legs),
     later: tools.later,

@@ -7,7 +7,8 @@ import type { TableRows } from '../aggregator-as/host.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { groupsInFlightMax } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ArchivePart, Batch } from './fanout.ts';
+import type { ArchivePart } from './archive.ts';
+import type { Batch } from './fanout.ts';
 
 export type GroupSettings = Pick<
   Settings,

@@ -34,6 +34,7 @@ export class Group extends DurableObject<Env> implements GroupStub {
 
   async add(batch: Batch): Promise<GroupAnswer> {
     this.#group ??= createGroup(this.env, {
+      now: () => Date.now(),
       fetch: (url, init) => fetch(url, init),
       timeout: (ms) => AbortSignal.timeout(ms),
       warn: console.warn,

@@ -2,10 +2,11 @@
  * Inserts RowBinary rows into ClickHouse over HTTP. It never retries: what fails goes to the
  * spool, and the drain is the retry.
  */
-import { TidemarkError } from '../schemas/errors.ts';
+import { ClickHouseError, TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { insertStatement } from '../schemas/tables.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
+import { bodyOf } from './stream.ts';
 
 export interface InsertTools {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
@@ -24,8 +25,9 @@ export type InsertSettings = Pick<
 
 /**
  * Inserts `rows` into `table` and returns when ClickHouse has them on disk. `token` names
- * the batch for ClickHouse's own deduplication. Throws SINK_FAILED, retryable, without ClickHouse's
- * text: it may quote the payload.
+ * the batch for ClickHouse's own deduplication. Throws `ClickHouseError` with ClickHouse's code, not
+ * retryable when these rows will never be taken, and SINK_FAILED, retryable, for every other fault;
+ * neither has ClickHouse's text, because it may quote the payload.
  */
 export async function insertRows(
   table: SpeedTable,
@@ -43,7 +45,7 @@ export async function insertRows(
         'X-ClickHouse-Key': settings.CLICKHOUSE_PASSWORD,
         'Content-Type': 'application/octet-stream',
       },
-      body: rows,
+      body: bodyOf(rows),
       redirect: 'manual',
       signal: tools.timeout(settings.TIDEMARK_SINK_TIMEOUT_MS),
     });
@@ -53,11 +55,22 @@ export async function insertRows(
   } catch (cause) {
     throw failed('ClickHouse did not answer', cause);
   }
-  const exception = response.headers.get(exceptionHeader) ?? 'none';
-  throw failed(`ClickHouse answered ${response.status}, exception code ${exception}`);
+  const code = Number(response.headers.get(exceptionHeader) ?? Number.NaN);
+  const why = `ClickHouse answered ${response.status}`;
+  if (!Number.isInteger(code)) throw failed(`${why} without an exception code`);
+  const retryable = response.status !== 400 && !codesOfBadRows.has(code);
+  const message = `Cannot insert into ${table}: ${why}, exception code ${code}`;
+  throw new ClickHouseError(code, message, { retryable });
 }
 
 const exceptionHeader = 'x-clickhouse-exception-code';
+
+/**
+ * Exceptions about the rows themselves that ClickHouse answers with 500: ATTEMPT_TO_READ_AFTER_EOF,
+ * CANNOT_READ_ALL_DATA, TOO_LARGE_STRING_SIZE, TOO_LARGE_ARRAY_SIZE. Those with 400 are all of that
+ * kind; a table or column that is not there yet (404, 500) is not.
+ */
+const codesOfBadRows = new Set([32, 33, 131, 128]);
 
 function insertUrl(table: SpeedTable, settings: InsertSettings, token: string): string {
   const url = new URL(settings.CLICKHOUSE_URL);
@@ -67,6 +80,8 @@ function insertUrl(table: SpeedTable, settings: InsertSettings, token: string): 
     // Many small batches become one part; the answer comes when that part is written.
     async_insert: '1',
     wait_for_async_insert: '1',
+    // Without it, asynchronous inserts do not look at their token.
+    async_insert_deduplicate: '1',
     insert_deduplication_token: token,
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);

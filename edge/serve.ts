@@ -10,18 +10,21 @@ import { readSettings, settingTexts } from '../schemas/settings.ts';
 import { authorize, readAccess } from './authorize.ts';
 import { allowOrigin, preflight, readOrigins } from './cors.ts';
 import type { GroupNamespace } from './commit.ts';
-import { drain } from './drain.ts';
+import { drain, showSpools } from './drain.ts';
 import type { DrainBucket } from './drain.ts';
 import { answerExport, typeOf } from './export.ts';
 import type { Isolate, Tools } from './export.ts';
-import type { SpoolBucket } from './fanout.ts';
 import type { KeyStore } from './keys.ts';
 import { Ledger } from './lease.ts';
 import { Limits } from './limit.ts';
 import type { RateLimiter } from './limit.ts';
 import { Meter } from './meter.ts';
+import type { Telemetry } from './point.ts';
 import { refused, wrongMethod } from './respond.ts';
 import { signalWires } from './signal.ts';
+import { openSinks } from './sink.ts';
+import type { CertificateBinding } from './sink.ts';
+import type { SpoolBucket } from './spool.ts';
 import { transcodeWith } from './transcode.ts';
 
 /** Bindings of the Worker, and any setting of `schemas/settings.ts` as text. */
@@ -34,6 +37,10 @@ export interface Env {
   readonly RATE_LIMIT_LOW?: RateLimiter;
   readonly RATE_LIMIT_STANDARD?: RateLimiter;
   readonly RATE_LIMIT_HIGH?: RateLimiter;
+  /** The Analytics Engine dataset of the edge's own telemetry. */
+  readonly TELEMETRY?: Telemetry;
+  /** The client certificate for the Kafka REST proxy. */
+  readonly KAFKA_REST_MTLS?: CertificateBinding;
 }
 
 export interface Edge {
@@ -68,9 +75,10 @@ export function createEdge(env: Env, tools: Tools): Edge {
     ),
     meter,
     ledger: new Ledger(settings.TIDEMARK_IN_FLIGHT_BYTES_MAX, tools.now),
-    transcode: transcodeWith(tools.module),
+    transcode: transcodeWith(tools.module, settings.TIDEMARK_TRANSCODER_BYTES_MAX),
     groups: env.GROUPS,
-    legs: { ...tools, bucket: env.ARCHIVE, meter },
+    telemetry: env.TELEMETRY,
+    legs: { ...tools, bucket: env.ARCHIVE, meter, sinks: openSinks(settings, env, tools) },
     tools,
   };
   const app = routes(isolate);
@@ -123,9 +131,16 @@ function routes(isolate: Isolate): Hono {
   return app;
 }
 
-async function metrics({ access, meter, ledger }: Isolate, request: Request): Promise<Response> {
+async function metrics(isolate: Isolate, request: Request): Promise<Response> {
+  const { access, meter, ledger, legs } = isolate;
   await authorize(request, { what: 'edge' }, access);
   meter.set('in_flight_bytes', ledger.bytes);
+  try {
+    await showSpools(legs);
+  } catch (error) {
+    // What this isolate counted is worth showing without them.
+    legs.warn(`Cannot read the spools: ${error instanceof Error ? error.message : 'unknown'}`);
+  }
   return new Response(meter.text(), {
     headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' },
   });

@@ -154,9 +154,13 @@ export function parseFileKey(key: string): FileKeyParts | undefined {
   return { topic, partition, firstOffset: BigInt(offset), attempt };
 }
 
+/** Prefixes of what waits in R2 for the archiver, and for ClickHouse. */
+export const archiveSpoolsPrefix = 'spool/archive/';
+export const speedSpoolsPrefix = 'spool/speed/';
+
 /** Prefix of the spool objects that wait for the archiver, oldest first in key order. */
 export function archiveSpoolPrefix(topic: string): string {
-  return `spool/archive/${topic}/`;
+  return `${archiveSpoolsPrefix}${topic}/`;
 }
 
 /**
@@ -172,7 +176,7 @@ export function deadPrefix(topic: string): string {
  * the deduplication token stands in the place of the request id.
  */
 export function speedSpoolPrefix(table: string): string {
-  return `spool/speed/${table}/`;
+  return `${speedSpoolsPrefix}${table}/`;
 }
 
 /**

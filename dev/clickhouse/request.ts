@@ -44,6 +44,7 @@ const ignored = new Set([
   'async_insert',
   'wait_for_async_insert',
   'wait_for_async_insert_timeout',
+  'async_insert_deduplicate',
   'async_insert_busy_timeout_ms',
   'async_insert_busy_timeout_min_ms',
   'async_insert_busy_timeout_max_ms',

@@ -3,6 +3,8 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { fanOut } from '../../edge/fanout.ts';
 import { Meter } from '../../edge/meter.ts';
+import { openSinks } from '../../edge/sink.ts';
+import { breakerFailuresMax, breakerOpenMs } from '../../schemas/limits.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import {
   clear,
@@ -21,7 +23,8 @@ import { statusOf } from './status.ts';
 
 const two = requestBytes([span(0), span(1)]);
 const archiveKey = `spool/archive/otlp_spans/${nowMs}+request-1+default`;
-const speedKey = `spool/speed/otel_traces/${nowMs}+request-1+default`;
+/** The deduplication token stands in the place of the request id. */
+const speedKey = new RegExp(`^spool/speed/otel_traces/${nowMs}\\+[0-9a-f]{32}\\+default$`);
 
 beforeEach(clear);
 
@@ -35,12 +38,15 @@ function failing(prefix: string, put: () => Promise<never>): NonNullable<Options
   };
 }
 
+const unused = () => Promise.reject(new Error('not called'));
 const broken = () => Promise.reject(new Error('R2 is gone'));
 const quick = { TIDEMARK_SINK_TIMEOUT_MS: '50' };
 
 describe('fanOut()', () => {
   it('fanOut() starts both legs at once', async () => {
     const order: string[] = [];
+    let begun = () => {};
+    const inserting = new Promise<void>((resolve) => (begun = resolve));
     const settings = readSettings({});
     await fanOut(
       {
@@ -51,22 +57,24 @@ describe('fanOut()', () => {
       settings,
       {
         meter: new Meter(),
+        sinks: openSinks(settings, {}, { fetch: unused, now: () => nowMs }),
         warn: () => {},
         timeout: (ms) => AbortSignal.timeout(ms),
         bucket: {
           put: async () => {
             order.push('archive begins');
-            await Promise.resolve();
+            await inserting;
             order.push('archive ends');
           },
         },
         fetch: async () => {
           order.push('insert begins');
+          begun();
           return new Response(null);
         },
       },
     );
-    expect(order.slice(0, 2).toSorted()).toEqual(['archive begins', 'insert begins']);
+    expect(order).toEqual(['archive begins', 'insert begins', 'archive ends']);
   });
 
   it.each<[string, NonNullable<Options['clickhouse']>]>([
@@ -88,9 +96,11 @@ describe('fanOut()', () => {
     const response = await post(two);
     expect(response.status).toBe(200);
     expect((await response.arrayBuffer()).byteLength).toBe(0);
-    expect(await keys()).toEqual([archiveKey, speedKey]);
+    const [first, second = ''] = await keys();
+    expect(first).toBe(archiveKey);
+    expect(second).toMatch(speedKey);
     expect(await stored(archiveKey)).toEqual(two);
-    expect(await stored(speedKey)).toEqual(inserts[0]?.rows);
+    expect(await stored(second)).toEqual(inserts[0]?.rows);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).not.toContain('boom');
   });
@@ -134,5 +144,35 @@ describe('fanOut()', () => {
     healthy = true;
     expect((await post(two)).status).toBe(200);
     expect(await keys()).toHaveLength(3);
+  });
+
+  it('a request that is delivered twice has one deduplication token; another tenant, another', async () => {
+    const { postTo, inserts } = stack({
+      settings: { TIDEMARK_INFLATED_BYTES_MAX: '100000' },
+    });
+    for (const path of ['/v1/traces', '/v1/traces', '/t/default/v1/traces']) {
+      expect((await postTo(path, two)).status).toBe(200);
+    }
+    await postTo('/v1/traces', requestBytes([span(0), span(2)]));
+    const tokens = inserts.map(({ url }) => url.searchParams.get('insert_deduplication_token'));
+    expect(tokens[0]).toMatch(/^[0-9a-f]{32}$/);
+    expect(tokens.slice(0, 3)).toEqual([tokens[0], tokens[0], tokens[0]]);
+    expect(tokens[3]).not.toBe(tokens[0]);
+  });
+
+  it('ClickHouse is not asked while its breaker is open, and then with one request', async () => {
+    let nowNow = nowMs;
+    const { post, inserts } = stack({
+      now: () => nowNow,
+      clickhouse: () => new Response('', { status: 500 }),
+    });
+    const batch = (index: number) => requestBytes([span(index)]);
+    for (let index = 0; index < breakerFailuresMax + 3; index += 1) await post(batch(index));
+    expect(inserts).toHaveLength(breakerFailuresMax);
+    nowNow += breakerOpenMs;
+    await Promise.all([20, 21, 22].map((index) => post(batch(index))));
+    expect(inserts).toHaveLength(breakerFailuresMax + 1);
+    const spooled = (await keys()).filter((key) => key.startsWith('spool/speed/'));
+    expect(spooled).toHaveLength(breakerFailuresMax + 6);
   });
 });

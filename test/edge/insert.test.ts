@@ -30,6 +30,7 @@ describe('insertRows()', () => {
       database: 'otel',
       async_insert: '1',
       wait_for_async_insert: '1',
+      async_insert_deduplicate: '1',
       insert_deduplication_token: 'token',
     });
     const headers = new Headers(call?.init.headers);
@@ -39,16 +40,25 @@ describe('insertRows()', () => {
     expect(call?.init.body).toBe(rows);
   });
 
-  it('insertRows() throws SINK_FAILED with the exception code and without the text', async () => {
-    const headers = { 'x-clickhouse-exception-code': '60' };
-    const inserting = insertRows('otel_traces', Uint8Array.of(1), 't', readSettings({}), {
+  it.each([
+    // The table is not there yet: the rows may be taken later.
+    [404, '60', { code: 'CLICKHOUSE', clickhouseCode: 60, retryable: true }],
+    [500, '252', { code: 'CLICKHOUSE', clickhouseCode: 252, retryable: true }],
+    [200, '241', { code: 'CLICKHOUSE', clickhouseCode: 241, retryable: true }],
+    // INCORRECT_DATA and CANNOT_READ_ALL_DATA: these rows will never be taken.
+    [400, '117', { code: 'CLICKHOUSE', clickhouseCode: 117, retryable: false }],
+    [500, '33', { code: 'CLICKHOUSE', clickhouseCode: 33, retryable: false }],
+    [400, undefined, { code: 'SINK_FAILED', retryable: true }],
+    [502, undefined, { code: 'SINK_FAILED', retryable: true }],
+  ])('insertRows() tells faults apart: status %i, code %s', async (status, code, fault) => {
+    const headers: HeadersInit = code === undefined ? {} : { 'x-clickhouse-exception-code': code };
+    const inserting = insertRows('otel_logs', Uint8Array.of(1), 't', readSettings({}), {
       timeout: (ms) => AbortSignal.timeout(ms),
-      fetch: () => Promise.resolve(new Response('Unknown table', { status: 404, headers })),
+      fetch: () => Promise.resolve(new Response('the payload', { status, headers })),
     });
     await expect(inserting).rejects.toMatchObject({
-      code: 'SINK_FAILED',
-      retryable: true,
-      message: 'Cannot insert into ClickHouse: ClickHouse answered 404, exception code 60',
+      ...fault,
+      message: expect.not.stringContaining('payload') as string,
     });
   });
 });

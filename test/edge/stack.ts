@@ -19,6 +19,8 @@ export interface Options {
   /** What ClickHouse does with an insert; by default it takes it. */
   readonly clickhouse?: (insert: Insert, signal: AbortSignal) => Promise<Response> | Response;
   readonly bucket?: Env['ARCHIVE'];
+  /** Milliseconds since 1970; by default time stands still at `nowMs`. */
+  readonly now?: () => number;
   /** Other bindings. Without keys the edge serves loopback addresses alone. */
   readonly bindings?: Partial<Env>;
 }
@@ -58,7 +60,7 @@ export function stack(options: Options = {}): Stack {
     },
     {
       module: transcoder,
-      now: () => nowMs,
+      now: options.now ?? (() => nowMs),
       requestId: () => `request-${(requests += 1)}`,
       timeout: (ms) => AbortSignal.timeout(ms),
       warn: (message) => warnings.push(message),

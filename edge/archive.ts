@@ -1,0 +1,145 @@
+/**
+ * The archive leg: gives the OTLP of a batch to Kafka through a REST proxy, and to the spool in R2
+ * whatever Kafka does not surely have. What Kafka has acknowledged is never spooled as well.
+ */
+import { archiveSpoolPrefix, pieceId, spoolName, topics } from '../schemas/archive.ts';
+import type { Signal, SpoolKeyParts } from '../schemas/archive.ts';
+import { produceRecordsMax } from '../schemas/limits.ts';
+import type { Settings } from '../schemas/settings.ts';
+import { settle } from './gate.ts';
+import type { Gate } from './gate.ts';
+import { produce } from './produce.ts';
+import { recordJsonBytes } from './proxy.ts';
+import type { Proxy } from './proxy.ts';
+import type { Fate } from './report.ts';
+import type { Kafka, Sinks } from './sink.ts';
+import { split } from './split.ts';
+import type { Piece } from './split.ts';
+import { spool } from './spool.ts';
+import type { SpoolTools } from './spool.ts';
+
+/** The requests of one tenant in a batch, as the archive gets them. */
+export interface ArchivePart {
+  readonly parts: SpoolKeyParts;
+  /** A request in protobuf, as received, or several, one after the other: protobuf merges them. */
+  readonly otlp: Uint8Array;
+}
+
+export interface ArchiveTools extends SpoolTools {
+  readonly sinks: Sinks;
+}
+
+export type ArchiveSettings = Pick<Settings, 'TIDEMARK_SINK_TIMEOUT_MS'>;
+
+/**
+ * Returns when Kafka or the spool has every byte of the parts. Throws SINK_FAILED, retryable, when
+ * neither has: some of it may be stored then, and will be there twice when the client sends again.
+ */
+export async function archive(
+  signal: Signal,
+  parts: readonly ArchivePart[],
+  gate: Gate,
+  settings: ArchiveSettings,
+  tools: ArchiveTools,
+): Promise<void> {
+  const { kafka } = tools.sinks;
+  const put = ({ parts: names, otlp }: ArchivePart) => {
+    const key = `${archiveSpoolPrefix(topics[signal])}${spoolName(names)}`;
+    return spool('archive', key, () => otlp, gate, settings, tools);
+  };
+  if (kafka === undefined || kafka.breaker.isOpen) {
+    if (kafka) tools.meter.add('records_total', parts.length, 'result="skipped"');
+    await settle(parts.map(put));
+    return;
+  }
+  const shares = parts.flatMap((part) => sharesOf(signal, part, kafka.proxy));
+  const calls = callsOf(shares, kafka.proxy);
+  await settle(calls.map((call) => gate(() => send(topics[signal], call, kafka, settings, tools))));
+  const left = parts.flatMap((part) =>
+    leftOf(
+      part,
+      shares.filter((share) => share.part === part),
+    ),
+  );
+  await settle(left.map(put));
+}
+
+/** A piece of a part on its way, and what became of it. */
+interface Share {
+  readonly part: ArchivePart;
+  readonly piece: Piece;
+  fate: Fate | 'oversized' | 'skipped';
+}
+
+function sharesOf(signal: Signal, part: ArchivePart, proxy: Proxy): Share[] {
+  return split(signal, part.otlp, proxy.recordBytesMax).map((piece) => ({
+    part,
+    piece,
+    fate: piece.isOversized ? 'oversized' : 'skipped',
+  }));
+}
+
+/** The shares that Kafka may take, in calls of as many as fit. */
+function callsOf(shares: readonly Share[], proxy: Proxy): Share[][] {
+  const calls: Share[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const share of shares) {
+    if (share.fate === 'oversized') continue;
+    const jsonBytes = recordJsonBytes(share.piece.byteLength);
+    const last = calls.at(-1);
+    const fits = bytes + jsonBytes <= proxy.requestBytesMax;
+    if (last !== undefined && fits && last.length < produceRecordsMax) {
+      last.push(share);
+      bytes += jsonBytes;
+    } else {
+      calls.push([share]);
+      bytes = jsonBytes;
+    }
+  }
+  return calls;
+}
+
+/** One call, unless the proxy has begun to fail while it waited. Notes the fate of each share. */
+async function send(
+  topic: string,
+  shares: readonly Share[],
+  kafka: Kafka,
+  settings: ArchiveSettings,
+  tools: ArchiveTools,
+): Promise<void> {
+  const { proxy, breaker, fetch } = kafka;
+  if (!breaker.admit()) {
+    tools.meter.add('records_total', shares.length, 'result="skipped"');
+    return;
+  }
+  const records = shares.map(({ part: { parts }, piece }) => ({ ...parts, otlp: piece.bytes() }));
+  const { fates, isFaulty, what } = await produce(topic, records, proxy, settings, {
+    ...tools,
+    fetch,
+  });
+  if (isFaulty) {
+    if (breaker.failed()) tools.meter.add('breaker_opened_total', 1, 'sink="kafka"');
+  } else breaker.succeeded();
+  for (const [index, share] of shares.entries()) {
+    share.fate = fates[index] ?? 'unknown';
+    tools.meter.add('records_total', 1, `result="${share.fate}"`);
+  }
+  const stored = fates.filter((fate) => fate === 'stored').length;
+  const isWhole = stored === shares.length;
+  tools.meter.add('sink_total', 1, `sink="kafka",result="${isWhole ? 'ok' : 'failed'}"`);
+  if (isWhole) return;
+  tools.warn(`Kafka has ${stored} of ${shares.length} records for ${topic}: the proxy ${what}`);
+}
+
+/**
+ * What Kafka does not surely have of a part, as parts for the spool: the whole when it has nothing,
+ * else piece by piece.
+ */
+function leftOf(part: ArchivePart, shares: readonly Share[]): ArchivePart[] {
+  if (shares.every(({ fate }) => fate !== 'stored')) return [part];
+  return shares.flatMap(({ piece, fate }, index) => {
+    if (fate === 'stored') return [];
+    const requestId = pieceId(part.parts.requestId, index);
+    return [{ parts: { ...part.parts, requestId }, otlp: piece.bytes() }];
+  });
+}

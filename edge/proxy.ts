@@ -1,0 +1,140 @@
+/**
+ * Speaks the two produce dialects of Kafka REST proxies, v2 and v3: where a call goes and what it
+ * carries. It sends nothing; base64 is made by the runtime, in one pass.
+ */
+import { recordHeaders, recordKey } from '../schemas/archive.ts';
+import { SettingError } from '../schemas/errors.ts';
+import { produceRecordJsonBytesMax } from '../schemas/limits.ts';
+import type { Settings } from '../schemas/settings.ts';
+
+export type ProxySettings = Pick<
+  Settings,
+  | 'KAFKA_REST_URL'
+  | 'KAFKA_REST_VERSION'
+  | 'KAFKA_REST_CLUSTER'
+  | 'KAFKA_REST_USER'
+  | 'KAFKA_REST_PASSWORD'
+  | 'KAFKA_REST_TOKEN'
+  | 'KAFKA_REST_RECORD_BYTES_MAX'
+  | 'KAFKA_REST_REQUEST_BYTES_MAX'
+>;
+
+/** A record of the archive leg: one OTLP request, or one piece of it. */
+export interface ProduceRecord {
+  readonly tenantId: string;
+  readonly requestId: string;
+  readonly otlp: Uint8Array;
+}
+
+/** A proxy as the settings describe it. */
+export interface Proxy {
+  readonly version: 'v2' | 'v3';
+  readonly urlOf: (topic: string) => string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The largest value that a record may have: never more than a call of its own can carry. */
+  readonly recordBytesMax: number;
+  /** The largest body of a call. */
+  readonly requestBytesMax: number;
+}
+
+/**
+ * The proxy that the settings name, or undefined when they name none. Throws `SettingError` for
+ * settings that contradict each other.
+ */
+export function readProxy(settings: ProxySettings): Proxy | undefined {
+  const url = settings.KAFKA_REST_URL;
+  if (url === '') return undefined;
+  if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
+    throw new SettingError('KAFKA_REST_URL', `Cannot use KAFKA_REST_URL: it is not an HTTP URL`);
+  }
+  const { username, search, hash } = new URL(url);
+  if (username !== '' || search !== '' || hash !== '') {
+    throw new SettingError(
+      'KAFKA_REST_URL',
+      'Cannot use KAFKA_REST_URL: it may have a path, but no user, query or fragment',
+    );
+  }
+  const version = settings.KAFKA_REST_VERSION === 'v3' ? 'v3' : 'v2';
+  const base = url.replace(/\/+$/, '');
+  const requestBytesMax = settings.KAFKA_REST_REQUEST_BYTES_MAX;
+  const valueBytesMax = Math.floor((requestBytesMax - produceRecordJsonBytesMax) / 4) * 3;
+  return {
+    version,
+    urlOf: version === 'v3' ? recordsOf(base, settings) : (topic) => `${base}/topics/${topic}`,
+    headers: { ...mediaTypes[version], ...authorization(settings) },
+    recordBytesMax: Math.min(settings.KAFKA_REST_RECORD_BYTES_MAX, valueBytesMax),
+    requestBytesMax,
+  };
+}
+
+/** Upper bound of what a value of so many bytes adds to the body of a call. */
+export function recordJsonBytes(valueBytes: number): number {
+  return Math.ceil(valueBytes / 3) * 4 + produceRecordJsonBytesMax;
+}
+
+/** The body of a call that produces `records`, ASCII. */
+export function bodyOf(version: 'v2' | 'v3', records: readonly ProduceRecord[]): string {
+  if (version === 'v2') return `{"records":[${records.map(recordV2).join(',')}]}`;
+  // v3 streams: one object after the other, without an array around them.
+  return records.map(recordV3).join('\n');
+}
+
+/** v2 knows no headers. */
+function recordV2(record: ProduceRecord): string {
+  return `{"key":"${base64(recordKey(record))}","value":"${record.otlp.toBase64()}"}`;
+}
+
+/** Header values are base64, as binary keys and values are. */
+function recordV3(record: ProduceRecord): string {
+  const headers = [
+    { name: recordHeaders.tenant, value: base64(record.tenantId) },
+    { name: recordHeaders.requestId, value: base64(record.requestId) },
+  ];
+  const key = JSON.stringify({ type: 'BINARY', data: base64(recordKey(record)) });
+  const value = `{"type":"BINARY","data":"${record.otlp.toBase64()}"}`;
+  return `{"key":${key},"value":${value},"headers":${JSON.stringify(headers)}}`;
+}
+
+const mediaTypes = {
+  v2: {
+    'Content-Type': 'application/vnd.kafka.binary.v2+json',
+    Accept: 'application/vnd.kafka.v2+json, application/json',
+  },
+  v3: { 'Content-Type': 'application/json', Accept: 'application/json' },
+};
+
+function recordsOf(base: string, settings: ProxySettings): (topic: string) => string {
+  if (settings.KAFKA_REST_CLUSTER === '') {
+    throw new SettingError(
+      'KAFKA_REST_CLUSTER',
+      'Cannot use KAFKA_REST_VERSION v3: KAFKA_REST_CLUSTER names no cluster',
+    );
+  }
+  const cluster = encodeURIComponent(settings.KAFKA_REST_CLUSTER);
+  return (topic) => `${base}/v3/clusters/${cluster}/topics/${topic}/records`;
+}
+
+function authorization(settings: ProxySettings): Record<string, string> {
+  const {
+    KAFKA_REST_USER: user,
+    KAFKA_REST_PASSWORD: password,
+    KAFKA_REST_TOKEN: token,
+  } = settings;
+  if (token !== '' && user !== '') {
+    throw new SettingError(
+      'KAFKA_REST_TOKEN',
+      'Cannot use KAFKA_REST_TOKEN together with KAFKA_REST_USER: the proxy takes one of them',
+    );
+  }
+  if (token !== '') return { Authorization: `Bearer ${token}` };
+  if (user !== '') return { Authorization: `Basic ${base64(`${user}:${password}`)}` };
+  if (password === '') return {};
+  throw new SettingError(
+    'KAFKA_REST_PASSWORD',
+    'Cannot use KAFKA_REST_PASSWORD: KAFKA_REST_USER names no user',
+  );
+}
+
+function base64(text: string): string {
+  return new TextEncoder().encode(text).toBase64();
+}
