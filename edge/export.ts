@@ -4,9 +4,10 @@
  */
 import type { Tally } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
+import { TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { authorize } from './authorize.ts';
-import type { Access } from './authorize.ts';
+import type { Access, Grant } from './authorize.ts';
 import { commit } from './commit.ts';
 import type { GroupNamespace } from './commit.ts';
 import type { DrainTools } from './drain.ts';
@@ -16,11 +17,14 @@ import type { InsertTools } from './insert.ts';
 import { jsonToProtobuf } from './json.ts';
 import type { Ledger, Lease } from './lease.ts';
 import type { Limits } from './limit.ts';
-import type { Meter } from './meter.ts';
+import { Meter } from './meter.ts';
+import { pointOf } from './point.ts';
+import type { Telemetry } from './point.ts';
 import { mediaTypeOf, receive } from './receive.ts';
 import type { MediaType, Received } from './receive.ts';
-import { exported } from './respond.ts';
+import { exported, statusOf } from './respond.ts';
 import type { SignalWire } from './signal.ts';
+import { timed } from './time.ts';
 import type { transcodeWith } from './transcode.ts';
 
 /** What the entry takes from the runtime. */
@@ -45,6 +49,8 @@ export interface Isolate {
   readonly legs: FanoutTools & DrainTools;
   /** Where groups are made; without it every request is stored by itself. */
   readonly groups: GroupNamespace | undefined;
+  /** Gets a point of every export request. */
+  readonly telemetry: Telemetry | undefined;
   readonly tools: Tools;
 }
 
@@ -58,13 +64,29 @@ export async function answerExport(
   pathTenant: string | undefined,
   request: Request,
 ): Promise<Response> {
+  const startMs = isolate.tools.now();
   const lease = isolate.ledger.lease();
+  const visit: Visit = { wire, request, lease, meter: new Meter(), grant: undefined };
+  let failure: unknown;
   try {
-    const tally = await take(isolate, wire, pathTenant, request, lease);
-    return exported(typeOf(request), wire, tally);
+    return exported(typeOf(request), wire, await take(isolate, pathTenant, visit));
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
     lease.release();
+    report(isolate, visit, isolate.tools.now() - startMs, failure);
   }
+}
+
+/** One request on its way. */
+interface Visit {
+  readonly wire: SignalWire;
+  readonly request: Request;
+  readonly lease: Lease;
+  /** Counts what concerns this request alone. */
+  readonly meter: Meter;
+  grant: Grant | undefined;
 }
 
 /** The type of an answer: that of the request, or JSON when the request has none of ours. */
@@ -75,18 +97,19 @@ export function typeOf(request: Request): MediaType {
 /** The steps of one request. Authorizes before the body is read; refuses before a sink sees it. */
 async function take(
   isolate: Isolate,
-  wire: SignalWire,
   pathTenant: string | undefined,
-  request: Request,
-  lease: Lease,
+  visit: Visit,
 ): Promise<Tally> {
-  const { settings, access, limits, meter, tools, transcode } = isolate;
+  const { settings, access, limits, tools, transcode } = isolate;
+  const { wire, request, lease, meter } = visit;
   const { signal } = wire;
   const grant = await authorize(request, { what: signal, pathTenant }, access);
+  visit.grant = grant;
   await limits.admit(grant);
   const { tenantId } = grant;
   const received = await receive(request, limitsOf(settings), lease);
   limits.charge(grant, { bytes: received.body.length, items: 0 });
+  meter.add('received_bytes_total', received.body.length, `signal="${signal}"`);
   const otlp = convert(received, wire, settings, lease);
   const receivedMs = tools.now();
   const { tally, tables } = transcode(signal, otlp, receiptOf(tenantId, receivedMs, settings));
@@ -95,16 +118,42 @@ async function take(
   // A request without a valid item leaves nothing behind, and needs no sink to be answered.
   if (tally.accepted > 0) {
     const parts = { tenantId, receivedMs, requestId: tools.requestId() };
-    await store(isolate, { signal, parts: [{ parts, otlp }], tables }, request);
+    await store(isolate, { signal, parts: [{ parts, otlp }], tables }, visit);
   }
   count(meter, signal, tally);
   return tally;
 }
 
-function store(isolate: Isolate, batch: Batch, request: Request): Promise<void> {
-  const { settings, meter, legs, groups } = isolate;
-  const direct = (whole: Batch) => fanOut(whole, settings, legs);
-  return commit(batch, regionOf(request), settings, { groups, direct, meter });
+function store(isolate: Isolate, batch: Batch, visit: Visit): Promise<void> {
+  const { settings, meter, legs, groups, tools } = isolate;
+  const direct = (whole: Batch) => fanOut(whole, settings, timed(legs, visit.meter, tools.now));
+  // What a group has done is not counted as this request's, for it may be of several tenants.
+  return commit(batch, regionOf(visit.request), settings, { groups, direct, meter });
+}
+
+/** Tells the isolate's meter and the telemetry what became of a request. */
+function report(isolate: Isolate, visit: Visit, durationMs: number, failure: unknown): void {
+  const { meter, telemetry, tools } = isolate;
+  const { request, wire, grant } = visit;
+  const { signal } = wire;
+  const status = failure === undefined ? 200 : statusOf(failure);
+  const code = failure === undefined ? 'OK' : codeOf(failure);
+  visit.meter.add('exports_total', 1, `signal="${signal}",code="${code}"`);
+  visit.meter.observe('export_seconds', durationMs / 1000, `signal="${signal}"`);
+  const reading = visit.meter.take();
+  const tenantId = grant?.tenantId;
+  meter.merge(reading, tenantId);
+  const outcome = { signal, tenantId, keyId: grant?.key?.id, code, status, durationMs, reading };
+  const mediaType = mediaTypeOf(request.headers.get('content-type')) ?? '';
+  try {
+    telemetry?.writeDataPoint(pointOf({ ...outcome, mediaType, region: regionOf(request) }));
+  } catch (error) {
+    tools.warn(`Cannot write a telemetry point: ${error instanceof Error ? error.name : 'error'}`);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof TidemarkError ? error.code : 'BUG';
 }
 
 /** The data centre that the request came in at, as Cloudflare names it. */

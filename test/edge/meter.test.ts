@@ -10,6 +10,10 @@ function linesOf(meter: Meter): string[] {
   return meter.text().split('\n');
 }
 
+function bucket(bound: string, count: number): string {
+  return `tidemark_edge_sink_seconds_bucket{service="r2",le="${bound}"} ${count}`;
+}
+
 describe('Meter', () => {
   it('text() has HELP, TYPE and one line for each series', () => {
     const meter = new Meter();
@@ -35,8 +39,6 @@ describe('Meter', () => {
       meter.observe('sink_seconds', seconds, 'service="r2"');
     }
     const lines = linesOf(meter).filter((line) => line.includes('sink_seconds'));
-    const bucket = (bound: string, count: number) =>
-      `tidemark_edge_sink_seconds_bucket{service="r2",le="${bound}"} ${count}`;
     expect(lines).toEqual([
       expect.stringContaining('# HELP'),
       '# TYPE tidemark_edge_sink_seconds histogram',

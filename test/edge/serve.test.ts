@@ -122,13 +122,25 @@ describe('createEdge() routes', () => {
     const text = await (await edge.fetch(new Request('http://localhost/metrics'))).text();
     expect(text).toContain('tidemark_edge_requests_total{status="200"} 1\n');
     expect(text).toContain('tidemark_edge_requests_total{status="400"} 1\n');
-    expect(text).toContain('tidemark_edge_items_accepted_total{signal="traces"} 3\n');
     expect(text).toContain(
-      'tidemark_edge_items_rejected_total{signal="traces",reason="trace_id_length"} 1\n',
+      'tidemark_edge_items_accepted_total{signal="traces",tenant="default"} 3\n',
     );
-    expect(text).toContain('tidemark_edge_items_quarantined_total{signal="traces"} 1\n');
-    expect(text).toContain('tidemark_edge_durations_clamped_total 1\n');
-    expect(text).toContain('tidemark_edge_sink_total{sink="archive",result="ok"} 1\n');
+    expect(text).toContain(
+      'tidemark_edge_items_rejected_total{signal="traces",reason="trace_id_length",tenant="default"} 1\n',
+    );
+    expect(text).toContain(
+      'tidemark_edge_items_quarantined_total{signal="traces",tenant="default"} 1\n',
+    );
+    expect(text).toContain('tidemark_edge_durations_clamped_total{tenant="default"} 1\n');
+    expect(text).toContain(
+      'tidemark_edge_sink_total{sink="archive",result="ok",tenant="default"} 1\n',
+    );
+    expect(text).toContain(
+      'tidemark_edge_exports_total{signal="traces",code="BAD_OTLP",tenant="default"} 1\n',
+    );
+    expect(text).toContain(
+      'tidemark_edge_sink_seconds_count{service="clickhouse",tenant="default"} 1\n',
+    );
     expect(text).toContain('tidemark_edge_in_flight_bytes 0\n');
   });
 });
