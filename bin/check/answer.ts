@@ -2,7 +2,7 @@
  * Reads answers of OTLP/HTTP endpoints, strictly: export responses and `google.rpc.Status`, in
  * protobuf and JSON. It describes what it sees and never judges it.
  */
-import type { Answer } from './row.ts';
+import type { Answer, Target } from './row.ts';
 import { readFields } from './wire.ts';
 import type { Field } from './wire.ts';
 
@@ -27,6 +27,9 @@ export interface ExportBody {
 }
 
 const charsShown = 100;
+
+/** A byte order mark is part of a text, and no part of JSON. */
+const strict = { fatal: true, ignoreBOM: true };
 
 /** The media type of the answer without parameters. */
 export function typeOf(answer: Answer): string {
@@ -105,6 +108,19 @@ function exportOfJson(body: Uint8Array): ExportBody | undefined {
   };
 }
 
+/** The answer with its body decompressed, or undefined when it is not what it says. */
+export function plainAnswer(
+  { gunzip }: Pick<Target, 'gunzip'>,
+  answer: Answer,
+): Answer | undefined {
+  if (answer.headers['content-encoding'] === undefined) return answer;
+  try {
+    return { ...answer, body: gunzip(answer.body) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** How many items the answer says were rejected; undefined when it says none of it. */
 export function rejectedBy(answer: Answer): bigint | undefined {
   return readExport(answer)?.partial?.rejected;
@@ -164,7 +180,7 @@ function text(value: Field['value'] | undefined): string | undefined {
   if (value === undefined) return '';
   if (typeof value === 'bigint') return undefined;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(value);
+    return new TextDecoder('utf-8', strict).decode(value);
   } catch {
     return undefined;
   }
@@ -172,7 +188,7 @@ function text(value: Field['value'] | undefined): string | undefined {
 
 function parse(body: Uint8Array): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', strict).decode(body));
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
     return isObject ? (value as Record<string, unknown>) : undefined;
   } catch {

@@ -44,7 +44,7 @@ export interface Send {
   readonly isAnonymous?: boolean;
   /**
    * `chunked` sends the body without its length; a number is a Content-Length that lies: that
-   * many bytes are promised, and only the body comes. Both need a target with `hasSockets`.
+   * many bytes are promised, and only the body comes.
    */
   readonly framing?: 'chunked' | number;
 }
@@ -65,8 +65,6 @@ export interface Target {
   readonly send: (request: Send) => Promise<Answer>;
   /** What was sent so far, and what came back. */
   readonly transcript: readonly Exchange[];
-  /** Whether `Send.framing` can be used. */
-  readonly hasSockets: boolean;
   readonly url: URL;
   /** What the endpoint takes, as the first requests have shown. */
   readonly signals: readonly Signal[];
@@ -101,8 +99,6 @@ export interface Row {
   /** The rule in short. */
   readonly title: string;
   readonly expected: string;
-  /** Needs `Target.hasSockets`. */
-  readonly needsSockets: boolean;
   /** Looks at the answers to all other rows, and so comes last. */
   readonly isLast: boolean;
   readonly check: (target: Target) => Promise<Judgement>;
@@ -113,7 +109,6 @@ interface Head {
   readonly level: Level;
   readonly title: string;
   readonly expected: string;
-  readonly needsSockets?: boolean;
   readonly isLast?: boolean;
 }
 
@@ -124,8 +119,8 @@ export function row<Observation>(
     readonly judge: (observation: Observation) => Judgement;
   },
 ): Row {
-  const { run, judge, needsSockets = false, isLast = false, ...rest } = head;
-  return { ...rest, needsSockets, isLast, check: async (target) => judge(await run(target)) };
+  const { run, judge, isLast = false, ...rest } = head;
+  return { ...rest, isLast, check: async (target) => judge(await run(target)) };
 }
 
 /** A row that nothing seen from outside can decide. */

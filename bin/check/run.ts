@@ -3,7 +3,7 @@
  * collects what they found. It reaches the endpoint only through the `Connection` that it is given.
  */
 import { TidemarkError } from '../../schemas/errors.ts';
-import { describeAnswer, isTaken } from './answer.ts';
+import { describeAnswer, isTaken, plainAnswer } from './answer.ts';
 import { encodings, post, signals, valid } from './payload.ts';
 import type {
   Answer,
@@ -19,10 +19,10 @@ import type {
 } from './row.ts';
 
 /** What a check needs from its surroundings. */
-export interface Connection extends Pick<
+export type Connection = Pick<
   Target,
-  'send' | 'hasSockets' | 'url' | 'nowNs' | 'randomBytes' | 'gzip' | 'gunzip' | 'zstd' | 'protocol'
-> {}
+  'send' | 'url' | 'nowNs' | 'randomBytes' | 'gzip' | 'gunzip' | 'zstd' | 'protocol'
+>;
 
 /** One line of the scorecard. */
 export interface Outcome {
@@ -46,34 +46,35 @@ export interface CheckOptions {
 }
 
 /**
- * Runs the rows and returns an outcome for each, in the order of their numbers. Throws
- * NOT_FOUND when nothing at the address takes any signal, and when a request needs credentials
- * that were not given UNAUTHENTICATED.
+ * Runs the rows and returns an outcome for each, in the order of their numbers. Throws as
+ * `openTarget` does.
  */
 export async function check(connection: Connection, options: CheckOptions): Promise<Outcome[]> {
-  const target = await open(connection);
-  const first = options.rows.filter(({ isLast }) => !isLast);
-  const last = options.rows.filter(({ isLast }) => isLast);
+  const target = await openTarget(connection);
   const outcomes: Outcome[] = [];
-  for (const row of [...first, ...last]) {
+  for (const row of inOrder(options.rows)) {
     options.signal?.throwIfAborted();
-    if (options.only === undefined || options.only.has(row.number)) options.onRow?.(row);
-    outcomes.push(toOutcome(row, await judge(row, target, options.only)));
+    if (options.only && !options.only.has(row.number)) {
+      outcomes.push(toOutcome(row, { verdict: 'skipped', seen: 'not asked for' }));
+    } else {
+      options.onRow?.(row);
+      outcomes.push(await checkRow(row, target));
+    }
   }
   return outcomes.toSorted((a, b) => a.row - b.row);
 }
 
+/** The rows in the order in which they are to be run. */
+export function inOrder(rows: readonly Row[]): Row[] {
+  return rows.toSorted((a, b) => Number(a.isLast) - Number(b.isLast) || a.number - b.number);
+}
+
+/** Runs one row. */
+export async function checkRow(row: Row, target: Target): Promise<Outcome> {
+  return toOutcome(row, await row.check(target));
+}
+
 type Judged = Judgement | { readonly verdict: 'skipped'; readonly seen: string };
-
-async function judge(row: Row, target: Target, only?: ReadonlySet<number>): Promise<Judged> {
-  if (only !== undefined && !only.has(row.number)) return skipped('not asked for');
-  if (row.needsSockets && !target.hasSockets) return skipped('needs a connection of its own');
-  return row.check(target);
-}
-
-function skipped(seen: string): Judged {
-  return { verdict: 'skipped', seen };
-}
 
 function toOutcome(row: Row, judged: Judged): Outcome {
   const level = ('level' in judged ? judged.level : undefined) ?? row.level;
@@ -83,12 +84,15 @@ function toOutcome(row: Row, judged: Judged): Outcome {
   return { row: number, level, title, verdict, expected, seen: judged.seen };
 }
 
-/** A target that writes down what it sends, and knows what the endpoint takes. */
-async function open(connection: Connection): Promise<Target> {
+/**
+ * A target that writes down what it sends, and knows what the endpoint takes. Throws NOT_FOUND when
+ * it takes nothing, and UNAUTHENTICATED when it asks for credentials that were not given.
+ */
+export async function openTarget(connection: Connection): Promise<Target> {
   const transcript: Exchange[] = [];
   const send = async (request: Send): Promise<Answer> => {
     const answer = await connection.send(request);
-    transcript.push({ request, answer });
+    transcript.push({ request, answer: plainAnswer(connection, answer) ?? answer });
     return answer;
   };
   const target = { ...connection, send, transcript, limits: new Map() };

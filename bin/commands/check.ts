@@ -60,7 +60,6 @@ async function connect(context: Context, url: URL, flags: Flags): Promise<Connec
   return {
     url,
     send: sender({ url, headers, timeoutMs }),
-    hasSockets: true,
     nowNs: () => BigInt(context.now()) * 1_000_000n,
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     gzip: (bytes) => new Uint8Array(gzipSync(bytes)),
