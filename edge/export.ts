@@ -112,9 +112,9 @@ async function take(
   meter.add('received_bytes_total', received.body.length, `signal="${signal}"`);
   const otlp = convert(received, wire, settings, lease);
   const receivedMs = tools.now();
-  const { tally, tables } = transcode(signal, otlp, receiptOf(tenantId, receivedMs, settings));
+  const receipt = receiptOf(tenantId, receivedMs, settings);
+  const { tally, tables } = transcode(signal, otlp, receipt, lease);
   limits.charge(grant, { bytes: 0, items: tally.accepted + tally.rejected });
-  for (const { rows } of tables) lease.take(rows.length);
   // A request without a valid item leaves nothing behind, and needs no sink to be answered.
   if (tally.accepted > 0) {
     const parts = { tenantId, receivedMs, requestId: tools.requestId() };
@@ -187,7 +187,9 @@ function convert(
 ): Uint8Array {
   if (mediaType === 'application/x-protobuf') return body;
   const names = settings.TIDEMARK_JSON_NAMES === 'camel' ? 'camel' : 'any';
-  const otlp = jsonToProtobuf(request, body, settings.TIDEMARK_INFLATED_BYTES_MAX, names);
+  const otlp = lease.within(settings.TIDEMARK_INFLATED_BYTES_MAX, (bytesMax) =>
+    jsonToProtobuf(request, body, bytesMax, names),
+  );
   lease.take(otlp.length);
   lease.give(body.length);
   return otlp;

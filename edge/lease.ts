@@ -39,15 +39,29 @@ export class Ledger {
       give: (bytes) => {
         this.#add(holding, -bytes);
       },
+      within: (bytesMax, work) => {
+        const room = this.#room(holding);
+        try {
+          return work(Math.min(bytesMax, room));
+        } catch (error) {
+          const isOurs = error instanceof TidemarkError && error.code === 'BODY_TOO_LARGE';
+          throw isOurs && room < bytesMax ? overloaded(this.#bytesMax) : error;
+        }
+      },
       release: () => {
         this.#close(holding);
       },
     };
   }
 
-  /** A request that is alone is always admitted: its own limits bound it. */
   #fits(holding: Holding, bytes: number): boolean {
-    return this.#bytes === holding.bytes || this.#bytes + bytes <= this.#bytesMax;
+    return bytes <= this.#room(holding);
+  }
+
+  /** A request that is alone is always admitted: its own limits bound it. */
+  #room(holding: Holding): number {
+    if (this.#bytes === holding.bytes) return Number.POSITIVE_INFINITY;
+    return Math.max(0, this.#bytesMax - this.#bytes);
   }
 
   /** Drops leases of requests that the runtime ended without a word: those are never released. */
@@ -80,6 +94,11 @@ export interface Lease {
   readonly take: (bytes: number) => void;
   /** Gives bytes back that were taken before. */
   readonly give: (bytes: number) => void;
+  /**
+   * Does work that makes at most so many bytes, or fewer when fewer may be taken now, and throws
+   * BODY_TOO_LARGE past that. Where only other requests made it too much, that becomes OVERLOADED.
+   */
+  readonly within: <T>(bytesMax: number, work: (bytesMax: number) => T) => T;
   /** Gives everything back. Safe to call twice. */
   readonly release: () => void;
 }

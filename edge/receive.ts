@@ -3,7 +3,8 @@
  * the body says.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { concatenate, encodingOf, inflate } from './inflate.ts';
+import { bodyReadBytes } from '../schemas/limits.ts';
+import { encodingOf, inflate } from './inflate.ts';
 import type { Lease } from './lease.ts';
 
 export type MediaType = 'application/x-protobuf' | 'application/json';
@@ -52,11 +53,13 @@ export async function receive(
   }
   const encoding = encodingOf(request.headers.get('content-encoding'));
   const { bodyBytesMax, inflatedBytesMax } = limits;
-  if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) {
-    throw tooLarge(bodyBytesMax);
-  }
-  const sent = await readBody(request, bodyBytesMax, lease);
-  const body = inflate(sent, encoding, inflatedBytesMax);
+  const length = Number(request.headers.get('content-length') ?? 0);
+  if (length > bodyBytesMax) throw tooLarge(bodyBytesMax);
+  const sent =
+    request.body === null
+      ? new Uint8Array(0)
+      : await readBody(request.body, length, bodyBytesMax, lease);
+  const body = lease.within(inflatedBytesMax, (bytesMax) => inflate(sent, encoding, bytesMax));
   if (body !== sent) {
     lease.take(body.length);
     lease.give(sent.length);
@@ -64,29 +67,87 @@ export async function receive(
   return { mediaType, body };
 }
 
-/** The bytes of the body as sent; reading stops at the first chunk past `bytesMax`. */
-async function readBody(request: Request, bytesMax: number, lease: Lease): Promise<Uint8Array> {
-  if (request.body === null) return new Uint8Array(0);
-  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
-  const chunks: Uint8Array[] = [];
+/**
+ * The bytes of the body as sent; reading stops at the first chunk past `bytesMax`. They are read
+ * into one buffer, of `length` bytes when that is known: a list of chunks, and joining them, would
+ * need the memory twice or thrice.
+ */
+async function readBody(
+  body: ReadableStream<Uint8Array>,
+  length: number,
+  bytesMax: number,
+  lease: Lease,
+): Promise<Uint8Array> {
+  const reader = openReader(body);
+  lease.take(length);
+  let sent = new Uint8Array(length);
   let bytes = 0;
   try {
     for (;;) {
-      const { done, value } = await readChunk(reader);
-      if (done) return concatenate(chunks, bytes);
-      bytes += value.length;
-      if (bytes > bytesMax) throw tooLarge(bytesMax);
-      lease.take(value.length);
-      chunks.push(value);
+      const value = await readChunk(reader);
+      if (value === undefined) break;
+      const end = bytes + value.length;
+      if (end > bytesMax) throw tooLarge(bytesMax);
+      if (end > sent.length) {
+        const larger = Math.min(bytesMax, 2 * end);
+        lease.take(larger - sent.length);
+        sent = enlarge(sent, bytes, larger);
+      }
+      sent.set(value, bytes);
+      bytes = end;
     }
   } catch (error) {
     // The sender may be gone already, so that cancelling fails as well: the first error counts.
     await reader.cancel().catch(() => undefined);
     throw error;
   }
+  if (bytes === sent.length) return sent;
+  lease.give(sent.length - bytes);
+  return sent.slice(0, bytes);
 }
 
-async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>) {
+interface ChunkReader {
+  /** The next bytes, valid until the next call, or undefined at the end. */
+  readonly read: () => Promise<Uint8Array | undefined>;
+  readonly cancel: () => Promise<void>;
+}
+
+/** Reads into the same few bytes again and again, where the stream can: nothing is left to collect. */
+function openReader(body: ReadableStream<Uint8Array>): ChunkReader {
+  let reader: ReadableStreamBYOBReader;
+  try {
+    reader = body.getReader({ mode: 'byob' });
+  } catch {
+    return openPlainReader(body);
+  }
+  let view = new Uint8Array(bodyReadBytes);
+  return {
+    read: async () => {
+      const { done, value } = await reader.read(view);
+      if (done) return undefined;
+      view = new Uint8Array(value.buffer, 0, bodyReadBytes);
+      return value;
+    },
+    cancel: () => reader.cancel(),
+  };
+}
+
+/** For a stream that is not one of bytes: one that JavaScript made. */
+function openPlainReader(body: ReadableStream<Uint8Array>): ChunkReader {
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  return {
+    read: async () => (await reader.read()).value,
+    cancel: () => reader.cancel(),
+  };
+}
+
+function enlarge(buffer: Uint8Array, used: number, bytes: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(bytes);
+  larger.set(buffer.subarray(0, used));
+  return larger;
+}
+
+async function readChunk(reader: ChunkReader): Promise<Uint8Array | undefined> {
   try {
     return await reader.read();
   } catch (cause) {

@@ -5,6 +5,7 @@
 import { Transcoder } from '../aggregator-as/host.ts';
 import type { Receipt, TableRows, Tally } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
+import type { Lease } from './lease.ts';
 
 export interface Transcoded {
   readonly tally: Tally;
@@ -12,17 +13,24 @@ export interface Transcoded {
   readonly tables: readonly TableRows[];
 }
 
+const pageBytes = 65_536;
+
 /**
- * Makes the step, and the transcoder at its first use. The step throws `DecodeError` for bytes
- * that are no request of the signal, and CAPACITY when the rows do not fit its memory.
+ * Makes the step, and the transcoder at its first use, which never needs more than `bytesMax` for
+ * a request, its rows and what is between. The step throws `DecodeError` for bytes
+ * that are no request of the signal, CAPACITY when the rows do not fit its memory, and OVERLOADED when
+ * their copies do not fit `lease`.
  */
 export function transcodeWith(
   module: WebAssembly.Module,
-): (signal: Signal, otlp: Uint8Array, receipt: Receipt) => Transcoded {
+  bytesMax: number,
+): (signal: Signal, otlp: Uint8Array, receipt: Receipt, lease: Lease) => Transcoded {
+  const pagesMax = Math.floor(bytesMax / pageBytes);
   let transcoder: Transcoder | undefined;
-  return (signal, otlp, receipt) => {
-    transcoder ??= new Transcoder(module);
+  return (signal, otlp, receipt, lease) => {
+    transcoder ??= new Transcoder(module, { pagesMax });
     const { tables, ...tally } = transcoder.toRowBinary(signal, otlp, receipt);
+    lease.take(tables.reduce((sum, { rows }) => sum + rows.length, 0));
     return { tally, tables: tables.map((table) => ({ ...table, rows: table.rows.slice() })) };
   };
 }

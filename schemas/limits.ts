@@ -113,6 +113,10 @@ export const jsonDepthMax = 512;
 /** Bytes of a request body that are read at once. */
 export const bodyReadBytes = 64 * 1024;
 
+/** Bodies for a sink from this size on are sent in pieces of the second. */
+export const streamedBodyBytesMin = 512 * 1024;
+export const streamedPieceBytes = 64 * 1024;
+
 /** Zstandard frames that one request body may consist of. */
 export const zstdFramesMax = 1024;
 
@@ -400,3 +404,6 @@ export const gatewayStopMsMax = 12_000;
 
 /** What a refused request may still send before its connection is cut, so that it reads the answer. */
 export const gatewayLateMs = 2000;
+
+/** Bytes that the base64 encoder takes at once, a multiple of three; bound to assembly/encode.ts. */
+export const base64WindowBytes = 49_152;

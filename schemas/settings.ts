@@ -198,10 +198,10 @@ export const settings = {
     ),
     choices: ['any', 'camel'],
   },
-  TIDEMARK_BODY_BYTES_MAX: integer('bytes', 16 * mib, 'Largest request body as sent', ['edge'], 1),
+  TIDEMARK_BODY_BYTES_MAX: integer('bytes', 8 * mib, 'Largest request body as sent', ['edge'], 1),
   TIDEMARK_INFLATED_BYTES_MAX: integer(
     'bytes',
-    16 * mib,
+    8 * mib,
     'Largest request body after decompression',
     ['edge'],
     1,

@@ -1,6 +1,7 @@
 /** Checks the count of bytes in flight. */
 import { describe, expect, it } from 'vitest';
 import { Ledger } from '../../edge/lease.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
 import { leaseMsMax } from '../../schemas/limits.ts';
 
 const overloaded = expect.objectContaining({ code: 'OVERLOADED', retryable: true });
@@ -45,5 +46,27 @@ describe('Ledger', () => {
     lost.take(10);
     lost.release();
     expect(ledger.bytes).toBe(50);
+  });
+
+  it('within() bounds work by what may be taken, and says when that was the reason', () => {
+    const ledger = new Ledger(100, () => 0);
+    const lease = ledger.lease();
+    const tooLarge = new TidemarkError('BODY_TOO_LARGE', 'too large');
+    const work = (bytesMax: number) => {
+      if (bytesMax < 70) throw tooLarge;
+      return bytesMax;
+    };
+    lease.take(30);
+    expect(lease.within(500, work), 'alone').toBe(500);
+    expect(() => lease.within(60, work)).toThrow(tooLarge);
+    const other = ledger.lease();
+    other.take(1);
+    expect(() => lease.within(500, work)).toThrow(overloaded);
+    expect(() => lease.within(69, work)).toThrow(tooLarge);
+    expect(() =>
+      lease.within(500, () => {
+        throw new RangeError('a bug');
+      }),
+    ).toThrow(RangeError);
   });
 });
