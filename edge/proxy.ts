@@ -1,11 +1,12 @@
 /**
  * Speaks the two produce dialects of Kafka REST proxies, v2 and v3: where a call goes and what it
- * carries. It sends nothing; base64 is made by the runtime, in one pass.
+ * carries, as bytes: a string of the body would cost as much as all the rest. It sends nothing.
  */
 import { recordHeaders, recordKey } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
 import { produceRecordJsonBytesMax } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
+import { base64Length, writeBase64 } from './base64.ts';
 
 export type ProxySettings = Pick<
   Settings,
@@ -73,26 +74,45 @@ export function recordJsonBytes(valueBytes: number): number {
 }
 
 /** The body of a call that produces `records`, ASCII. */
-export function bodyOf(version: 'v2' | 'v3', records: readonly ProduceRecord[]): string {
-  if (version === 'v2') return `{"records":[${records.map(recordV2).join(',')}]}`;
-  // v3 streams: one object after the other, without an array around them.
-  return records.map(recordV3).join('\n');
+export function bodyOf(version: 'v2' | 'v3', records: readonly ProduceRecord[]): Uint8Array {
+  const [open, between, close] = version === 'v2' ? ['{"records":[', ',', ']}'] : ['', '\n', ''];
+  const recordOf = version === 'v2' ? recordV2 : recordV3;
+  const pieces: (string | Uint8Array)[] = [open];
+  for (const [index, record] of records.entries()) {
+    const [head, tail] = recordOf(record);
+    pieces.push((index === 0 ? '' : between) + head, record.otlp, tail);
+  }
+  return assemble([...pieces, close]);
 }
 
-/** v2 knows no headers. */
-function recordV2(record: ProduceRecord): string {
-  return `{"key":"${base64(recordKey(record))}","value":"${record.otlp.toBase64()}"}`;
+/** What stands around the value; v2 knows no headers. */
+function recordV2(record: ProduceRecord): [string, string] {
+  return [`{"key":"${base64(recordKey(record))}","value":"`, '"}'];
 }
 
 /** Header values are base64, as binary keys and values are. */
-function recordV3(record: ProduceRecord): string {
+function recordV3(record: ProduceRecord): [string, string] {
   const headers = [
     { name: recordHeaders.tenant, value: base64(record.tenantId) },
     { name: recordHeaders.requestId, value: base64(record.requestId) },
   ];
   const key = JSON.stringify({ type: 'BINARY', data: base64(recordKey(record)) });
-  const value = `{"type":"BINARY","data":"${record.otlp.toBase64()}"}`;
-  return `{"key":${key},"value":${value},"headers":${JSON.stringify(headers)}}`;
+  return [
+    `{"key":${key},"value":{"type":"BINARY","data":"`,
+    `"},"headers":${JSON.stringify(headers)}}`,
+  ];
+}
+
+/** ASCII texts as they are and bytes as base64, one after the other. */
+function assemble(pieces: readonly (string | Uint8Array)[]): Uint8Array {
+  const body = new Uint8Array(pieces.reduce((sum, piece) => sum + lengthOf(piece), 0));
+  const encoder = new TextEncoder();
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece === 'string') at += encoder.encodeInto(piece, body.subarray(at)).written;
+    else at = writeBase64(piece, body, at);
+  }
+  return body;
 }
 
 const mediaTypes = {
@@ -133,6 +153,10 @@ function authorization(settings: ProxySettings): Record<string, string> {
     'KAFKA_REST_PASSWORD',
     'Cannot use KAFKA_REST_PASSWORD: KAFKA_REST_USER names no user',
   );
+}
+
+function lengthOf(piece: string | Uint8Array): number {
+  return typeof piece === 'string' ? piece.length : base64Length(piece.length);
 }
 
 function base64(text: string): string {
