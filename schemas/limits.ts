@@ -407,3 +407,6 @@ export const gatewayLateMs = 2000;
 
 /** Bytes that the base64 encoder takes at once, a multiple of three; bound to assembly/encode.ts. */
 export const base64WindowBytes = 49_152;
+
+/** Values that one call of wrangler reads from Workers KV; Cloudflare's own bound. */
+export const kvGetNamesMax = 100;

@@ -208,7 +208,7 @@ export const settings = {
   ),
   TIDEMARK_TRANSCODER_BYTES_MAX: integer(
     'bytes',
-    32 * mib,
+    24 * mib,
     'Memory in which one request is turned into rows, its inflated body included; one whose rows ' +
       'need more is refused with 413: it has too many items, or repeats too much in each row',
     ['edge'],

@@ -9,18 +9,24 @@ import { archiveColumns, topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
+import type { Kafka } from './clients/kafka.ts';
 import { assertConditionalPut } from './clients/objects.ts';
 import type { ObjectStore } from './clients/objects.ts';
 import { SharedColumns } from './columns.ts';
 import type { ArchiveContext, ArchiverSettings, Clock, Log } from './context.ts';
 import { archiveCounters } from './counters.ts';
+import { KafkaFeed } from './feed.ts';
+import type { FeedSettings } from './feed.ts';
 import { PartitionLog } from './log.ts';
 import type { LogReport } from './log.ts';
+import type { Source } from './source.ts';
 import { SpoolSource } from './spool.ts';
 
 export interface ArchiverOptions {
   readonly store: ObjectStore;
-  readonly settings: ArchiverSettings;
+  /** Where the signals' topics are, if there is a Kafka. The spool is read in any case. */
+  readonly kafka?: Kafka;
+  readonly settings: ArchiverSettings & FeedSettings;
   /** The compiled `aggregator-as/build/transcode.wasm`. */
   readonly transcoder: WebAssembly.Module;
   readonly clock: Clock;
@@ -75,7 +81,14 @@ class Archiver {
   /** Aborts with `options.signal`, and after a fault that ends the whole archiver. */
   readonly #stop = new AbortController();
   readonly #ended = new AbortController();
-  readonly #logs: PartitionLog[] = [];
+  /** Of the logs that have ended. */
+  readonly #report = {
+    commits: 0,
+    requests: 0,
+    rows: 0,
+    files: 0,
+    rowsOf: { traces: 0, metrics: 0, logs: 0 },
+  };
   /** Faults that ended a log. */
   readonly #faults: unknown[] = [];
 
@@ -113,50 +126,78 @@ class Archiver {
 
   async run(): Promise<ArchiverReport> {
     const { store, clock } = this.#options;
-    await this.#retried(() => assertConditionalPut(store, this.#randomName()));
-    const sources = (this.#options.signals ?? archivedSignals).map(
-      (signal) => new SpoolSource(store, signal, () => clock.now()),
-    );
-    await Promise.all(
-      sources.map((source) => this.#runLog(new PartitionLog(this.#context, source))),
-    );
+    const stop = this.#stop.signal;
+    await this.#retried(() => assertConditionalPut(store, this.#randomName()), stop);
+    const wanted = this.#options.signals ?? archivedSignals;
+    const spools = wanted.map((signal) => new SpoolSource(store, signal, () => clock.now()));
+    await Promise.all([
+      ...spools.map((source) => this.#archive(source, stop)),
+      ...this.#readKafka(wanted),
+    ]);
     if (this.#faults.length > 0) throw this.#faults[0];
-    return this.#report();
+    return this.#report;
   }
 
-  /** Takes turns of one log until it has ended. Never throws: see `#faults`. */
-  async #runLog(log: PartitionLog): Promise<void> {
-    this.#logs.push(log);
-    try {
-      while (!this.#stop.signal.aborted) {
-        const turn = await this.#retried(() => log.turn(), log.source.signal);
+  #readKafka(wanted: readonly Signal[]): Promise<void>[] {
+    const { kafka, settings } = this.#options;
+    if (!kafka) return [];
+    const feed = new KafkaFeed({
+      kafka,
+      settings,
+      context: this.#context,
+      archive: (source, revoked) =>
+        this.#archive(source, AbortSignal.any([this.#stop.signal, revoked])),
+    });
+    const stop = this.#stop.signal;
+    return wanted.map((signal) =>
+      this.#guarded(() => this.#retried(() => feed.read(signal), stop, signal)),
+    );
+  }
+
+  /** Takes turns of a source's log until `signal` aborts, or with `once` until it is empty. */
+  #archive(source: Source, signal: AbortSignal): Promise<void> {
+    const { clock, settings } = this.#options;
+    const log = new PartitionLog({ ...this.#context, signal }, source);
+    const archived = this.#guarded(async () => {
+      while (!signal.aborted) {
+        const turn = await this.#retried(() => log.turn(), signal, source.signal);
         if (turn?.outcome !== 'idle') continue;
-        if (turn.empty && this.#context.once) return;
-        await this.#pause(turn.changed);
+        if (turn.empty && this.#context.once) break;
+        // A source that can change ends the pause itself when it is closed.
+        await clock.sleep(settings.TIDEMARK_ARCHIVE_POLL_MS, turn.changed ?? signal);
       }
+    });
+    return archived.then(() => this.#addUp(source.signal, log.report));
+  }
+
+  /** Never rejects: keeps the fault for the end. A bug of ours is no fault of one partition. */
+  async #guarded(task: () => Promise<unknown>): Promise<void> {
+    try {
+      await task();
     } catch (error) {
       this.#faults.push(error);
-      // A bug of ours is no fault of one partition.
       if (!(error instanceof TidemarkError)) this.#stop.abort();
     }
   }
 
-  #pause(changed: AbortSignal | undefined): Promise<void> {
-    const stop = this.#stop.signal;
-    const { clock, settings } = this.#options;
-    const until = changed ? AbortSignal.any([stop, changed]) : stop;
-    return clock.sleep(settings.TIDEMARK_ARCHIVE_POLL_MS, until);
-  }
-
-  /** Does `task` until it succeeds, or `undefined` once the archiver was told to stop. */
-  async #retried<T>(task: () => Promise<T>, signal?: Signal): Promise<T | undefined> {
+  /** Does `task` until it succeeds, or `undefined` once `stop` aborts. */
+  async #retried<T>(
+    task: () => Promise<T>,
+    stop: AbortSignal,
+    signal?: Signal,
+  ): Promise<T | undefined> {
     const { clock } = this.#options;
-    for (let failures = 1; !this.#stop.signal.aborted; failures += 1) {
+    for (let failures = 1; !stop.aborted; failures += 1) {
       try {
         return await task();
       } catch (error) {
+        if (stop.aborted && error instanceof TidemarkError) {
+          const message = 'Stopped in the middle of a flush; the next start takes it up';
+          this.#options.log.info({ err: error }, message);
+          return undefined;
+        }
         if (!this.#mayGoOn(error, failures, signal)) throw error;
-        await clock.sleep(this.#backoffMs(failures), this.#stop.signal);
+        await clock.sleep(this.#backoffMs(failures), stop);
       }
     }
     return undefined;
@@ -165,10 +206,6 @@ class Archiver {
   #mayGoOn(error: unknown, failures: number, signal: Signal | undefined): boolean {
     const { once, log } = this.#options;
     if (!(error instanceof TidemarkError)) return false;
-    if (this.#stop.signal.aborted) {
-      log.info({ err: error }, 'Stopped in the middle of a flush; the next start takes it up');
-      return true;
-    }
     if (error.code === 'CAPACITY') return true;
     if (once && (!error.retryable || failures >= limits.requestTriesMax)) return false;
     // Before anything runs, what no retry heals is told at once. Later it is one partition's, and
@@ -184,16 +221,11 @@ class Archiver {
     return Math.min(doubled, limits.archiverBackoffMsMax);
   }
 
-  #report(): ArchiverReport {
-    const report = { commits: 0, requests: 0, rows: 0, files: 0 };
-    const rowsOf = { traces: 0, metrics: 0, logs: 0 };
-    for (const { source, report: own } of this.#logs) {
-      report.commits += own.commits;
-      report.requests += own.requests;
-      report.rows += own.rows;
-      report.files += own.files;
-      rowsOf[source.signal] += own.rows;
-    }
-    return { ...report, rowsOf };
+  #addUp(signal: Signal, own: LogReport): void {
+    this.#report.commits += own.commits;
+    this.#report.requests += own.requests;
+    this.#report.rows += own.rows;
+    this.#report.files += own.files;
+    this.#report.rowsOf[signal] += own.rows;
   }
 }

@@ -12,6 +12,7 @@ export interface ArchiveCounters {
   readonly files: Counter<'signal'>;
   readonly fileBytes: Counter<'signal'>;
   readonly conflicts: Counter<'signal'>;
+  readonly missing: Counter<'signal'>;
   readonly errors: Counter<'signal' | 'code'>;
   readonly watermark: Gauge<'topic' | 'partition'>;
 }
@@ -34,6 +35,7 @@ export function archiveCounters(registry: Registry): ArchiveCounters {
     files: countBy('files', 'Parquet files committed'),
     fileBytes: countBy('file_bytes', 'Bytes of the Parquet files committed'),
     conflicts: countBy('conflicts', 'Flushes given up because another archiver committed first'),
+    missing: countBy('missing_offsets', 'Offsets that Kafka had no more when they were to be read'),
     errors: countBy('errors', 'Turns that failed, by error code', 'code'),
     watermark: new Gauge({
       name: 'tidemark_archive_watermark_seconds',

@@ -70,6 +70,7 @@ export class PartitionLog {
       return { outcome: 'idle', empty, ...(changed && { changed }) };
     } catch (error) {
       this.#head = undefined;
+      this.source.suspend();
       throw error;
     }
   }

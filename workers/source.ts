@@ -68,4 +68,6 @@ export interface Source {
   adopt(head: Commit | undefined, options: CallOptions): Promise<void>;
   /** What waits now behind the adopted commit. Throws as `adopt` does. */
   look(bounds: Bounds, options: CallOptions): Promise<Backlog>;
+  /** After a fault: holds nothing in memory until `adopt` is called. */
+  suspend(): void;
 }

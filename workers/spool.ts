@@ -63,6 +63,9 @@ export class SpoolSource implements Source {
     return new SpoolBacklog(this.#store, entries, full, listedMs);
   }
 
+  /** Nothing to do: the spool's objects are read when they are decoded. */
+  suspend(): void {}
+
   async #list(bounds: Bounds, options: CallOptions) {
     const entries: SpoolEntry[] = [];
     const consumed: string[] = [];

@@ -1,4 +1,4 @@
-/** `tidemark archive`: settings → store → archiver. The archiver itself is in `workers/`. */
+/** `tidemark archive`: settings → store, Kafka → archiver. The archiver itself is in `workers/`. */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,7 +15,7 @@ interface Flags {
 /** The command; prints how much it archived when it ends. */
 export function archiveCommand(context: Context): Command {
   return new Command('archive')
-    .description('move what the edge has spooled into Parquet files and commit it')
+    .description('move what is in Kafka and in the spool into Parquet files and commit it')
     .option('--once', 'archive what waits now, then end')
     .option('--json', 'print the result as one line of JSON')
     .action((flags: Flags) => archive(context, flags));
@@ -24,12 +24,16 @@ export function archiveCommand(context: Context): Command {
 async function archive(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
   const { openStore } = await import('../../workers/clients/objects.ts');
+  const { openKafka } = await import('../../workers/clients/kafka.ts');
   const { runArchiver } = await import('../../workers/archive.ts');
+  const log = logOf(context, settings);
+  const kafka = settings.KAFKA_BROKERS === '' ? undefined : openKafka(settings, log);
   const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
   const store = openStore(settings);
   try {
     const report = await runArchiver({
       store,
+      ...(kafka && { kafka }),
       settings,
       transcoder: await WebAssembly.compile(new Uint8Array(await readFile(wasm))),
       clock: {
@@ -37,7 +41,7 @@ async function archive(context: Context, flags: Flags): Promise<void> {
         sleep: (ms, signal) => pause(ms, undefined, signal && { signal }).catch(() => undefined),
       },
       random: (byteCount) => randomBytes(byteCount),
-      log: logOf(context, settings),
+      log,
       signal: context.signal,
       codeVersion: manifest.version,
       once: flags.once ?? false,

@@ -1,6 +1,6 @@
 /**
  * An archiver in a process of its own, for tests that kill it. Arguments: the S3 endpoint, then
- * `once` to end when the spool is empty. Loads everything, says `ready`, and begins at the first
+ * `once` to end when nothing waits any more, then Kafka's brokers if there is one. Loads everything, says `ready`, and begins at the first
  * byte on its standard input.
  */
 import { randomBytes } from 'node:crypto';
@@ -9,10 +9,12 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
+import { openKafka } from '../../workers/clients/kafka.ts';
 import { openStore } from '../../workers/clients/objects.ts';
 
-const [endpoint, mode] = process.argv.slice(2);
+const [endpoint, mode, brokers = ''] = process.argv.slice(2);
 const settings = readSettings({
+  KAFKA_BROKERS: brokers,
   S3_ENDPOINT: endpoint,
   TIDEMARK_FLUSH_AGE_MS: '0',
   TIDEMARK_FLUSH_ROWS: '40',
@@ -24,12 +26,17 @@ const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort());
 const store = openStore(settings);
 const ignore = () => undefined;
+const warn = (fields: object, message: string) => {
+  process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
+};
+const kafka = brokers && openKafka(settings, { info: ignore, debug: ignore, warn: ignore });
 
 process.stdout.write('ready\n');
 await once(process.stdin, 'data');
 process.stdin.destroy();
 const report = await runArchiver({
   store,
+  ...(kafka && { kafka }),
   settings,
   transcoder,
   clock: {
@@ -40,9 +47,7 @@ const report = await runArchiver({
   log: {
     info: ignore,
     debug: ignore,
-    warn: (fields, message) => {
-      process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
-    },
+    warn,
   },
   signal: stop.signal,
   codeVersion: 'test',

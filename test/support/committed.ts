@@ -22,8 +22,12 @@ export interface Committed {
  * Reads the whole log and all its files. Throws an Error when the log is not one chain of offsets,
  * or when a file is missing, or has other bytes or rows than its commit says.
  */
-export async function readCommitted(store: ObjectStore, topic: string): Promise<Committed> {
-  const commits = (await readLog(store, topic)).toReversed();
+export async function readCommitted(
+  store: ObjectStore,
+  topic: string,
+  partition = 'spool',
+): Promise<Committed> {
+  const commits = (await readLog(store, topic, partition)).toReversed();
   let next = '0';
   for (const commit of commits) {
     if (commit.firstOffset !== next) throw new Error(`gap in the log at offset ${next}`);
@@ -31,39 +35,52 @@ export async function readCommitted(store: ObjectStore, topic: string): Promise<
   }
   const files = commits.flatMap((commit) => commit.files);
   if (files.length === 0) return { commits, names: [], repeated: 0 };
-  const directory = await mkdtemp(join(tmpdir(), 'tidemark-committed-'));
-  try {
-    const paths: string[] = [];
-    for (const { key, bytes } of files) {
-      const body = await store.get(key);
-      if (body?.byteLength !== bytes) throw new Error(`file ${key} is not what its commit says`);
-      const path = join(directory, `${paths.length}.parquet`);
-      await writeFile(path, body);
-      paths.push(path);
-    }
-    const [row] = await duckdb(
+  for (const { key, bytes } of files) {
+    if ((await store.head(key)) !== bytes) throw new Error(`file ${key} is not as committed`);
+  }
+  const keys = files.map(({ key }) => key);
+  const [row] = await withFiles(store, keys, (paths) =>
+    duckdb(
       `SELECT to_json({names: list(SpanName ORDER BY SpanName), rows: count(*),
          distinctRows: count(DISTINCT (Topic, "Partition", "Offset", ItemIndex))})::VARCHAR AS row
        FROM ${duckdbFiles(paths)}`,
       'row',
-    );
-    const { names, rows, distinctRows } = row as {
-      names: string[];
-      rows: number;
-      distinctRows: number;
-    };
-    const promised = files.reduce((sum, file) => sum + file.rows, 0);
-    if (rows !== promised) throw new Error(`${rows} rows in files, ${promised} in commits`);
-    return { commits, names, repeated: rows - distinctRows };
+    ),
+  );
+  const { names, rows, distinctRows } = row as {
+    names: string[];
+    rows: number;
+    distinctRows: number;
+  };
+  const promised = files.reduce((sum, file) => sum + file.rows, 0);
+  if (rows !== promised) throw new Error(`${rows} rows in files, ${promised} in commits`);
+  return { commits, names, repeated: rows - distinctRows };
+}
+
+/** Calls `use` with copies of the objects in a temporary folder. */
+export async function withFiles<T>(
+  store: ObjectStore,
+  keys: readonly string[],
+  use: (paths: string[]) => Promise<T>,
+): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'tidemark-committed-'));
+  try {
+    const paths: string[] = [];
+    for (const key of keys) {
+      const path = join(directory, `${paths.length}.parquet`);
+      await writeFile(path, (await store.get(key)) ?? '');
+      paths.push(path);
+    }
+    return await use(paths);
   } finally {
     await rm(directory, { recursive: true });
   }
 }
 
-/** All commits of the spool's partition, newest first. */
-async function readLog(store: ObjectStore, topic: string): Promise<Commit[]> {
+/** All commits of a partition, newest first. */
+async function readLog(store: ObjectStore, topic: string, partition: string): Promise<Commit[]> {
   const commits: Commit[] = [];
-  for await (const page of store.list(commitPrefix(topic, 'spool'))) {
+  for await (const page of store.list(commitPrefix(topic, partition))) {
     for (const { key } of page) {
       const body = await store.get(key);
       commits.push(parseCommit(key, new TextDecoder().decode(body)));

@@ -1,7 +1,7 @@
 /**
  * Reads partitions of Kafka as a member of a consumer group, from offsets that the caller gives: the
- * group only shares partitions out. Never commits an offset to Kafka, and never hands out a record
- * twice or out of order within one assignment.
+ * group only shares partitions out. Commits to Kafka only what it is told to, for tools that show the
+ * lag, and never hands out a record twice or out of order within one assignment.
  */
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { TidemarkError } from '../../schemas/errors.ts';
@@ -40,6 +40,8 @@ export interface ConsumeHandler {
    * throws, `failed` is told and the partition stays unread until `seek`.
    */
   assigned(partition: TopicPartition): Promise<bigint>;
+  /** Partitions were shared out, none perhaps: `assigned` has been called for all that are new. */
+  joined?(): void;
   /** The partition is not ours any more: another member may be reading it already. */
   revoked(partition: TopicPartition): void;
   /**
@@ -77,6 +79,8 @@ export interface KafkaConsumer {
    * first after it. No record of before the call is handed out after it. Resumes a partition.
    */
   seek(partition: TopicPartition, offset: bigint): void;
+  /** Tells the group how far we are. Nothing here reads it back. Throws `KafkaError`. */
+  commit(partition: TopicPartition, offset: bigint): Promise<void>;
   /** Leaves the group; resolves when no call of the handler is under way. */
   stop(): Promise<void>;
 }
@@ -156,6 +160,14 @@ class Member implements KafkaConsumer {
     this.#goTo(position, offset);
   }
 
+  async commit({ topic, partition }: TopicPartition, offset: bigint): Promise<void> {
+    try {
+      await this.#consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
+    } catch (error) {
+      throw kafkaFault(error, `Cannot commit offset ${offset} of ${topic}/${partition}`);
+    }
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#consumer.disconnect();
@@ -179,6 +191,7 @@ class Member implements KafkaConsumer {
       if (kept?.next !== undefined) this.#goTo(kept, kept.next);
       if (!kept) void this.#begin(partition);
     }
+    this.#options.handler.joined?.();
   }
 
   #revoke(position: Position): void {

@@ -121,6 +121,8 @@ const compressionTypes = {
   zstd: CompressionTypes.ZSTD,
 };
 
+const partitioner = kafkajs.Partitioners.DefaultPartitioner();
+
 /** Calls that a user waits for: given up after about the time-out of one request. */
 const briefly: RetryOptions = {
   retries: limits.kafkaTriesMax - 1,
@@ -176,6 +178,7 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
           pause: (partition) => running.pause(partition),
           resume: (partition) => running.resume(partition),
           seek: (partition, offset) => running.seek(partition, offset),
+          commit: (partition, offset) => running.commit(partition, offset),
           async stop() {
             await running.stop();
             await admin.close();
@@ -187,6 +190,18 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
       }
     },
   };
+}
+
+/** Which of `partitionCount` partitions a key belongs to, by the rule of Kafka's Java clients. */
+export function partitionIndex(key: Buffer, partitionCount: number): number {
+  const partitionMetadata = Array.from({ length: partitionCount }, (_, partitionId) => ({
+    partitionId,
+    partitionErrorCode: 0,
+    leader: 0,
+    replicas: [],
+    isr: [],
+  }));
+  return partitioner({ topic: '', partitionMetadata, message: { key, value: null } });
 }
 
 function configOf(settings: KafkaSettings, log: KafkaLog): KafkaConfig {

@@ -1,0 +1,191 @@
+/** The archiver on a real Kafka: where it begins, what it takes, and how it shares partitions. */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { archiveSpoolPrefix, deadPrefix, recordHeaders, topics } from '../../schemas/archive.ts';
+import { readSettings } from '../../schemas/settings.ts';
+import { runArchiver } from '../../workers/archive.ts';
+import type { ArchiverOptions } from '../../workers/archive.ts';
+import type { KafkaAdmin, KafkaProducer, OutgoingRecord } from '../../workers/clients/kafka.ts';
+import { duckdb, duckdbFiles } from '../support/archived.ts';
+import { keysUnder, readCommitted, spoolObject, withFiles } from '../support/committed.ts';
+import { noKafka, startTestKafka } from '../support/kafka.ts';
+import type { TestKafka } from '../support/kafka.ts';
+import { startBucket } from '../support/objects.ts';
+import type { Bucket } from '../support/objects.ts';
+
+const topic = topics.traces;
+const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
+const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
+const config = { 'retention.ms': '-1' };
+
+describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
+  let kafka: TestKafka;
+  let admin: KafkaAdmin;
+  let producer: KafkaProducer;
+  let bucket: Bucket;
+  let transcoder: WebAssembly.Module;
+  let groups = 0;
+
+  beforeAll(async () => {
+    [kafka, bucket] = await Promise.all([startTestKafka(), startBucket()]);
+    transcoder = await WebAssembly.compile(await readFile(wasm));
+    [admin, producer] = await Promise.all([kafka.client.openAdmin(), kafka.client.openProducer()]);
+    await admin.createTopics([{ topic, partitions: 3, config }]);
+  }, 360_000);
+
+  afterAll(async () => {
+    await Promise.all([producer.close(), admin.close()]);
+    await Promise.all([kafka.close(), bucket.close()]);
+  });
+
+  beforeEach(async () => {
+    groups += 1;
+    await bucket.store.delete(await keysUnder(bucket.store, ''));
+  });
+
+  function optionsOf(
+    more: Partial<ArchiverOptions> = {},
+    environment: Record<string, string> = {},
+  ): ArchiverOptions {
+    return {
+      store: bucket.store,
+      kafka: kafka.client,
+      settings: readSettings({
+        KAFKA_BROKERS: kafka.brokers,
+        KAFKA_GROUP: `group-${groups}`,
+        TIDEMARK_ARCHIVE_POLL_MS: '20',
+        ...environment,
+      }),
+      transcoder,
+      clock: {
+        now: () => Date.now(),
+        sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
+      },
+      random: (byteCount) => randomBytes(byteCount),
+      log: silent,
+      signal: new AbortController().signal,
+      codeVersion: 'test',
+      signals: ['traces'],
+      once: true,
+      ...more,
+    };
+  }
+
+  function recordOf(names: readonly string[], more: Partial<OutgoingRecord> = {}): OutgoingRecord {
+    const value = Buffer.from(spoolObject(topic, Date.now(), 'r', names).body);
+    return { key: null, value, timestampMs: Date.now(), ...more };
+  }
+
+  /** What is committed of all three partitions. */
+  async function committed() {
+    const all = await Promise.all(
+      ['0', '1', '2'].map((partition) => readCommitted(bucket.store, topic, partition)),
+    );
+    return {
+      commits: all.flatMap(({ commits }) => commits),
+      names: all.flatMap(({ names }) => names).toSorted(),
+      repeated: all.reduce((sum, { repeated }) => sum + repeated, 0),
+    };
+  }
+
+  /** Archives what earlier tests have left in the topic. */
+  async function takeOld(): Promise<void> {
+    await runArchiver(optionsOf());
+  }
+
+  it('reads Kafka and the spool, with the coordinates and tenants of the records', async () => {
+    const header = { [recordHeaders.tenant]: Buffer.from('umbrella') };
+    await producer.produce({
+      topic,
+      partition: 1,
+      compression: 'gzip',
+      records: [
+        recordOf(['keyed'], { key: Buffer.from('acme/01J') }),
+        recordOf(['headed'], { headers: header }),
+      ],
+    });
+    await producer.produce({ topic, partition: 2, records: [recordOf(['plain', 'also plain'])] });
+    const spooled = spoolObject(topic, Date.now(), 'r1', ['spooled']);
+    await bucket.store.put(spooled.key, spooled.body);
+    const report = await runArchiver(optionsOf());
+    expect(report).toMatchObject({ commits: 3, requests: 4, rows: 5 });
+    expect(await keysUnder(bucket.store, archiveSpoolPrefix(topic))).toEqual([]);
+    const files = await keysUnder(bucket.store, 'signal=');
+    const rows = await withFiles(bucket.store, files, (paths) =>
+      duckdb(
+        `SELECT to_json({name: SpanName, tenant: TenantId, place: "Partition", number: "Offset",
+           index: ItemIndex, age: epoch_ms(now()::TIMESTAMP) - epoch_ms(IngestedAt)})::VARCHAR AS row
+         FROM ${duckdbFiles(paths)} ORDER BY "Partition", "Offset", ItemIndex`,
+        'row',
+      ),
+    );
+    expect(rows).toMatchObject([
+      { name: 'spooled', tenant: 'acme', place: -1, number: 0, index: 0 },
+      { name: 'keyed', tenant: 'acme', place: 1, number: 0, index: 0 },
+      { name: 'headed', tenant: 'umbrella', place: 1, number: 1, index: 0 },
+      { name: 'plain', tenant: 'default', place: 2, number: 0, index: 0 },
+      { name: 'also plain', tenant: 'default', place: 2, number: 0, index: 1 },
+    ]);
+    for (const { age } of rows) expect(Math.abs(Number(age))).toBeLessThan(600_000);
+  });
+
+  it('begins where its log ends, whatever the group says, and tells the group', async () => {
+    await takeOld();
+    await producer.produce({ topic, partition: 0, records: [recordOf(['new'])] });
+    // A group that has never been there: by its offsets all records would be new.
+    const settings = readSettings({
+      KAFKA_GROUP: `fresh-${groups}`,
+      TIDEMARK_ARCHIVE_POLL_MS: '20',
+    });
+    const report = await runArchiver(optionsOf({ settings }));
+    expect(report).toMatchObject({ requests: 1, rows: 1 });
+    expect(await committed()).toMatchObject({ repeated: 0 });
+    expect((await committed()).names.filter((name) => name === 'new')).toEqual(['new']);
+  });
+
+  it('puts a record that cannot be decoded aside with its coordinates, and goes on', async () => {
+    await takeOld();
+    const broken = {
+      key: null,
+      value: Buffer.from([0x0a, 0xff, 0x01, 0]),
+      timestampMs: Date.now(),
+    };
+    await producer.produce({
+      topic,
+      partition: 0,
+      records: [recordOf(['before']), broken, recordOf(['behind'])],
+    });
+    const report = await runArchiver(optionsOf());
+    expect(report).toMatchObject({ requests: 3, rows: 2 });
+    const [key = '', reasonKey = ''] = await keysUnder(bucket.store, deadPrefix(topic));
+    expect(Buffer.from((await bucket.store.get(key)) ?? [])).toEqual(broken.value);
+    const reason = new TextDecoder().decode(await bucket.store.get(reasonKey));
+    expect(JSON.parse(reason)).toMatchObject({ topic, partition: '0', code: 'BAD_OTLP', bytes: 4 });
+    expect(Number((JSON.parse(reason) as { offset: string }).offset)).toBeGreaterThanOrEqual(2);
+  });
+
+  it('waits for a topic that does not exist, and archives the others meanwhile', async () => {
+    const report = await runArchiver(optionsOf({ signals: ['traces', 'logs'] }));
+    expect(report.rows).toBeGreaterThan(0);
+  });
+
+  it('holds a backlog many times its bound in bounded memory, in files of full size', async () => {
+    await takeOld();
+    const names = Array.from({ length: 400 }, (_, index) => `backlog-${index}`);
+    for (let at = 0; at < names.length; at += 10) {
+      const records = names.slice(at, at + 10).map((name) => recordOf([name, 'x'.repeat(20_000)]));
+      await producer.produce({ topic, partition: (at / 10) % 3, compression: 'none', records });
+    }
+    const report = await runArchiver(
+      optionsOf({}, { TIDEMARK_HELD_BYTES_MAX: '1000000', TIDEMARK_FLUSH_BYTES: '600000' }),
+    );
+    expect(report).toMatchObject({ requests: 400, rows: 800 });
+    const { names: found, repeated } = await committed();
+    expect(repeated).toBe(0);
+    expect(found.filter((name) => name.startsWith('backlog-'))).toEqual(names.toSorted());
+    // 8 MB in flushes of 600 kB or, where memory ran out, a little less.
+    expect(report.commits).toBeLessThanOrEqual(30);
+  });
+});

@@ -1,0 +1,225 @@
+/**
+ * Kafka's partitions as they come and go: one member of a consumer group for each topic, so that
+ * the fault of one topic is not the others'. Whatever the group gives us becomes a source; what it
+ * takes away is closed. Decodes and commits nothing.
+ */
+import { topics } from '../schemas/archive.ts';
+import type { Signal } from '../schemas/archive.ts';
+import type { TidemarkError } from '../schemas/errors.ts';
+import { KafkaError } from '../schemas/errors.ts';
+import { kafkaTopicPollMs, requestTriesMax } from '../schemas/limits.ts';
+import type { Settings } from '../schemas/settings.ts';
+import { Budget } from './budget.ts';
+import type { ConsumeHandler, KafkaConsumer, TopicPartition } from './clients/consumer.ts';
+import type { Kafka, KafkaAdmin } from './clients/kafka.ts';
+import type { ArchiveContext } from './context.ts';
+import { KafkaSource } from './kafka.ts';
+import type { Reader } from './kafka.ts';
+
+export type FeedSettings = Pick<
+  Settings,
+  'KAFKA_GROUP' | 'TIDEMARK_TENANT' | 'TIDEMARK_HELD_BYTES_MAX' | 'TIDEMARK_FLUSH_BYTES'
+>;
+
+export interface FeedOptions {
+  readonly kafka: Kafka;
+  readonly settings: FeedSettings;
+  readonly context: ArchiveContext;
+  /**
+   * Archives a source until `signal` aborts, or with `once` until it is empty. Never rejects.
+   */
+  readonly archive: (source: KafkaSource, signal: AbortSignal) => Promise<void>;
+}
+
+/** What a partition is allowed to hold: one flush, and as much again meanwhile. */
+const flushesHeld = 2;
+
+/** All topics of one archiver; they share the bound on memory. */
+export class KafkaFeed {
+  readonly #options: FeedOptions;
+  readonly #budget: Budget;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.#budget = new Budget(options.settings.TIDEMARK_HELD_BYTES_MAX);
+  }
+
+  /**
+   * Reads one signal's topic until the archiver ends, or with `once` until what waits in our
+   * partitions is archived; a topic that does not exist is looked for again. Throws `KafkaError`:
+   * then nothing of this topic is being read any more, and it may be called again.
+   */
+  async read(signal: Signal): Promise<void> {
+    const { kafka, context } = this.#options;
+    const admin = await kafka.openAdmin();
+    try {
+      while (!context.signal.aborted) {
+        const known = await admin.topics();
+        if (known.includes(topics[signal])) return await this.#member(signal, admin);
+        context.log.debug({ topic: topics[signal] }, 'The topic does not exist yet');
+        if (context.once) return;
+        await context.clock.sleep(kafkaTopicPollMs, context.signal);
+      }
+    } finally {
+      await admin.close();
+    }
+  }
+
+  async #member(signal: Signal, admin: KafkaAdmin): Promise<void> {
+    const { kafka, settings, context } = this.#options;
+    const member = new Member(signal, this.#options, this.#budget, admin);
+    let consumer: KafkaConsumer | undefined;
+    try {
+      consumer = await kafka.consume({
+        groupId: `${settings.KAFKA_GROUP}-${signal}`,
+        topics: [topics[signal]],
+        handler: member,
+      });
+      member.use(consumer);
+      await member.end(context.signal);
+    } finally {
+      // Partitions are not given back before nothing of them is being committed any more.
+      await member.quiet();
+      await consumer?.stop();
+    }
+  }
+}
+
+interface Ours {
+  readonly source: KafkaSource;
+  readonly revoked: AbortController;
+}
+
+/** Our part in one topic's group. */
+class Member implements ConsumeHandler {
+  readonly #signal: Signal;
+  readonly #options: FeedOptions;
+  readonly #budget: Budget;
+  readonly #admin: KafkaAdmin;
+  readonly #ours = new Map<number, Ours>();
+  /** Logs that are still running, revoked ones included. */
+  readonly #running = new Set<Promise<void>>();
+  readonly #ended = Promise.withResolvers<undefined>();
+  #consumer: KafkaConsumer | undefined;
+  /** What is to be done as soon as the consumer is known. */
+  readonly #waiting: ((consumer: KafkaConsumer) => void)[] = [];
+  #failures = 0;
+
+  constructor(signal: Signal, options: FeedOptions, budget: Budget, admin: KafkaAdmin) {
+    this.#signal = signal;
+    this.#options = options;
+    this.#budget = budget;
+    this.#admin = admin;
+    // It may fail before anybody waits for it.
+    this.#ended.promise.catch(() => undefined);
+  }
+
+  /** The consumer whose handler this is. */
+  use(consumer: KafkaConsumer): void {
+    this.#consumer = consumer;
+    for (const call of this.#waiting.splice(0)) call(consumer);
+  }
+
+  /** Resolves when the archiver ends or, with `once`, is done; throws what ended the consumer. */
+  async end(stop: AbortSignal): Promise<void> {
+    const onStop = () => this.#ended.resolve(undefined);
+    stop.addEventListener('abort', onStop, { once: true });
+    if (stop.aborted) onStop();
+    try {
+      await this.#ended.promise;
+    } finally {
+      stop.removeEventListener('abort', onStop);
+    }
+  }
+
+  /** Ends all logs, and resolves when they have. */
+  async quiet(): Promise<void> {
+    for (const partition of this.#ours.keys()) this.#close(partition);
+    await Promise.all(this.#running);
+  }
+
+  async assigned({ topic, partition }: TopicPartition): Promise<bigint> {
+    const { settings, context } = this.#options;
+    const revoked = new AbortController();
+    const source = new KafkaSource({
+      signal: this.#signal,
+      partition,
+      reader: this.#readerOf({ topic, partition }),
+      budget: this.#budget,
+      now: () => context.clock.now(),
+      defaultTenant: settings.TIDEMARK_TENANT,
+      heldBytesMax: flushesHeld * settings.TIDEMARK_FLUSH_BYTES,
+      onMissing: (offset, count) => {
+        const figures = { topic, partition, offset: String(offset), count: String(count) };
+        context.counters.missing.inc({ signal: this.#signal }, Number(count));
+        context.log.warn(figures, 'Kafka has these offsets no more: they are not in the archive');
+      },
+    });
+    this.#ours.set(partition, { source, revoked });
+    const running = this.#options.archive(source, revoked.signal).finally(() => {
+      this.#running.delete(running);
+      this.#endOnce();
+    });
+    this.#running.add(running);
+    return source.start;
+  }
+
+  joined(): void {
+    this.#endOnce();
+  }
+
+  revoked({ partition }: TopicPartition): void {
+    this.#close(partition);
+  }
+
+  records(batch: Parameters<ConsumeHandler['records']>[0]): void {
+    this.#ours.get(batch.partition)?.source.take(batch);
+  }
+
+  failed(error: TidemarkError): void {
+    const { context } = this.#options;
+    this.#failures += 1;
+    const isLast = context.once && this.#failures >= requestTriesMax;
+    if (!error.retryable || isLast) this.#ended.reject(error);
+    context.counters.errors.inc({ signal: this.#signal, code: error.code });
+    context.log.warn({ err: error, topic: topics[this.#signal] }, 'Cannot read from Kafka now');
+  }
+
+  #endOnce(): void {
+    if (this.#options.context.once && this.#running.size === 0) this.#ended.resolve(undefined);
+  }
+
+  #close(partition: number): void {
+    const ours = this.#ours.get(partition);
+    this.#ours.delete(partition);
+    ours?.revoked.abort();
+    ours?.source.close();
+  }
+
+  #readerOf(place: TopicPartition): Reader {
+    const { context } = this.#options;
+    const call = (use: (consumer: KafkaConsumer) => void): void => {
+      if (this.#consumer) use(this.#consumer);
+      else this.#waiting.push(use);
+    };
+    return {
+      seek: (offset) => call((consumer) => consumer.seek(place, offset)),
+      pause: () => call((consumer) => consumer.pause(place)),
+      resume: () => call((consumer) => consumer.resume(place)),
+      commit: async (offset) => {
+        try {
+          await this.#consumer?.commit(place, offset);
+        } catch (error) {
+          context.log.debug({ err: error, ...place }, 'Cannot tell Kafka how far the archive is');
+        }
+      },
+      end: async () => {
+        const all = await this.#admin.offsets(place.topic);
+        const found = all.find(({ partition }) => partition === place.partition);
+        if (found) return found.high;
+        const message = `Cannot find partition ${place.partition} of ${place.topic}`;
+        throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', message, { retryable: true });
+      },
+    };
+  }
+}
