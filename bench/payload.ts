@@ -4,24 +4,32 @@
  */
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
+import type { Signal } from '../schemas/archive.ts';
 
 const protos = fileURLToPath(new URL('../schemas/otlp/', import.meta.url));
 
-/** ExportTraceServiceRequest as protobufjs builds it from the official protos. */
-export function requestType(): protobuf.Type {
+const services = {
+  traces: { file: 'trace/v1/trace_service', name: 'ExportTraceServiceRequest' },
+  logs: { file: 'logs/v1/logs_service', name: 'ExportLogsServiceRequest' },
+  metrics: { file: 'metrics/v1/metrics_service', name: 'ExportMetricsServiceRequest' },
+} as const;
+
+/** The request of a signal as protobufjs builds it from the official protos. */
+export function requestType(signal: Signal = 'traces'): protobuf.Type {
   const root = new protobuf.Root();
   root.resolvePath = (_, target) => `${protos}${target}`;
-  root.loadSync('opentelemetry/proto/collector/trace/v1/trace_service.proto');
-  return root.lookupType('opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest');
+  const { file, name } = services[signal];
+  root.loadSync(`opentelemetry/proto/collector/${file}.proto`);
+  return root.lookupType(name);
 }
 
 export const spansPerRequest = 512;
 /** Start of the spans, ms since 1970. */
 export const startMs = 1_763_800_000_000;
 
-type Next = (bound: number) => number;
+export type Next = (bound: number) => number;
 
-const services = ['frontend', 'cart', 'checkout', 'payment', 'shipping', 'catalog', 'email', 'ads'];
+const names = ['frontend', 'cart', 'checkout', 'payment', 'shipping', 'catalog', 'email', 'ads'];
 const methods = ['GET', 'POST', 'PUT', 'DELETE'];
 const routes = [
   '/api/products/{id}',
@@ -43,7 +51,7 @@ export function makeRequests(type: protobuf.Type, count: number): Uint8Array[] {
 }
 
 /** A linear congruential generator (Knuth's MMIX constants), the high bits of its state. */
-function makeNext(seed: number): Next {
+export function makeNext(seed: number): Next {
   let state = BigInt(seed);
   return (bound) => {
     state = BigInt.asUintN(64, state * 6364136223846793005n + 1442695040888963407n);
@@ -51,29 +59,36 @@ function makeNext(seed: number): Next {
   };
 }
 
-function text(key: string, stringValue: string): object {
+export function text(key: string, stringValue: string): object {
   return { key, value: { stringValue } };
 }
 
-function whole(key: string, intValue: number): object {
+export function whole(key: string, intValue: number): object {
   return { key, value: { intValue } };
 }
 
-function pick(next: Next, items: readonly string[]): string {
+export function pick(next: Next, items: readonly string[]): string {
   return items[next(items.length)] ?? '';
 }
 
-function bytes(next: Next, length: number): Uint8Array {
+export function bytes(next: Next, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => 1 + next(255));
 }
 
 function makeRequest(next: Next): Record<string, unknown> {
-  const service = pick(next, services);
+  const service = pick(next, names);
   const traces = Array.from({ length: 64 }, () => bytes(next, 16));
   const spans = Array.from({ length: spansPerRequest }, () =>
     makeSpan(next, traces[next(traces.length)] ?? bytes(next, 16)),
   );
-  const attributes = [
+  const scope = { name: '@opentelemetry/instrumentation-http', version: '0.223.0' };
+  const resource = { attributes: resourceAttributes(next, service) };
+  return { resourceSpans: [{ resource, scopeSpans: [{ scope, spans }] }] };
+}
+
+/** Six, as SDKs have them. */
+export function resourceAttributes(next: Next, service = pick(next, names)): object[] {
+  return [
     text('service.name', service),
     text('service.version', `1.${next(20)}.${next(10)}`),
     text('telemetry.sdk.language', 'nodejs'),
@@ -81,8 +96,6 @@ function makeRequest(next: Next): Record<string, unknown> {
     text('telemetry.sdk.version', '2.12.1'),
     text('host.name', `${service}-7d9f8b6c5-${next(100_000)}`),
   ];
-  const scope = { name: '@opentelemetry/instrumentation-http', version: '0.223.0' };
-  return { resourceSpans: [{ resource: { attributes }, scopeSpans: [{ scope, spans }] }] };
 }
 
 function makeSpan(next: Next, traceId: Uint8Array): object {
