@@ -7,6 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -37,9 +38,7 @@ interface Body {
 /** Sends each shape in each encoding and prints what workerd needed. */
 export async function memory(): Promise<void> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'tidemark-memory-'));
-  const sink = createServer((request, response) => {
-    request.resume().once('end', () => setTimeout(() => response.end(), sinkMs));
-  });
+  const sink = createServer(answer);
   await new Promise<void>((resolve) => {
     sink.listen(0, '127.0.0.1', resolve);
   });
@@ -59,6 +58,20 @@ export async function memory(): Promise<void> {
     sink.close();
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Takes what any sink is given; as a Kafka REST proxy (v2) it acknowledges every record. */
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  let records = 0;
+  request.on('data', (chunk: Buffer) => {
+    if (request.url?.startsWith('/topics/'))
+      records += chunk.toString('latin1').split('"value"').length - 1;
+  });
+  request.once('end', () => {
+    const offsets = Array.from({ length: records }, (_, offset) => ({ partition: 0, offset }));
+    const body = records > 0 ? JSON.stringify({ offsets }) : '';
+    setTimeout(() => response.end(body), sinkMs);
+  });
 }
 
 /** One case in a workerd of its own: memory that was used once is not given back. */
@@ -121,6 +134,7 @@ async function start(directory: string, port: number): Promise<Miniflare> {
       port: 0,
       bindings: {
         CLICKHOUSE_URL: `http://127.0.0.1:${port}`,
+        KAFKA_REST_URL: `http://127.0.0.1:${port}`,
         TIDEMARK_AUTH: 'off',
         TIDEMARK_PAST_MAX_MS: String(Date.now()),
         TIDEMARK_FUTURE_MAX_MS: String(receivedMs),

@@ -54,7 +54,7 @@ const line =
   `"body":{"stringValue":"payment of order 4711 accepted after 12 ms"},"attributes":[${attributes}]}`;
 const tinyLine = `{"timeUnixNano":"${nowNs}"}`;
 const point = `{"timeUnixNano":"${nowNs}","asDouble":1.5,"attributes":[${attributes}]}`;
-const tinyPoint = `{"timeUnixNano":"${nowNs}"}`;
+const tinyPoint = `{"timeUnixNano":"${nowNs}","asInt":"1"}`;
 const buckets =
   `{"timeUnixNano":"${nowNs}","count":"8","sum":4,"bucketCounts":["1","2","3","2"],` +
   `"explicitBounds":[0.1,1,10],"attributes":[${attributes}]}`;

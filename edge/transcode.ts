@@ -5,6 +5,7 @@
 import { Transcoder } from '../aggregator-as/host.ts';
 import type { Receipt, TableRows, Tally } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
+import { TidemarkError } from '../schemas/errors.ts';
 import type { Lease } from './lease.ts';
 
 export interface Transcoded {
@@ -29,8 +30,20 @@ export function transcodeWith(
   let transcoder: Transcoder | undefined;
   return (signal, otlp, receipt, lease) => {
     transcoder ??= new Transcoder(module, { pagesMax });
-    const { tables, ...tally } = transcoder.toRowBinary(signal, otlp, receipt);
+    const { tables, ...tally } = rowsOf(transcoder, signal, otlp, receipt);
     lease.take(tables.reduce((sum, { rows }) => sum + rows.length, 0));
     return { tally, tables: tables.map((table) => ({ ...table, rows: table.rows.slice() })) };
   };
+}
+
+/** Says what the sender can do about a request that does not fit. */
+function rowsOf(transcoder: Transcoder, signal: Signal, otlp: Uint8Array, receipt: Receipt) {
+  try {
+    return transcoder.toRowBinary(signal, otlp, receipt);
+  } catch (error) {
+    if (!(error instanceof TidemarkError) || error.code !== 'CAPACITY') throw error;
+    throw new TidemarkError('CAPACITY', `${error.message}: send fewer items at once`, {
+      cause: error,
+    });
+  }
 }

@@ -34,6 +34,16 @@ function valid(sample: Sample, count: number): object[] {
   return Array.from({ length: count }, (_value, index) => sample.item(index));
 }
 
+/** A request whose resource, which every row repeats, is large. */
+function amplified(sample: Sample, resourceBytes: number, count: number): string {
+  const value = { stringValue: 'v'.repeat(resourceBytes) };
+  const resource = { attributes: [{ key: 'k', value }] };
+  const [[name, envelopes]] = Object.entries(sample.around(valid(sample, count))) as [
+    [string, object[]],
+  ];
+  return JSON.stringify({ [name]: envelopes.map((envelope) => ({ resource, ...envelope })) });
+}
+
 describe.each(samples)('createEdge() takes $signal', (sample) => {
   const { path, signal } = sample;
 
@@ -134,9 +144,9 @@ describe.each(samples)('createEdge() takes $signal', (sample) => {
     const inJson = await postTo(path, json(sample, mixed), jsonType);
     expect(await inJson.json()).toEqual({ partialSuccess });
     const text = await (await edge.fetch(new Request('http://localhost/metrics'))).text();
-    expect(text).toContain(`items_accepted_total{signal="${signal}"} 4\n`);
+    expect(text).toContain(`items_accepted_total{signal="${signal}",tenant="default"} 4\n`);
     expect(text).toMatch(
-      new RegExp(`items_rejected_total\\{signal="${signal}",reason="\\w+"\\} 6`),
+      new RegExp(`items_rejected_total\\{signal="${signal}",reason="\\w+",tenant="default"\\} 6`),
     );
   });
 
@@ -185,6 +195,25 @@ describe.each(samples)('createEdge() takes $signal', (sample) => {
     expect(await keys()).toEqual([]);
     expect(inserts).toEqual([]);
   });
+
+  it.each([
+    ['of few items that each repeat much', 64 * 1024, 600],
+    ['of very many small items', 10, 40_000],
+  ])(
+    'row 25: a request %s is 413, names the bound and leaves nothing',
+    async (_what, size, count) => {
+      const bound = size > 1000 ? {} : { TIDEMARK_TRANSCODER_BYTES_MAX: String(4 << 20) };
+      const { postTo, inserts } = stack({ settings: bound });
+      const response = await postTo(path, amplified(sample, size, count), jsonType);
+      expect(response.status).toBe(413);
+      const { code, message } = await statusOf(response);
+      expect(code).toBe(3);
+      expect(message).toMatch(/more than the (24|4) MiB .* send fewer items/);
+      expect(await keys()).toEqual([]);
+      expect(inserts).toEqual([]);
+      expect((await postTo(path, bytes(sample, valid(sample, 1)))).status).toBe(200);
+    },
+  );
 
   it('rows 57, 67: unknown fields are skipped in both encodings', async () => {
     const { postTo } = stack();
