@@ -91,7 +91,7 @@ function field(number: number, ...contents: Uint8Array[]): Uint8Array {
 const text = (value: string) => new TextEncoder().encode(value);
 
 /** A data point with one attribute: field 7 of NumberDataPoint, whose key is field 1. */
-function point(value: number): Uint8Array {
+function pointOf(value: number): Uint8Array {
   return field(1, field(7, field(1, text(String(value).padStart(40, '0')))));
 }
 
@@ -175,7 +175,7 @@ describe('split()', () => {
     const metric = (...points: Uint8Array[]) =>
       field(2, field(1, text('requests')), field(7, kind, ...points), field(3, text('1')));
     const of = (...points: Uint8Array[]) => field(1, field(2, metric(...points)));
-    const points = Array.from({ length: 40 }, (_, index) => point(index));
+    const points = Array.from({ length: 40 }, (_, index) => pointOf(index));
     const pieces = checked('metrics', of(...points), 500);
     expect(pieces.length).toBeGreaterThan(3);
     for (const piece of pieces) {
