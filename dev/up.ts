@@ -1,6 +1,5 @@
 /**
- * The embedded stack's conductor: lock → ports → ClickHouse and edge → migrations → archiver →
- * timers, and down again in the opposite order. Every part is a program of its own; this one only
+ * The embedded stack's conductor: lock → ports → ClickHouse, edge and Kafka → archiver → timers, and down again in the opposite order. Every part is a program of its own; this one only
  * starts, watches and stops them.
  */
 import { mkdirSync } from 'node:fs';
@@ -13,6 +12,7 @@ import type { Settings } from '../schemas/settings.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import { migrate } from '../workers/clients/migrate.ts';
 import { Child, runProgram } from './child.ts';
+import { KafkaParts, prepareKafka, withKafka } from './kafka/parts.ts';
 import { lockDirectory } from './lock.ts';
 import { assertPortFree } from './port.ts';
 
@@ -27,6 +27,8 @@ export interface UpOptions {
   readonly onLine: (part: string, line: string) => void;
   /** Whether the daily batch runs by itself. @default true */
   readonly schedulesBatch?: boolean;
+  /** Whether a real Kafka with its REST gateway is the archive leg. @default false */
+  readonly kafka?: boolean;
 }
 
 /** A running stack. */
@@ -46,17 +48,19 @@ export interface Stack {
 const root = path.join(import.meta.dirname, '..');
 
 /**
- * Starts everything and returns when it takes requests. Throws PORT_TAKEN, DATA_DIRECTORY or
- * PROGRAM_ENDED with the reason; then nothing is left running.
+ * Starts everything and returns when it takes requests. Throws PORT_TAKEN, DATA_DIRECTORY,
+ * PROGRAM_ENDED or PROGRAM_MISSING with the reason; then nothing is left running.
  */
 export async function up(options: UpOptions): Promise<Stack> {
-  const settings = embedded(options.settings, options.environment);
+  const local = embedded(options.settings, options.environment);
+  const settings = options.kafka ? withKafka(local) : local;
   const directory = path.resolve(settings.TIDEMARK_DATA);
   const lock = lockDirectory(directory);
   const parts = new Parts(options, settings, directory);
   try {
     await assertPortFree(settings.TIDEMARK_PORT, 'OTLP/HTTP', '--port');
     await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
+    if (options.kafka) parts.addKafka(await prepare(settings, options));
     await parts.start();
   } catch (error) {
     await parts.stop();
@@ -71,6 +75,10 @@ export async function up(options: UpOptions): Promise<Stack> {
     died: parts.died,
     stop: () => (stopped ??= parts.stop().finally(() => lock.release())),
   };
+}
+
+function prepare(settings: Settings, { environment, onLine }: UpOptions): Promise<string> {
+  return prepareKafka(settings, { environment, onLine: (line) => onLine('kafka', line) });
 }
 
 /**
@@ -94,6 +102,8 @@ class Parts {
   readonly #clickhouse: Child;
   readonly #edge: Child;
   readonly #archive: Child;
+  readonly #directory: string;
+  #kafka: KafkaParts | undefined;
   readonly #stopping = new AbortController();
   #timers: { stop: () => void }[] = [];
   #batch: Promise<void> = Promise.resolve();
@@ -101,6 +111,7 @@ class Parts {
   constructor(options: UpOptions, settings: Settings, directory: string) {
     this.#options = options;
     this.#settings = settings;
+    this.#directory = directory;
     const texts = Object.entries(settings).map(([name, value]) => [name, String(value)]);
     this.#environment = { ...options.environment, ...Object.fromEntries(texts) };
     const [edge, log] = [path.join(directory, 'edge'), path.join(directory, 'log')];
@@ -138,12 +149,20 @@ class Parts {
     ]);
   }
 
+  /** To be called before `start`. */
+  addKafka(jars: string): void {
+    const child = (name: string, args: readonly string[]) => this.#child(name, 'ready', args);
+    const [settings, directory] = [this.#settings, this.#directory];
+    this.#kafka = new KafkaParts({ settings, directory, jars, child });
+  }
+
   get died(): Promise<TidemarkError> {
-    return Promise.race([this.#clickhouse.died, this.#edge.died, this.#archive.died]);
+    const programs = [this.#clickhouse, this.#edge, this.#archive, this.#kafka];
+    return Promise.race(programs.flatMap((program) => (program ? [program.died] : [])));
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.#startClickHouse(), this.#edge.start()]);
+    await Promise.all([this.#startClickHouse(), this.#edge.start(), this.#kafka?.start()]);
     await this.#archive.start();
     this.#startDrain();
     if (this.#options.schedulesBatch !== false) this.#scheduleBatch();
@@ -155,6 +174,7 @@ class Parts {
     for (const timer of this.#timers.splice(0)) timer.stop();
     await Promise.all([this.#archive.stop(), this.#batch]);
     await this.#edge.stop();
+    await this.#kafka?.stop();
     await this.#clickhouse.stop();
   }
 

@@ -137,7 +137,7 @@ class Handler {
 
   async close(): Promise<void> {
     await this.#connection.close().catch((error: unknown) => {
-      this.#options.log.warn({ err: error }, 'Kafka did not take leave');
+      this.#options.log.warn({ reason: reasonOf(error) }, 'Kafka did not take leave');
     });
   }
 
@@ -164,13 +164,16 @@ class Handler {
     response: ServerResponse,
     reservation: Reservation,
   ): Promise<void> {
-    if (route.name === 'healthz') return send(response, 200, 'text/plain', 'ok\n');
-    if (route.name === 'readyz') return this.#answerReady(response);
-    if (!this.#admit(message.headers.authorization)) {
+    const isOpen = route.name === 'healthz' || route.name === 'readyz';
+    if (!isOpen && !this.#admit(message.headers.authorization)) {
       response.setHeader('www-authenticate', 'Basic realm="tidemark"');
       throw new RestError(401, 401, 'Unauthorized');
     }
     switch (route.name) {
+      case 'healthz':
+        return send(response, 200, 'text/plain', 'ok\n');
+      case 'readyz':
+        return this.#answerReady(response);
       case 'metrics':
         return send(response, 200, this.#registry.contentType, await this.#registry.metrics());
       case 'topics':
@@ -181,7 +184,7 @@ class Handler {
         return this.#produceBinary(route.topic, message, response, reservation);
       case 'produceStream':
         return this.#produceStream(route, message, response, reservation);
-      default:
+      case 'none':
         throw new RestError(route.status, route.status, route.message);
     }
   }
@@ -283,7 +286,8 @@ class Handler {
       return produced;
     } catch (error) {
       const { topic, partition, records } = request;
-      log.warn({ err: error, topic, partition, records: records.length }, 'Cannot store records');
+      const place = { topic, partition, records: records.length };
+      log.warn({ ...place, reason: reasonOf(error) }, 'Cannot store records');
       throw error;
     } finally {
       this.#counters.batches.inc({ outcome });
@@ -294,7 +298,7 @@ class Handler {
   /** The one place where an error becomes an answer. */
   #refuse(response: ServerResponse, error: unknown): void {
     if (!(error instanceof RestError)) {
-      this.#options.log.warn({ err: error }, 'Cannot answer a request');
+      this.#options.log.warn({ reason: reasonOf(error) }, 'Cannot answer a request');
     }
     if (response.headersSent) {
       response.destroy();
@@ -305,6 +309,12 @@ class Handler {
     const body = { error_code: refusal.errorCode, message: refusal.message };
     send(response, refusal.status, 'application/json', JSON.stringify(body));
   }
+}
+
+/** For the log: faults of the world come by the thousand, and their stacks say nothing. */
+function reasonOf(error: unknown): string {
+  if (error instanceof TidemarkError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** A fault of Kafka while nothing was produced yet; 50003 and 50002 are Confluent's numbers. */

@@ -7,6 +7,9 @@ interface Flags {
   readonly port?: string;
   readonly data?: string;
   readonly clickhousePort?: string;
+  readonly kafka?: boolean;
+  readonly kafkaPort?: string;
+  readonly kafkaRestPort?: string;
   readonly json?: boolean;
 }
 
@@ -20,6 +23,9 @@ export function startCommand(context: Context): Command {
     .option('--port <number>', 'port of the OTLP/HTTP endpoint (TIDEMARK_PORT, 8787)')
     .option('--clickhouse-port <number>', 'port of ClickHouse (TIDEMARK_CLICKHOUSE_PORT, 8123)')
     .option('--data <directory>', 'where all data is kept (TIDEMARK_DATA, .tidemark)')
+    .option('--kafka', 'archive through a real Kafka; needs Java 17, and Maven to fetch it once')
+    .option('--kafka-port <number>', 'port of Kafka (TIDEMARK_KAFKA_PORT, 9092)')
+    .option('--kafka-rest-port <number>', 'port of its gateway (TIDEMARK_KAFKA_REST_PORT, 8082)')
     .option('--json', 'print the addresses as one line of JSON')
     .action((flags: Flags) => start(context, flags));
 }
@@ -29,6 +35,8 @@ async function start(context: Context, flags: Flags): Promise<void> {
     TIDEMARK_PORT: flags.port,
     TIDEMARK_CLICKHOUSE_PORT: flags.clickhousePort,
     TIDEMARK_DATA: flags.data,
+    TIDEMARK_KAFKA_PORT: flags.kafkaPort,
+    TIDEMARK_KAFKA_REST_PORT: flags.kafkaRestPort,
     TIDEMARK_FLUSH_AGE_MS: context.environment['TIDEMARK_FLUSH_AGE_MS'] ?? flushAgeMs,
   });
   const { up } = await import('../../dev/up.ts');
@@ -37,6 +45,7 @@ async function start(context: Context, flags: Flags): Promise<void> {
     settings,
     environment: context.environment,
     monotonicMs: () => performance.now(),
+    kafka: flags.kafka ?? false,
     onLine: (part, line) => {
       context.stderr.write(line.startsWith('{') ? `${line}\n` : `${part}: ${line}\n`);
     },
@@ -46,6 +55,10 @@ async function start(context: Context, flags: Flags): Promise<void> {
     clickhouse: stack.settings.CLICKHOUSE_URL,
     s3: stack.settings.S3_ENDPOINT,
     bucket: stack.settings.S3_BUCKET,
+    ...(flags.kafka && {
+      kafka: stack.settings.KAFKA_BROKERS,
+      kafkaRest: stack.settings.KAFKA_REST_URL,
+    }),
     data: stack.directory,
     readyMs: context.now() - startMs,
     pid: process.pid,
@@ -62,17 +75,20 @@ interface Addresses {
   readonly clickhouse: string;
   readonly s3: string;
   readonly bucket: string;
+  readonly kafka?: string;
+  readonly kafkaRest?: string;
   readonly data: string;
   readonly readyMs: number;
 }
 
 function greeting(addresses: Addresses): string {
-  const { otlp, clickhouse, s3, bucket, data, readyMs } = addresses;
+  const { otlp, clickhouse, s3, bucket, kafka, kafkaRest, data, readyMs } = addresses;
+  const brokers = kafka ? `\n  Kafka       ${kafka} (REST ${kafkaRest ?? ''})` : '';
   return `Tidemark is ready (${(readyMs / 1000).toFixed(1)} s). Ctrl-C stops it; the data stays.
 
   OTLP/HTTP   ${otlp}
   ClickHouse  ${clickhouse}
-  S3          ${s3} (bucket "${bucket}")
+  S3          ${s3} (bucket "${bucket}")${brokers}
   data        ${data}
 
 Send a span and look at it:

@@ -32,8 +32,8 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-/** Sixteen bytes in base64, as `kafka-storage random-uuid` makes them. */
-const clusterId = Buffer.from('TidemarkEmbedded').toString('base64url');
+/** The cluster's id: sixteen bytes in base64, as `kafka-storage random-uuid` makes them. */
+export const clusterId = Buffer.from('TidemarkEmbedded').toString('base64url');
 
 /** Starts the broker and waits until it takes requests. Throws PROGRAM_ENDED with its last lines. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
@@ -145,6 +145,8 @@ function properties({ directory, port }: BrokerOptions, controllerPort: number):
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
     'group.initial.rebalance.delay.ms': 0,
+    // The least that a member may choose: tests kill members and wait for others to take over.
+    'group.min.session.timeout.ms': 1000,
     // A broker that was killed has to wait this long before it may come back.
     'broker.session.timeout.ms': 3000,
     'broker.heartbeat.interval.ms': 500,
