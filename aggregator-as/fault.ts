@@ -47,7 +47,7 @@ export const rejectReasons: Record<Signal, readonly RejectReason[]> = {
     'quantile_range',
     'quantile_value',
   ],
-  logs: [],
+  logs: ['trace_id_length', 'span_id_length'],
 };
 
 const itemNames: Record<Signal, string> = {
@@ -71,6 +71,10 @@ const messages = [
   'AnyValue',
   'ArrayValue',
   'KeyValueList',
+  'ExportLogsServiceRequest',
+  'ResourceLogs',
+  'ScopeLogs',
+  'LogRecord',
 ];
 
 /** Those of metrics, whose numbers begin at 32. */

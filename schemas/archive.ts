@@ -40,9 +40,32 @@ export interface ArchiveColumn {
   readonly nullable: boolean;
 }
 
+/** The last columns of every signal: the item's owners, and where it is from. */
+const ownerColumns: readonly ArchiveColumn[] = [
+  column('ResourceAttributes', 'attributes'),
+  column('ResourceAttributeKinds', 'kinds'),
+  column('ResourceDroppedAttributesCount', 'uint32'),
+  column('ResourceSchemaUrl', 'dictionary'),
+  column('ResourceOtlp', 'binary', true),
+  column('ScopeName', 'dictionary'),
+  column('ScopeVersion', 'dictionary'),
+  column('ScopeAttributes', 'attributes'),
+  column('ScopeAttributeKinds', 'kinds'),
+  column('ScopeDroppedAttributesCount', 'uint32'),
+  column('ScopeSchemaUrl', 'dictionary'),
+  column('ScopeOtlp', 'binary', true),
+  column('TenantId', 'dictionary'),
+  column('IngestedAt', 'timestampMs'),
+  column('Topic', 'dictionary'),
+  column('Partition', 'int32'),
+  column('Offset', 'int64'),
+  column('ItemIndex', 'uint32'),
+  column('Quarantined', 'bool'),
+];
+
 /**
- * Columns of `signal=traces` files. `…Otlp` columns hold the raw protobuf message (Span, Resource,
- * InstrumentationScope) wherever the other columns alone cannot give it back exactly: nested values, strings
+ * Columns of `signal=traces` files. Rows ascend by `TraceId`, then by `SpanId`, then
+ * by arrival. `…Otlp` columns hold the raw protobuf message (Span, Resource, InstrumentationScope) wherever the other columns alone cannot give it back exactly: nested values, strings
  * that are not UTF-8, unknown fields, ids of unusual length; else null.
  */
 export const traceColumns: readonly ArchiveColumn[] = [
@@ -79,32 +102,54 @@ export const traceColumns: readonly ArchiveColumn[] = [
   column('Links.Flags', 'listUint32'),
   column('DroppedLinksCount', 'uint32'),
   column('SpanOtlp', 'binary', true),
-  column('ResourceAttributes', 'attributes'),
-  column('ResourceAttributeKinds', 'kinds'),
-  column('ResourceDroppedAttributesCount', 'uint32'),
-  column('ResourceSchemaUrl', 'dictionary'),
-  column('ResourceOtlp', 'binary', true),
-  column('ScopeName', 'dictionary'),
-  column('ScopeVersion', 'dictionary'),
-  column('ScopeAttributes', 'attributes'),
-  column('ScopeAttributeKinds', 'kinds'),
-  column('ScopeDroppedAttributesCount', 'uint32'),
-  column('ScopeSchemaUrl', 'dictionary'),
-  column('ScopeOtlp', 'binary', true),
-  column('TenantId', 'dictionary'),
-  column('IngestedAt', 'timestampMs'),
-  column('Topic', 'dictionary'),
-  column('Partition', 'int32'),
-  column('Offset', 'int64'),
-  column('ItemIndex', 'uint32'),
-  column('Quarantined', 'bool'),
+  ...ownerColumns,
+];
+
+/**
+ * Columns of `signal=logs` files. Rows ascend by `SortKey`, then by the first 8 bytes of `ContentHash`,
+ * then by arrival. Both are functions of the tenant and of what was sent, never of when it was
+ * received: a record that was delivered twice has one key, so a range of keys holds all its copies.
+ *
+ * - `SortKey`: 8 bytes FNV-1a (64 bits, big-endian) of tenant, a zero byte and service name; then
+ *   `Time`, else `ObservedTime`, else 0 as 8 bytes big-endian. A service's records lie together,
+ *   in the order of time, which compresses well and is what a search for them reads.
+ * - `ContentHash`: MurmurHash3 x64 128, as ClickHouse's `murmurHash3_128`, called H here, of
+ *   H(H(resource) H(its schema URL)) H(H(scope) H(its schema URL)) H(LogRecord), of the messages as
+ *   they were sent. `ContentOccurrence`: records of the same hash before it in its request. A record is
+ *   identified by (TenantId, ContentHash, ContentOccurrence): DESIGN.md, decision 7.
+ * - `Timestamp`: `Time`, else `ObservedTime`, else when the request was received; the hour that the
+ *   file lies under is its. `TraceFlags`: the lowest 8 bits of `Flags`. `Body`: the string form of a
+ *   body of `BodyKind`, an AnyValue's field number (0 = none).
+ */
+export const logColumns: readonly ArchiveColumn[] = [
+  column('SortKey', 'id16'),
+  column('ContentHash', 'id16'),
+  column('ContentOccurrence', 'uint32'),
+  column('Timestamp', 'timestampNs'),
+  column('Time', 'timestampNs', true),
+  column('ObservedTime', 'timestampNs', true),
+  column('TraceId', 'id16', true),
+  column('SpanId', 'id8', true),
+  column('TraceFlags', 'uint32'),
+  column('Flags', 'uint32'),
+  column('SeverityText', 'dictionary'),
+  column('SeverityNumber', 'int32'),
+  column('ServiceName', 'dictionary'),
+  column('Body', 'utf8'),
+  column('BodyKind', 'uint32'),
+  column('EventName', 'dictionary'),
+  column('LogAttributes', 'attributes'),
+  column('LogAttributeKinds', 'kinds'),
+  column('DroppedAttributesCount', 'uint32'),
+  column('LogOtlp', 'binary', true),
+  ...ownerColumns,
 ];
 
 /** Columns of each signal's files. The first is 16 bytes that the rows of a file ascend by. */
 export const archiveColumns: Record<Signal, readonly ArchiveColumn[]> = {
   traces: traceColumns,
   metrics: [],
-  logs: [],
+  logs: logColumns,
 };
 
 /** Versions of the columns above, written into each file's metadata as `tidemark.schema`. */

@@ -12,6 +12,7 @@ import {
   emptyKind,
   intKind,
   readKeyValue,
+  readMember,
   stringKind,
 } from './anyvalue';
 import { writeDouble, writeInt64 } from './double';
@@ -109,6 +110,11 @@ function readAny(p: usize, end: usize, attr: Attr): bool {
   keyBytes += attr.keyBytes;
   valueBytes += attr.valueBytes;
   return true;
+}
+
+/** Reads an AnyValue message in its string form, and its kind. False after a fault. */
+export function readValue(p: usize, end: usize, attr: Attr): bool {
+  return readMember(p, end, attr) && renderValue(attr, p);
 }
 
 /** Replaces the member by its string form. */

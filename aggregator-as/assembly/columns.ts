@@ -17,7 +17,7 @@ import { findHour, Hour, startHours, sumsOf, tableBytes } from './hour';
 import { allocate, arenaBase, setTop, top } from './memory';
 import { Index, indexBytes, keepChunk, startIndex, takeChunk } from './order';
 import { Item, Request, Resource, Scope, sizeOf } from './record';
-import { settle, sumsBytes } from './settle';
+import { settle, startSettling, sumsBytes } from './settle';
 import { countQuarantined } from './verdict';
 
 /** The items kept, as a list in arrival order, and how many they are. */
@@ -120,7 +120,9 @@ export function keepRequest(tenant: usize, tenantBytes: u32, topic: usize, topic
   const hasRoom = chunk != 0 && makeRooms(itemCount - countBefore);
   // Dictionaries may have moved up here: from now on nothing below `top` may be given back.
   kept = top;
-  if (!hasRoom) return fail(capacityFault, 0) != 0;
+  if (!hasRoom || !startSettling(tenant, tenantBytes, itemCount - countBefore)) {
+    return fail(capacityFault, 0) != 0;
+  }
   const record = changetype<Request>(request);
   record.tenantCode = codeOf(dictionaryOf(tenantIds), tenant, tenantBytes);
   record.topicCode = codeOf(dictionaryOf(topicNames), topic, topicBytes);

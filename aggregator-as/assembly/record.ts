@@ -170,6 +170,41 @@ export class Span extends Item {
   nameCode: i32;
 }
 
+@unmanaged
+export class Log extends Item {
+  /** The times as sent: 0 is none. */
+  sentNs: u64;
+  observedNs: u64;
+  /** Hash of the content; see content.ts. */
+  hashHigh: u64;
+  hashLow: u64;
+  /** Hash of the tenant and the service. */
+  serviceHash: u64;
+  traceId: u32;
+  traceIdBytes: u32;
+  spanId: u32;
+  spanIdBytes: u32;
+  /** Whether the ids are there and not all zero. */
+  hasTraceId: u32;
+  hasSpanId: u32;
+  flags: u32;
+  severity: i32;
+  severityText: u32;
+  severityTextBytes: u32;
+  /** The body's string form, and its AnyValue's field number. */
+  body: u32;
+  bodyBytes: u32;
+  bodyKind: u32;
+  eventName: u32;
+  eventNameBytes: u32;
+  dropped: u32;
+  /** Records of the same content that came before it in its request, and after it. */
+  occurrence: u32;
+  repeats: u32;
+  severityCode: i32;
+  eventCode: i32;
+}
+
 /** Clears a record of `bytes`, which is a multiple of 8. */
 // @ts-ignore: decorator
 @inline

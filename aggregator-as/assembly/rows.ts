@@ -19,7 +19,7 @@ let tail: usize = 0;
 export let tailBytes: usize = 0;
 
 /** The run of the last row, and how much of it is the resource's. */
-let run: usize = 0;
+export let run: usize = 0;
 export let runBytes: usize = 0;
 export let resourceRunBytes: usize = 0;
 export let hasResourceRun = false;

@@ -4,19 +4,27 @@
  * codes and says where it sorts: by three big-endian numbers, the first two of which are the
  * first column's 16 bytes; items of equal numbers stay in the order of their arrival.
  */
+import { LogSums, settleLog, startLogs } from './logsums';
 import { Index } from './order';
-import { Item, sizeOf, Span } from './record';
+import { Item, Log, sizeOf, Span } from './record';
+import { logsSignal, signal } from './signal';
 import { settleSpan, SpanSums } from './spansums';
 import { Sums } from './sums';
 
 /** Bytes of the signal's sums. */
 export function sumsBytes(): usize {
-  return sizeOf<SpanSums>();
+  return signal == logsSignal ? sizeOf<LogSums>() : sizeOf<SpanSums>();
+}
+
+/** Begins with a request of `count` items of this tenant. False when there is no room. */
+export function startSettling(tenant: usize, tenantBytes: usize, count: u32): bool {
+  return signal == logsSignal ? startLogs(tenant, tenantBytes, count) : true;
 }
 
 /** Notes an item whose owners have their codes already. There must be room in the dictionaries. */
 // @ts-ignore: decorator
 @inline
 export function settle(item: Item, sums: Sums, index: Index): void {
-  settleSpan(changetype<Span>(item), changetype<SpanSums>(sums), index);
+  if (signal == logsSignal) settleLog(changetype<Log>(item), changetype<LogSums>(sums), index);
+  else settleSpan(changetype<Span>(item), changetype<SpanSums>(sums), index);
 }

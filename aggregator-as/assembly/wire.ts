@@ -34,6 +34,10 @@ export const keyValueMessage: u32 = 9;
 export const anyValueMessage: u32 = 10;
 export const arrayValueMessage: u32 = 11;
 export const keyValueListMessage: u32 = 12;
+export const logsRequestMessage: u32 = 13;
+export const resourceLogsMessage: u32 = 14;
+export const scopeLogsMessage: u32 = 15;
+export const logMessage: u32 = 16;
 /** Those of metrics, in the order of `metricMessages`. */
 export const metricsRequestMessage: u32 = 32;
 export const resourceMetricsMessage: u32 = 33;

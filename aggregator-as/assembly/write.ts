@@ -1,8 +1,12 @@
 /** By signal: lays out an hour's columns, and writes its rows into them. */
-import { Sums } from './sums';
+import { emitLogs } from './logemit';
+import { layLogs } from './loglayout';
+import { LogSums } from './logsums';
+import { logsSignal, signal } from './signal';
 import { emitSpans } from './spanemit';
 import { laySpans } from './spanlayout';
 import { SpanSums } from './spansums';
+import { Sums } from './sums';
 
 /**
  * Writes the columns of an hour whose entries, sorted, begin at `first`. Returns the node table's
@@ -11,7 +15,17 @@ import { SpanSums } from './spansums';
 export function writeHour(sums: Sums, first: usize, rows: u32): usize {
   // An item's own sizes are those of bytes in memory; only what is repeated can pass 2^31.
   if (sums.repeated > 0x7fff_ffff) return 0;
+  return signal == logsSignal ? writeLogs(sums, first, rows) : writeSpans(sums, first, rows);
+}
+
+function writeSpans(sums: Sums, first: usize, rows: u32): usize {
   const nodes = laySpans(changetype<SpanSums>(sums), rows);
   if (nodes != 0) emitSpans(first, rows);
+  return nodes;
+}
+
+function writeLogs(sums: Sums, first: usize, rows: u32): usize {
+  const nodes = layLogs(changetype<LogSums>(sums), rows);
+  if (nodes != 0) emitLogs(first, rows);
   return nodes;
 }

@@ -9,6 +9,8 @@ export interface Placed {
   readonly provenance: Provenance;
 }
 
+type Owned = Pick<ExpectedSpan, 'resource' | 'scope' | 'itemIndex' | 'quarantined'>;
+
 const hourMs = 3_600_000;
 
 export interface ExpectedHour {
@@ -17,18 +19,26 @@ export interface ExpectedHour {
   readonly rows: Record<string, unknown>[];
 }
 
-/** Spans in order of arrival, by hour, each hour sorted by trace id, span id, arrival. */
-export function expectHours(spans: readonly Placed[]): ExpectedHour[] {
-  const hours = new Map<string, { hourMs: number; quarantined: boolean; spans: Placed[] }>();
-  for (const placed of spans) {
-    const { quarantined } = placed.span;
-    const ms = quarantined
-      ? placed.provenance.receivedMs
-      : Number(placed.span.startNs / 1_000_000n);
+/** An item of any signal, as the grouping needs it. */
+export interface Arrived {
+  readonly timeNs: bigint;
+  readonly quarantined: boolean;
+  readonly receivedMs: number;
+  /** Hex that the rows of an hour ascend by. */
+  readonly key: string;
+  readonly row: Record<string, unknown>;
+}
+
+/** Items in order of arrival, by hour, each hour sorted by key, then arrival. */
+export function groupHours(items: readonly Arrived[]): ExpectedHour[] {
+  const hours = new Map<string, { hourMs: number; quarantined: boolean; items: Arrived[] }>();
+  for (const item of items) {
+    const { quarantined } = item;
+    const ms = quarantined ? item.receivedMs : Number(item.timeNs / 1_000_000n);
     const start = Math.floor(ms / hourMs) * hourMs;
     const key = `${String(start)} ${String(quarantined)}`;
-    const hour = hours.get(key) ?? { hourMs: start, quarantined, spans: [] };
-    hour.spans.push(placed);
+    const hour = hours.get(key) ?? { hourMs: start, quarantined, items: [] };
+    hour.items.push(item);
     hours.set(key, hour);
   }
   return [...hours.values()]
@@ -36,14 +46,25 @@ export function expectHours(spans: readonly Placed[]): ExpectedHour[] {
     .map((hour) => ({
       hourMs: hour.hourMs,
       quarantined: hour.quarantined,
-      rows: hour.spans.toSorted(byIds).map(columnsOf),
+      rows: hour.items.toSorted(byKey).map(({ row }) => row),
     }));
 }
 
-function byIds(a: Placed, b: Placed): number {
-  const left = a.span.traceId + a.span.spanId;
-  const right = b.span.traceId + b.span.spanId;
-  return left < right ? -1 : Number(left > right);
+function byKey(a: Arrived, b: Arrived): number {
+  return a.key < b.key ? -1 : Number(a.key > b.key);
+}
+
+/** Spans in order of arrival, by hour, each hour sorted by trace id, span id, arrival. */
+export function expectHours(spans: readonly Placed[]): ExpectedHour[] {
+  return groupHours(
+    spans.map((placed) => ({
+      timeNs: placed.span.startNs,
+      quarantined: placed.span.quarantined,
+      receivedMs: placed.provenance.receivedMs,
+      key: placed.span.traceId + placed.span.spanId,
+      row: columnsOf(placed),
+    })),
+  );
 }
 
 function columnsOf({ span, provenance }: Placed): Record<string, unknown> {
@@ -69,14 +90,7 @@ function columnsOf({ span, provenance }: Placed): Record<string, unknown> {
     ...eventColumns(span),
     ...linkColumns(span),
     SpanOtlp: span.raw && hex(span.raw),
-    ...ownerColumns(span),
-    TenantId: provenance.tenantId,
-    IngestedAt: BigInt(provenance.receivedMs),
-    Topic: provenance.topic,
-    Partition: provenance.partition,
-    Offset: provenance.offset,
-    ItemIndex: span.itemIndex,
-    Quarantined: span.quarantined,
+    ...ownerColumns(span, provenance),
   };
 }
 
@@ -104,7 +118,11 @@ function linkColumns({ links, droppedLinks }: ExpectedSpan): Record<string, unkn
   };
 }
 
-function ownerColumns({ resource, scope }: ExpectedSpan): Record<string, unknown> {
+/** The last columns of every signal. */
+export function ownerColumns(
+  { resource, scope, itemIndex, quarantined }: Owned,
+  provenance: Provenance,
+): Record<string, unknown> {
   return {
     ResourceAttributes: pairs(resource.attributes),
     ResourceAttributeKinds: kinds(resource.attributes),
@@ -118,6 +136,13 @@ function ownerColumns({ resource, scope }: ExpectedSpan): Record<string, unknown
     ScopeDroppedAttributesCount: scope.dropped,
     ScopeSchemaUrl: scope.schemaUrl,
     ScopeOtlp: scope.raw && hex(scope.raw),
+    TenantId: provenance.tenantId,
+    IngestedAt: BigInt(provenance.receivedMs),
+    Topic: provenance.topic,
+    Partition: provenance.partition,
+    Offset: provenance.offset,
+    ItemIndex: itemIndex,
+    Quarantined: quarantined,
   };
 }
 

@@ -7,7 +7,7 @@ import { Transcoder } from '../../aggregator-as/host.ts';
 import { tablesOf } from '../../schemas/tables.ts';
 import { seededRandom } from '../support/random.ts';
 import { receivedMs } from './generate.ts';
-import { loadMetricRows } from './metrictables.ts';
+import { loadTableRows } from './metrictables.ts';
 import { loadTranscoder, receipt } from './module.ts';
 import {
   bitsOf,
@@ -362,6 +362,6 @@ describe('rows of metrics in the ClickHouse engine', () => {
     const file = path.join(directory, `${table}.bin`);
     writeFileSync(file, Buffer.concat(pieces));
     expect(wanted.length).toBeGreaterThan(100);
-    expect(loadMetricRows(table, file)).toEqual(wanted);
+    expect(loadTableRows(table, file)).toEqual(wanted);
   });
 });

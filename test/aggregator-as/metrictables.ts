@@ -1,18 +1,18 @@
-/** Reads RowBinary rows of the metric tables through the in-process ClickHouse engine. */
+/** Reads RowBinary rows of the tables of logs and metrics through the in-process ClickHouse engine. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { query } from 'chdb';
 import { speedTables } from '../../schemas/tables.ts';
-import type { MetricTable } from './pointrows.ts';
+import type { SpeedTable } from '../../schemas/tables.ts';
 
 const migrations = path.join(import.meta.dirname, '../../schemas/clickhouse');
 
 /** Column to type, nested columns by their full names, as the table's migration has them. */
-function typesOf(table: MetricTable): Map<string, string> {
+function typesOf(table: SpeedTable): Map<string, string> {
   const file = readdirSync(migrations).find((name) => name.endsWith(`_${table}.sql`));
   const text = readFileSync(path.join(migrations, file ?? ''), 'utf8');
   const types = new Map<string, string>();
-  for (const [, name, type] of text.matchAll(/^    `(\w+)` (.+?)(?: DEFAULT| CODEC)/gm)) {
+  for (const [, name, type] of text.matchAll(/^    `(\w+)` (.+?)(?: DEFAULT| CODEC|,$)/gm)) {
     if (name && type) types.set(name, type);
   }
   for (const [, name, fields] of text.matchAll(/^    `(\w+)` Nested\n    \(\n([^;]*?)\n    \)/gm)) {
@@ -39,7 +39,7 @@ function shownAs(expression: string, type: string): string {
  * Inserts the file's rows into a table with the columns of the migration, and returns their cells
  * in the order of `speedTables`, as `shown` gives them.
  */
-export function loadMetricRows(table: MetricTable, file: string): unknown[][] {
+export function loadTableRows(table: SpeedTable, file: string): unknown[][] {
   const types = typesOf(table);
   const columns = [...types].map(([name, type]) => `\`${name}\` ${type}`);
   const names = speedTables[table].map((name) => `\`${name}\``);

@@ -13,8 +13,10 @@ const files = [
   'common/v1/common.proto',
   'resource/v1/resource.proto',
   'trace/v1/trace.proto',
+  'logs/v1/logs.proto',
   'metrics/v1/metrics.proto',
   'collector/trace/v1/trace_service.proto',
+  'collector/logs/v1/logs_service.proto',
   'collector/metrics/v1/metrics_service.proto',
 ];
 
@@ -25,7 +27,9 @@ function load(): protobuf.Root {
       .replaceAll(/\bstring (?=\w+ = \d)/g, 'bytes ')
       .replace('opentelemetry.proto.resource.v1.Resource resource = 1', 'bytes resource = 1')
       .replace('opentelemetry.proto.common.v1.InstrumentationScope scope = 1', 'bytes scope = 1')
-      .replace('repeated Span spans = 2', 'repeated bytes spans = 2');
+      .replace('repeated Span spans = 2', 'repeated bytes spans = 2')
+      .replace('repeated LogRecord log_records = 2', 'repeated bytes log_records = 2')
+      .replace('opentelemetry.proto.common.v1.AnyValue body = 5', 'bytes body = 5');
     protobuf.parse(file.startsWith('metrics/') ? rawMetrics(text) : text, root);
   }
   root.resolveAll();

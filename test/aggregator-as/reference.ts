@@ -245,12 +245,12 @@ export function readAttributes(list: Decoded[], marks: Marks): Attribute[] {
 }
 
 /** Field number of the member that was set last, or 0. */
-function kindOf(any: Decoded): number {
+export function kindOf(any: Decoded): number {
   // A virtual property, of the prototype: protobufjs's name of the oneof.
   return members.indexOf(any['value'] as string) + 1;
 }
 
-function asString(any: Decoded, marks: Marks): string {
+export function asString(any: Decoded, marks: Marks): string {
   const kind = kindOf(any);
   if (kind === 0) return '';
   if (kind === 1) return marks.text(bytesOf(any, 'stringValue'));
