@@ -59,6 +59,14 @@ export const settings = {
     'Beginning of the names of the archiving consumer groups, one for each topic',
     ['archive'],
   ),
+  KAFKA_SESSION_MS: integer(
+    'ms',
+    30_000,
+    'Silence after which an archiver is taken for dead and others get its partitions',
+    ['archive'],
+    1000,
+    1_800_000,
+  ),
   KAFKA_TLS: {
     ...row('choice', 'off', 'TLS to brokers; more authorities: `NODE_EXTRA_CA_CERTS`', [
       'archive',

@@ -18,7 +18,11 @@ import type { Reader } from './kafka.ts';
 
 export type FeedSettings = Pick<
   Settings,
-  'KAFKA_GROUP' | 'TIDEMARK_TENANT' | 'TIDEMARK_HELD_BYTES_MAX' | 'TIDEMARK_FLUSH_BYTES'
+  | 'KAFKA_GROUP'
+  | 'KAFKA_SESSION_MS'
+  | 'TIDEMARK_TENANT'
+  | 'TIDEMARK_HELD_BYTES_MAX'
+  | 'TIDEMARK_FLUSH_BYTES'
 >;
 
 export interface FeedOptions {
@@ -73,6 +77,7 @@ export class KafkaFeed {
       consumer = await kafka.consume({
         groupId: `${settings.KAFKA_GROUP}-${signal}`,
         topics: [topics[signal]],
+        sessionMs: settings.KAFKA_SESSION_MS,
         handler: member,
       });
       member.use(consumer);

@@ -15,6 +15,7 @@ import { openStore } from '../../workers/clients/objects.ts';
 const [endpoint, mode, brokers = ''] = process.argv.slice(2);
 const settings = readSettings({
   KAFKA_BROKERS: brokers,
+  KAFKA_SESSION_MS: '2000',
   S3_ENDPOINT: endpoint,
   TIDEMARK_FLUSH_AGE_MS: '0',
   TIDEMARK_FLUSH_ROWS: '40',

@@ -5,7 +5,7 @@
  */
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { TidemarkError } from '../../schemas/errors.ts';
-import { kafkaHeartbeatMs, kafkaPartitionsAtOnce } from '../../schemas/limits.ts';
+import { kafkaHeartbeatMs, kafkaPartitionsAtOnce, kafkaSessionMs } from '../../schemas/limits.ts';
 import { kafkaFault } from './fault.ts';
 
 export interface TopicPartition {
@@ -63,6 +63,8 @@ export interface ConsumeOptions {
   readonly handler: ConsumeHandler;
   /** Bytes of one fetch, about. @default 10 MiB */
   readonly fetchBytesMax?: number;
+  /** Silence after which the group takes this member for dead, ms. @default 30 s */
+  readonly sessionMs?: number;
   /** How long the broker may wait for new records before it answers a fetch. @default 500 */
   readonly waitMsMax?: number;
 }
@@ -87,6 +89,11 @@ export interface KafkaConsumer {
 
 /** Oldest offset that a partition still has. Throws `KafkaError`. */
 export type OldestOffset = (partition: TopicPartition) => Promise<bigint>;
+
+/** How often a member tells the group that it lives: three times before it would be taken for dead. */
+export function heartbeatMsOf({ sessionMs = kafkaSessionMs }: ConsumeOptions): number {
+  return Math.min(kafkaHeartbeatMs, Math.floor(sessionMs / 3));
+}
 
 /** Joins the group and reads. Throws `KafkaError` when the brokers cannot be reached at first. */
 export async function startConsumer(
@@ -237,7 +244,7 @@ class Member implements KafkaConsumer {
     const taken = toBatch(batch);
     position.next = taken.nextOffset;
     payload.resolveOffset(batch.lastOffset());
-    await alive(payload, this.#options.handler.records(taken));
+    await alive(payload, heartbeatMsOf(this.#options), this.#options.handler.records(taken));
   }
 
   /** The library went elsewhere: it does when retention has deleted the offset that it wanted. */
@@ -299,11 +306,15 @@ function plainHeaders(headers: NonNullable<Batch['messages'][number]['headers']>
 }
 
 /** Waits for a handler that may take long; the group would take a silent member for dead. */
-async function alive(payload: EachBatchPayload, work: Promise<void> | void): Promise<void> {
+async function alive(
+  payload: EachBatchPayload,
+  everyMs: number,
+  work: Promise<void> | void,
+): Promise<void> {
   let failure: { readonly error: unknown } | undefined;
   const timer = setInterval(() => {
     payload.heartbeat().catch((error: unknown) => (failure ??= { error }));
-  }, kafkaHeartbeatMs);
+  }, everyMs);
   try {
     await work;
   } finally {

@@ -19,7 +19,7 @@ import { KafkaError, SettingError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { missingCodec, zstd } from './codecs.ts';
-import { startConsumer } from './consumer.ts';
+import { heartbeatMsOf, startConsumer } from './consumer.ts';
 import type { ConsumeOptions, KafkaConsumer } from './consumer.ts';
 import { kafkaFault } from './fault.ts';
 
@@ -121,6 +121,9 @@ const compressionTypes = {
   zstd: CompressionTypes.ZSTD,
 };
 
+/** Parts of the library that log each attempt to connect. */
+const connections = new Set(['Connection', 'BrokerPool', 'Cluster']);
+
 const partitioner = kafkajs.Partitioners.DefaultPartitioner();
 
 /** Calls that a user waits for: given up after about the time-out of one request. */
@@ -163,8 +166,8 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
       const consumer = memberClient.consumer({
         groupId: options.groupId,
         allowAutoTopicCreation: false,
-        sessionTimeout: limits.kafkaSessionMs,
-        heartbeatInterval: limits.kafkaHeartbeatMs,
+        sessionTimeout: options.sessionMs ?? limits.kafkaSessionMs,
+        heartbeatInterval: heartbeatMsOf(options),
         rebalanceTimeout: limits.kafkaRebalanceMs,
         maxBytes: options.fetchBytesMax ?? limits.kafkaFetchBytes,
         maxBytesPerPartition: limits.kafkaFetchBytesPerPartition,
@@ -243,13 +246,16 @@ function saslOf(settings: KafkaSettings): KafkaConfig['sasl'] {
   return { mechanism: 'scram-sha-512', username, password };
 }
 
-/** What ends a call is thrown as well, so that the library's errors are warnings here. */
+/**
+ * What ends a call is thrown as well, so that the library's lines are only news. Those of connections
+ * come with every try.
+ */
 function writeLog(log: KafkaLog, { level, namespace, log: entry }: LogEntry): void {
   const { ERROR, WARN } = kafkajs.logLevel;
   const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = entry;
   const text = `Kafka client: ${message}`;
-  if (level === ERROR) log.warn({ namespace, ...fields }, text);
-  else if (level === WARN) log.info({ namespace, ...fields }, text);
+  const isNews = level === ERROR || level === WARN;
+  if (isNews && !connections.has(namespace)) log.info({ namespace, ...fields }, text);
   else log.debug({ namespace, ...fields }, text);
 }
 
