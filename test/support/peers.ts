@@ -1,7 +1,7 @@
 /**
- * Builds the real programs that tests talk to, with Go and from their own sources: the
- * OpenTelemetry Collector (`collector.yaml`) and telemetrygen. Builds once for all checkouts of a
- * user, and never starts what it built.
+ * Builds the real programs that tests talk to, from their own sources: with Go the OpenTelemetry
+ * Collector (`collector.yaml`) and telemetrygen, with pip a Python that has the OpenTelemetry SDK.
+ * Builds once for all checkouts of a user, and never starts what it built.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -38,13 +38,33 @@ export function collector(): Promise<Peer> {
     await install(builder, directory);
     const config = path.join(directory, 'collector.yaml');
     writeFileSync(config, manifest.replace(/^dist:\n/m, `$&  output_path: ${directory}\n`));
-    await go(path.join(directory, 'builder'), ['--config', config, '--skip-strict-versioning']);
+    await tool(path.join(directory, 'builder'), ['--config', config, '--skip-strict-versioning']);
   });
 }
 
 /** OpenTelemetry's telemetrygen. Throws in CI when it cannot be built. */
 export function telemetrygen(): Promise<Peer> {
   return built('telemetrygen', generator, (directory) => install(generator, directory));
+}
+
+const pythonPackages = [
+  'opentelemetry-sdk==1.45.2',
+  'opentelemetry-exporter-otlp-proto-http==1.45.2',
+];
+
+/** A Python with OpenTelemetry's SDK and its OTLP/HTTP exporters. Throws in CI without one. */
+export function python(): Promise<Peer> {
+  return built('python', pythonPackages.join('\n'), async (directory) => {
+    // A virtual environment cannot be moved: it is made where it stays, and the program that is
+    // looked for, a script that starts its Python, comes last.
+    const home = path.join(path.dirname(directory), 'venv');
+    rmSync(home, { recursive: true, force: true });
+    await tool('python3', ['-m', 'venv', home]);
+    const bin = path.join(home, 'bin');
+    await tool(path.join(bin, 'pip'), ['install', '--quiet', ...pythonPackages]);
+    const script = path.join(directory, 'python');
+    writeFileSync(script, `#!/bin/sh\nexec "${path.join(bin, 'python')}" "$@"\n`, { mode: 0o755 });
+  });
 }
 
 /**
@@ -120,11 +140,11 @@ function absent(name: string, cause: unknown): Peer {
 }
 
 async function install(module: string, directory: string): Promise<void> {
-  await go('go', ['install', module], { GOBIN: directory });
+  await tool('go', ['install', module], { GOBIN: directory });
 }
 
-/** Runs a Go tool at low priority. Throws with the end of what it wrote. */
-async function go(program: string, args: string[], environment: Record<string, string> = {}) {
+/** Runs a tool at low priority. Throws with the end of what it wrote. */
+async function tool(program: string, args: string[], environment: Record<string, string> = {}) {
   const child = spawn('nice', ['-n', '10', program, ...args], {
     env: { ...process.env, GOFLAGS: '-buildvcs=false -p=2', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
