@@ -7,6 +7,8 @@ import { archiveCommand } from './commands/archive.ts';
 import { batchCommand } from './commands/batch.ts';
 import { checkCommand } from './commands/check.ts';
 import { demoCommand } from './commands/demo.ts';
+import { kafkaRestCommand } from './commands/kafkarest.ts';
+import { keyCommand } from './commands/key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
@@ -17,6 +19,7 @@ import manifest from '../package.json' with { type: 'json' };
 /** Runs the command of `process.argv` and sets `process.exitCode`. */
 export async function run(process: NodeJS.Process): Promise<void> {
   const stop = stopSignal(process);
+  silenceTimers(process);
   const context: Context = {
     environment: process.env,
     stdout: process.stdout,
@@ -26,6 +29,18 @@ export async function run(process: NodeJS.Process): Promise<void> {
   };
   process.exitCode = await main(process.argv.slice(2), context);
   stop.release();
+}
+
+/**
+ * kafkajs sets timers with negative delays, which Node warns of once and then takes for 1 ms: nothing
+ * that anybody could act on. Every other warning is printed as ever.
+ */
+function silenceTimers(process: NodeJS.Process): void {
+  const listeners = process.listeners('warning');
+  process.removeAllListeners('warning').on('warning', (warning) => {
+    if (warning.name === 'TimeoutNegativeWarning') return;
+    for (const listener of listeners) listener(warning);
+  });
 }
 
 /** Runs the command that `args` name and returns its exit code; never throws. */
@@ -50,7 +65,9 @@ export function program(context: Context): Command {
     .addCommand(batchCommand(context))
     .addCommand(migrateCommand(context))
     .addCommand(statusCommand(context))
-    .addCommand(checkCommand(context));
+    .addCommand(checkCommand(context))
+    .addCommand(keyCommand(context))
+    .addCommand(kafkaRestCommand(context));
   const help = `${exitCodeHelp}\n\nSettings come from the environment; see docs/CONFIGURATION.md.`;
   root.addHelpText('after', help);
   for (const command of allCommands(root)) prepare(command, context);
