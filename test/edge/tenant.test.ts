@@ -44,6 +44,13 @@ async function shop(
   return { ...made, post, key };
 }
 
+/** GET /metrics with a key that has these fields. */
+async function readMetrics(fields: Partial<KeyRecord>): Promise<Response> {
+  const { edge, key } = await shop(fields);
+  const headers = { authorization: `Basic ${btoa(`prometheus:${key.key}`)}` };
+  return edge.fetch(new Request('https://edge.example/metrics', { headers }));
+}
+
 describe('createEdge() permissions', () => {
   it('row 50: what a key may not do is 403 with a Status in the type of the request', async () => {
     const { post } = await shop({ signals: ['logs'] });
@@ -64,13 +71,8 @@ describe('createEdge() permissions', () => {
   });
 
   it('GET /metrics wants a key that may read them', async () => {
-    const read = async (fields: Partial<KeyRecord>) => {
-      const { edge, key } = await shop(fields);
-      const headers = { authorization: `Basic ${btoa(`prometheus:${key.key}`)}` };
-      return edge.fetch(new Request('https://edge.example/metrics', { headers }));
-    };
-    expect((await read({})).status).toBe(403);
-    const response = await read({ metrics: true, signals: [] });
+    expect((await readMetrics({})).status).toBe(403);
+    const response = await readMetrics({ metrics: true, signals: [] });
     expect(response.status).toBe(200);
     expect(await response.text()).toContain('# TYPE tidemark_edge_exports_total counter');
   });
