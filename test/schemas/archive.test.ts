@@ -3,6 +3,7 @@ import {
   archiveSpoolPrefix,
   fileKey,
   hourPrefix,
+  logColumns,
   padOffset,
   parseFileKey,
   parseSpoolKey,
@@ -92,5 +93,17 @@ describe('traceColumns', () => {
   it('hold every column of otel_traces, so that one query fits both', () => {
     const names = new Set(traceColumns.map((column) => column.name));
     expect(speedTables.otel_traces.filter((name) => !names.has(name))).toEqual([]);
+  });
+});
+
+describe('logColumns', () => {
+  it('name each column once', () => {
+    const names = logColumns.map((column) => column.name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('hold every column of otel_logs, so that one query fits both', () => {
+    const names = new Set(logColumns.map((column) => column.name));
+    expect(speedTables.otel_logs.filter((name) => !names.has(name))).toEqual([]);
   });
 });
