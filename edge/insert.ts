@@ -6,7 +6,7 @@ import { ClickHouseError, TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { insertStatement } from '../schemas/tables.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
-import { bodyOf } from './stream.ts';
+import { streamed } from './stream.ts';
 
 export interface InsertTools {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
@@ -45,7 +45,7 @@ export async function insertRows(
         'X-ClickHouse-Key': settings.CLICKHOUSE_PASSWORD,
         'Content-Type': 'application/octet-stream',
       },
-      body: bodyOf(rows),
+      body: streamed(rows),
       redirect: 'manual',
       signal: tools.timeout(settings.TIDEMARK_SINK_TIMEOUT_MS),
     });

@@ -9,6 +9,7 @@ import { bodyOf } from './proxy.ts';
 import type { ProduceRecord, Proxy } from './proxy.ts';
 import { fatesV2, fatesV3 } from './report.ts';
 import type { Fate, ProxyAnswer } from './report.ts';
+import { streamed } from './stream.ts';
 
 export interface Produced {
   /** One a record, in order. */
@@ -33,7 +34,7 @@ export async function produce(
     const response = await tools.fetch(proxy.urlOf(topic), {
       method: 'POST',
       headers: proxy.headers,
-      body,
+      body: streamed(body),
       redirect: 'manual',
       signal: tools.timeout(settings.TIDEMARK_SINK_TIMEOUT_MS),
     });

@@ -5,7 +5,7 @@
 import { streamedBodyBytesMin, streamedPieceBytes } from '../schemas/limits.ts';
 
 /** `bytes` as a body whose length is known. They must not change until the answer is there. */
-export function bodyOf(bytes: Uint8Array): BodyInit {
+export function streamed(bytes: Uint8Array): BodyInit {
   if (bytes.length < streamedBodyBytesMin) return bytes;
   let at = 0;
   const pieces = new ReadableStream<Uint8Array>(

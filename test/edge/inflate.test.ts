@@ -97,6 +97,45 @@ describe('inflate()', () => {
     expect(codeOf(() => inflate(frames(1025), 'zstd', mib))).toBe('BAD_ENCODING');
   });
 
+  // RFC 8878, section 3.1.1.1: Frame_Content_Size in 1, 2, 4 and 8 bytes, in a single segment.
+  it.each([
+    [0, 200],
+    [1, 300],
+    [2, 100_000],
+    [3, 5],
+  ])('a zstd frame that tells its size in the form %d is inflated into that', (form, length) => {
+    const content = Uint8Array.from({ length }, (_value, index) => index & 255);
+    const size = new DataView(new ArrayBuffer(8));
+    size.setBigUint64(0, BigInt(form === 1 ? length - 256 : length), true);
+    const sizeBytes = new Uint8Array(size.buffer, 0, [1, 2, 4, 8][form]);
+    const header = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, (form << 6) | 32);
+    // Section 3.1.1.2: the last block, raw.
+    const block = (length << 3) | 1;
+    const blockHeader = Uint8Array.of(block & 255, (block >> 8) & 255, block >> 16);
+    const frame = joined(header, sizeBytes, blockHeader, content);
+    const inflated = inflate(frame, 'zstd', mib);
+    expect([...inflated]).toEqual([...content]);
+    expect(inflated.buffer.byteLength).toBeLessThanOrEqual(2 * Math.max(64, length));
+    expect(codeOf(() => inflate(frame, 'zstd', length - 1))).toBe('BODY_TOO_LARGE');
+  });
+
+  it('row 22: members of other sizes than the last one says keep little memory', () => {
+    const small = new Uint8Array(10).fill(1);
+    const large = new Uint8Array(300_000).fill(2);
+    for (const members of [
+      [small, large, small],
+      [large, small, large],
+    ]) {
+      const body = joined(...members.map((member) => zlib.gzipSync(member)));
+      const inflated = inflate(body, 'gzip', mib);
+      expect([...inflated]).toEqual([...joined(...members)]);
+      expect(inflated.buffer.byteLength).toBeLessThanOrEqual(2 * inflated.length);
+    }
+    const claims = zlib.gzipSync(small);
+    new DataView(claims.buffer, claims.byteOffset).setUint32(claims.length - 4, mib, true);
+    expect(codeOf(() => inflate(claims, 'gzip', mib))).toBe('BAD_ENCODING');
+  });
+
   it('seeded damage is BAD_ENCODING, other bytes or too large, never a crash', () => {
     const seed = 20_261_126;
     const next = random(seed);
