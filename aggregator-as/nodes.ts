@@ -13,7 +13,7 @@ export interface ColumnBuffers {
   nullCount: number;
   validity?: Uint8Array;
   offsets?: Int32Array;
-  data?: Uint8Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array;
+  data?: Uint8Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | Float64Array;
   children?: ColumnBuffers[];
   /** Values of a dictionary column, whose `data` are codes (Int32). */
   dictionary?: ColumnBuffers;
@@ -27,6 +27,7 @@ const int32View: ViewOf = (buffer, at, bytes) => new Int32Array(buffer, at, byte
 const uint32View: ViewOf = (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4);
 const int64View: ViewOf = (buffer, at, bytes) => new BigInt64Array(buffer, at, bytes / 8);
 const uint64View: ViewOf = (buffer, at, bytes) => new BigUint64Array(buffer, at, bytes / 8);
+const doubleView: ViewOf = (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8);
 
 type FixedType = Exclude<ArchiveType, 'dictionary' | 'attributes' | 'kinds' | `list${string}`>;
 
@@ -40,6 +41,7 @@ const views: Record<FixedType, ViewOf> = {
   int64: int64View,
   uint32: uint32View,
   uint64: uint64View,
+  double: doubleView,
   timestampMs: int64View,
   timestampNs: int64View,
 };
@@ -52,6 +54,9 @@ const listItems: Record<ListType, Exclude<ArchiveType, ListType>> = {
   listId16: 'id16',
   listId8: 'id8',
   listUint32: 'uint32',
+  listInt64: 'int64',
+  listUint64: 'uint64',
+  listDouble: 'double',
   listAttributes: 'attributes',
   listKinds: 'kinds',
 };

@@ -22,6 +22,7 @@ export type ArchiveType =
   | 'int64'
   | 'uint32'
   | 'uint64'
+  | 'double'
   | 'timestampMs'
   | 'timestampNs'
   | 'attributes'
@@ -31,6 +32,9 @@ export type ArchiveType =
   | 'listId16'
   | 'listId8'
   | 'listUint32'
+  | 'listInt64'
+  | 'listUint64'
+  | 'listDouble'
   | 'listAttributes'
   | 'listKinds';
 
@@ -106,6 +110,61 @@ export const traceColumns: readonly ArchiveColumn[] = [
 ];
 
 /**
+ * Columns of `signal=metrics` files: one data point of any kind a row, sorted by (SeriesHash,
+ * TimeUnix). `SeriesHash` is a 128-bit hash over resource attributes, scope name, version and
+ * attributes, metric name, unit, type, temporality and monotonicity, and the point's attributes,
+ * whatever their order: equal for the same series in every file. `MetricOtlp` is the Metric message
+ * without its points. A number's `Value` is the double, or the one nearest to the int that `ValueInt`
+ * has; of an exemplar's value `Exemplars.ValueKinds` has the field number (3 double, 6 int, 0 none).
+ * What a kind of metric does not have is null, 0 or an empty list, as is what was not sent.
+ */
+export const metricColumns: readonly ArchiveColumn[] = [
+  column('SeriesHash', 'id16'),
+  column('MetricName', 'dictionary'),
+  column('MetricDescription', 'dictionary'),
+  column('MetricUnit', 'dictionary'),
+  column('MetricType', 'dictionary'),
+  column('AggregationTemporality', 'int32'),
+  column('IsMonotonic', 'bool'),
+  column('ServiceName', 'dictionary'),
+  column('StartTimeUnix', 'timestampNs'),
+  column('TimeUnix', 'timestampNs'),
+  column('Flags', 'uint32'),
+  column('Attributes', 'attributes'),
+  column('AttributeKinds', 'kinds'),
+  column('Value', 'double', true),
+  column('ValueInt', 'int64', true),
+  column('Count', 'uint64', true),
+  column('Sum', 'double', true),
+  column('Min', 'double', true),
+  column('Max', 'double', true),
+  column('BucketCounts', 'listUint64'),
+  column('ExplicitBounds', 'listDouble'),
+  column('Scale', 'int32', true),
+  column('ZeroCount', 'uint64', true),
+  column('ZeroThreshold', 'double', true),
+  column('PositiveOffset', 'int32', true),
+  column('PositiveBucketCounts', 'listUint64'),
+  column('NegativeOffset', 'int32', true),
+  column('NegativeBucketCounts', 'listUint64'),
+  column('ValueAtQuantiles.Quantile', 'listDouble'),
+  column('ValueAtQuantiles.Value', 'listDouble'),
+  column('Exemplars.FilteredAttributes', 'listAttributes'),
+  column('Exemplars.FilteredAttributeKinds', 'listKinds'),
+  column('Exemplars.TimeUnix', 'listTimestampNs'),
+  column('Exemplars.Value', 'listDouble'),
+  column('Exemplars.ValueInt', 'listInt64'),
+  column('Exemplars.ValueKinds', 'kinds'),
+  column('Exemplars.SpanId', 'listId8'),
+  column('Exemplars.TraceId', 'listId16'),
+  column('MetricMetadata', 'attributes'),
+  column('MetricMetadataKinds', 'kinds'),
+  column('PointOtlp', 'binary', true),
+  column('MetricOtlp', 'binary', true),
+  ...ownerColumns,
+];
+
+/**
  * Columns of `signal=logs` files. Rows ascend by `SortKey`, then by the first 8 bytes of `ContentHash`,
  * then by arrival. Both are functions of the tenant and of what was sent, never of when it was
  * received: a record that was delivered twice has one key, so a range of keys holds all its copies.
@@ -148,7 +207,7 @@ export const logColumns: readonly ArchiveColumn[] = [
 /** Columns of each signal's files. The first is 16 bytes that the rows of a file ascend by. */
 export const archiveColumns: Record<Signal, readonly ArchiveColumn[]> = {
   traces: traceColumns,
-  metrics: [],
+  metrics: metricColumns,
   logs: logColumns,
 };
 

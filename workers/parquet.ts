@@ -76,6 +76,9 @@ const listItems: Record<ListType, SimpleType> = {
   listId16: 'id16',
   listId8: 'id8',
   listUint32: 'uint32',
+  listInt64: 'int64',
+  listUint64: 'uint64',
+  listDouble: 'double',
   listAttributes: 'attributes',
   listKinds: 'kinds',
 };
@@ -90,6 +93,7 @@ const simpleTypes: Record<SimpleType, () => arrow.DataType> = {
   int64: () => new arrow.Int64(),
   uint32: () => new arrow.Uint32(),
   uint64: () => new arrow.Uint64(),
+  double: () => new arrow.Float64(),
   timestampMs: () => new arrow.TimestampMillisecond(),
   timestampNs: () => new arrow.TimestampNanosecond(),
   attributes: attributesType,

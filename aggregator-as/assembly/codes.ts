@@ -16,13 +16,16 @@ export const scopeUrls: i32 = 6;
 export const spanNames: i32 = 7;
 export const severityTexts: i32 = 7;
 export const eventNames: i32 = 8;
+export const metricNames: i32 = 7;
+export const metricDescriptions: i32 = 8;
+export const metricUnits: i32 = 9;
 
 const dictionariesMax: usize = 16;
 const dictionaries = memory.data(512, 8);
 
 function dictionaryCount(): i32 {
   if (signal == tracesSignal) return 8;
-  return signal == logsSignal ? 9 : 7;
+  return signal == logsSignal ? 9 : 10;
 }
 
 /** One of the dictionaries above. */

@@ -81,6 +81,13 @@ export function layNullable(count: u32, width: u32, nulls: u32): usize {
   return validity;
 }
 
+/** A column of bools, all false until written. */
+export function layBits(rows: u32): void {
+  const bits = takeBits(rows);
+  addNode(rows, 0, bits, (rows + 7) >> 3);
+  setData(bits);
+}
+
 /** A list column of fixed-size items. */
 export function layList(rows: u32, offsets: usize, count: u32, width: u32): void {
   addNode(rows, offsets, 0, 0);
@@ -186,7 +193,5 @@ function layProvenance(rows: u32): void {
   layFixed(rows, 4);
   layFixed(rows, 8);
   layFixed(rows, 4);
-  const bits = takeBits(rows);
-  addNode(rows, 0, bits, (rows + 7) >> 3);
-  setData(bits);
+  layBits(rows);
 }

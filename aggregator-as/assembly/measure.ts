@@ -3,6 +3,8 @@
  * record.ts has those of spans: fixed layouts in the arena, no objects.
  */
 
+import { Item } from './record';
+
 /** Kinds of metrics, in the order of the tables: `tablesOf.metrics` of schemas/tables.ts. */
 export const gaugeKind: u32 = 0;
 export const sumKind: u32 = 1;
@@ -49,16 +51,18 @@ export class Metric {
   /** The message without its points when the columns cannot give it back, else 0 and 0. */
   raw: u32;
   rawBytes: u32;
+  isCoded: u32;
   nameCode: i32;
   descriptionCode: i32;
   unitCode: i32;
+  hashHigh: u64;
+  hashLow: u64;
 }
 
 /** A data point of any kind; what a kind does not have is 0. */
 @unmanaged
-export class Point {
+export class Point extends Item {
   startNs: u64;
-  timeNs: u64;
   /** Bits of the number's double or int; `number` says which. */
   value: u64;
   count: u64;
@@ -67,14 +71,13 @@ export class Point {
   max: f64;
   zeroCount: u64;
   zeroThreshold: f64;
+  /** Hash of its series. */
+  seriesHigh: u64;
+  seriesLow: u64;
   number: u32;
   has: u32;
   flags: u32;
   scale: i32;
-  attrs: u32;
-  attrCount: u32;
-  keyBytes: u32;
-  valueBytes: u32;
   /** Counts of buckets, 8 bytes each; those of the positive range of an exponential histogram. */
   buckets: u32;
   bucketCount: u32;
@@ -91,27 +94,12 @@ export class Point {
   exemplarAttrCount: u32;
   exemplarKeyBytes: u32;
   exemplarValueBytes: u32;
-  raw: u32;
-  rawBytes: u32;
-  /** Strings of this point that were not UTF-8. */
-  invalidUtf8: u32;
   /** Index + 1, address, field and length of the first bad id of an exemplar, else 0. */
   badExemplar: u32;
   badAt: u32;
   badField: u32;
   badBytes: u32;
-  /** The message. */
-  at: u32;
-  bytes: u32;
-  itemIndex: u32;
-  quarantined: u32;
-  /** Address of its hour. */
-  hour: u32;
   metric: u32;
-  resource: u32;
-  scope: u32;
-  request: u32;
-  next: u32;
 }
 
 @unmanaged

@@ -3,14 +3,20 @@
  * data point, handing what was read to the rows or to the columns. Fields may come in any order, so
  * each envelope is passed over once for what its items share, and once for those.
  */
+import { keepItem } from './columns';
 import { findHead, head, headBytes, url, urlBytes } from './envelope';
+import { capacityFault, fail } from './fault';
+import { joinResource, joinScope } from './join';
 import { acceptPoint } from './judge';
 import { Metric, noKind, Point } from './measure';
-import { badTexts, readMetric } from './metric';
+import { allocate, setTop, top } from './memory';
+import { badTexts, isInexact, keepRaw, readMetric } from './metric';
 import * as rows from './metricrows';
+import { enterResource, enterScope, nextIndex, resource, scope, startPlace, toRows } from './place';
 import { readPoint } from './point';
-import { Resource, Scope } from './record';
+import { sizeOf } from './record';
 import { badStrings, readResource, readScope } from './resource';
+import { hashMetric, hashResource, hashScope, hashSeries } from './series';
 import { countInvalid } from './verdict';
 import {
   ended,
@@ -25,11 +31,9 @@ import {
   wrongType,
 } from './wire';
 
-let itemIndex: u32 = 0;
-let resource: usize = 0;
-let scope: usize = 0;
-/** The metric whose points are being written as rows. */
-const metric = changetype<Metric>(memory.data(96, 8));
+/** The record of a metric whose points become rows: what its rows need of it they get at once. */
+const rowMetric = memory.data(128, 8);
+let metric = changetype<Metric>(rowMetric);
 
 /** Where the slice that `nextOf` found is, and its end. */
 let found: usize = 0;
@@ -54,9 +58,9 @@ function nextOf(p: usize, end: usize, wanted: u32): bool {
   return false;
 }
 
-/** Reads the request from `p` to `end` and writes its rows. False after a fault. */
-export function writeMetrics(p: usize, end: usize): bool {
-  itemIndex = 0;
+/** Reads the request from `p` to `end`. False after a fault. */
+export function walkMetrics(p: usize, end: usize, areRows: bool): bool {
+  startPlace(areRows);
   while (p < end) {
     let tag = <u32>load<u8>(p++);
     if (tag > 127) {
@@ -75,15 +79,19 @@ export function writeMetrics(p: usize, end: usize): bool {
       if (p == 0) return false;
     }
   }
-  return ended(p, end) && rows.joinTables();
+  return ended(p, end) && (toRows ? rows.joinTables() : true);
 }
 
 function walkResource(p: usize, end: usize): bool {
-  if (!findHead(p, end, resourceMetricsMessage) || !rows.startResource()) return false;
-  resource = readResource(head, head + headBytes, url, urlBytes);
-  if (resource == 0) return false;
+  if (!findHead(p, end, resourceMetricsMessage)) return false;
+  if (toRows && !rows.startResource()) return false;
+  const at = readResource(head, head + headBytes, url, urlBytes);
+  if (at == 0) return false;
+  enterResource(at);
   countInvalid(badStrings);
-  rows.endResource();
+  if (toRows) rows.endResource();
+  else if (!joinResource(resource())) return false;
+  else hashResource(resource());
   while (nextOf(p, end, 0x12)) {
     p = foundEnd;
     if (!walkScope(found, p)) return false;
@@ -92,19 +100,24 @@ function walkResource(p: usize, end: usize): bool {
 }
 
 function walkScope(p: usize, end: usize): bool {
-  if (!findHead(p, end, scopeMetricsMessage) || !rows.startScope()) return false;
-  scope = readScope(head, head + headBytes, url, urlBytes);
-  if (scope == 0) return false;
+  if (!findHead(p, end, scopeMetricsMessage)) return false;
+  if (toRows && !rows.startScope()) return false;
+  const at = readScope(head, head + headBytes, url, urlBytes);
+  if (at == 0) return false;
+  enterScope(at);
   countInvalid(badStrings);
-  rows.endScope();
+  if (toRows) rows.endScope();
+  else if (!joinScope(scope())) return false;
+  else hashScope(scope());
   while (nextOf(p, end, 0x12)) {
     p = foundEnd;
-    if (!walkMetric(found, p)) return false;
+    if (!(toRows ? takeMetricRows(found, p) : takeMetricRecords(found, p))) return false;
   }
   return true;
 }
 
-function walkMetric(p: usize, end: usize): bool {
+function takeMetricRows(p: usize, end: usize): bool {
+  metric = changetype<Metric>(rowMetric);
   if (!rows.startMetric(end - p) || !readMetric(p, end, metric)) return false;
   countInvalid(badTexts);
   rows.endMetric();
@@ -123,12 +136,39 @@ function takeRow(p: usize, end: usize): bool {
   const at = readPoint(p, end, metric.kind);
   if (at == 0) return false;
   const point = changetype<Point>(at);
-  point.itemIndex = itemIndex++;
+  point.itemIndex = nextIndex();
   if (!acceptPoint(point, metric) || point.quarantined) return true;
-  return rows.writePoint(
-    point,
-    metric,
-    changetype<Resource>(resource),
-    changetype<Scope>(scope),
-  );
+  return rows.writePoint(point, metric, resource(), scope());
+}
+
+function takeMetricRecords(p: usize, end: usize): bool {
+  const at = allocate(sizeOf<Metric>());
+  if (at == 0) return fail(capacityFault, p) != 0;
+  metric = changetype<Metric>(at);
+  if (!readMetric(p, end, metric)) return false;
+  countInvalid(badTexts);
+  if (metric.kind == noKind) return setTop(at);
+  if (isInexact && !keepRaw(p, end, metric)) return false;
+  hashMetric(metric);
+  p = metric.data;
+  end = p + metric.dataBytes;
+  while (nextOf(p, end, 0x0a)) {
+    p = foundEnd;
+    if (!takeRecord(found, p)) return false;
+  }
+  return true;
+}
+
+function takeRecord(p: usize, end: usize): bool {
+  const records = top;
+  const at = readPoint(p, end, metric.kind);
+  if (at == 0) return false;
+  const point = changetype<Point>(at);
+  point.itemIndex = nextIndex();
+  if (!acceptPoint(point, metric)) return setTop(records);
+  point.metric = <u32>changetype<usize>(metric);
+  point.resource = <u32>changetype<usize>(resource());
+  point.scope = <u32>changetype<usize>(scope());
+  hashSeries(point);
+  return keepItem(point);
 }

@@ -5,15 +5,18 @@
  * first column's 16 bytes; items of equal numbers stay in the order of their arrival.
  */
 import { LogSums, settleLog, startLogs } from './logsums';
+import { Point } from './measure';
 import { Index } from './order';
+import { PointSums, settlePoint } from './pointsums';
 import { Item, Log, sizeOf, Span } from './record';
-import { logsSignal, signal } from './signal';
+import { logsSignal, metricsSignal, signal, tracesSignal } from './signal';
 import { settleSpan, SpanSums } from './spansums';
 import { Sums } from './sums';
 
 /** Bytes of the signal's sums. */
 export function sumsBytes(): usize {
-  return signal == logsSignal ? sizeOf<LogSums>() : sizeOf<SpanSums>();
+  if (signal == logsSignal) return sizeOf<LogSums>();
+  return signal == metricsSignal ? sizeOf<PointSums>() : sizeOf<SpanSums>();
 }
 
 /** Begins with a request of `count` items of this tenant. False when there is no room. */
@@ -25,6 +28,11 @@ export function startSettling(tenant: usize, tenantBytes: usize, count: u32): bo
 // @ts-ignore: decorator
 @inline
 export function settle(item: Item, sums: Sums, index: Index): void {
-  if (signal == logsSignal) settleLog(changetype<Log>(item), changetype<LogSums>(sums), index);
-  else settleSpan(changetype<Span>(item), changetype<SpanSums>(sums), index);
+  if (signal == tracesSignal) {
+    settleSpan(changetype<Span>(item), changetype<SpanSums>(sums), index);
+  } else if (signal == logsSignal) {
+    settleLog(changetype<Log>(item), changetype<LogSums>(sums), index);
+  } else {
+    settlePoint(changetype<Point>(item), changetype<PointSums>(sums), index);
+  }
 }

@@ -9,7 +9,7 @@ import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFau
 import { sumsOf } from './hour';
 import { sortEntries } from './itemsort';
 import { startMetricRows, tableOf } from './metricrows';
-import { writeMetrics } from './metricwalk';
+import { walkMetrics } from './metricwalk';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
 import { groupByHour, sortedCount, sortedHour } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
@@ -73,12 +73,15 @@ export function rowsRun(kind: u32, receivedMs: f64, pastMaxMs: f64, futureMaxMs:
   const tail = align(tenant + tenantBytes);
   const tailBytes = writeTail(tail, <i64>receivedMs);
   const end = input + inputBytes;
-  if (signal == metricsSignal) {
-    startMetricRows(tail, tailBytes);
-    return writeMetrics(input, end) ? noFault : faultCode;
-  }
-  startRows(tail, tailBytes);
-  return walkRequest(input, end, true) ? noFault : faultCode;
+  if (signal == metricsSignal) startMetricRows(tail, tailBytes);
+  else startRows(tail, tailBytes);
+  return walk(end, true) ? noFault : faultCode;
+}
+
+/** By signal: reads the input, which ends there. */
+function walk(end: usize, areRows: bool): bool {
+  if (signal == metricsSignal) return walkMetrics(input, end, areRows);
+  return walkRequest(input, end, areRows);
 }
 
 /** Writes TenantId and IngestedAt, which end every row. Returns their size. */
@@ -148,7 +151,7 @@ export function columnsAdd(
 ): i32 {
   startVerdict(input, receivedMs, pastMaxMs, futureMaxMs);
   if (!startRequest(<i64>receivedMs, partition, offset)) fail(capacityFault, input);
-  else if (walkRequest(input, input + inputBytes, false)) {
+  else if (walk(input + inputBytes, false)) {
     keepRequest(tenant, <u32>tenantBytes, topic, <u32>topicBytes);
   }
   if (faultCode != noFault) dropRequest();

@@ -29,6 +29,7 @@ function typeOf(type: ArchiveType): arrow.DataType {
     int64: new arrow.Int64(),
     uint32: new arrow.Uint32(),
     uint64: new arrow.Uint64(),
+    double: new arrow.Float64(),
     timestampMs: new arrow.Int64(),
     timestampNs: new arrow.Int64(),
     attributes: map(),
@@ -38,6 +39,9 @@ function typeOf(type: ArchiveType): arrow.DataType {
     listId16: list(new arrow.FixedSizeBinary(16)),
     listId8: list(new arrow.FixedSizeBinary(8)),
     listUint32: list(new arrow.Uint32()),
+    listInt64: list(new arrow.Int64()),
+    listUint64: list(new arrow.Uint64()),
+    listDouble: list(new arrow.Float64()),
     listAttributes: list(map()),
     listKinds: list(list(new arrow.Uint8())),
   };

@@ -80,6 +80,19 @@ function expectRows(request: Uint8Array, from: Transcoder, label: string): Expec
   return expected.points;
 }
 
+const quantile = (q: number, value: number) =>
+  bytesField(6, message(fixed64Field(1, bitsOf(q)), fixed64Field(2, bitsOf(value))));
+
+const bucketsOf = (...counts: bigint[]) => packed64(6, counts);
+
+/** The same values in different wire forms. */
+const piecesOf = (field: number, values: bigint[]) => [
+  [packed64(field, values)],
+  values.map((value) => fixed64Field(field, value)),
+  [packed64(field, values.slice(0, 1)), ...values.slice(1).map((v) => fixed64Field(field, v))],
+  [packed64(field, values.slice(0, 1)), packed64(field, []), packed64(field, values.slice(1))],
+];
+
 describe("toRowBinary('metrics')", () => {
   it('writes the rows that protobufjs and the reference give for random requests', () => {
     const reasons = new Set<string>();
@@ -107,14 +120,8 @@ describe("toRowBinary('metrics')", () => {
   it('takes numbers packed, not packed, and in pieces of both', () => {
     const counts = [1n, 2n, 3n];
     const bounds = [bitsOf(0.5), bitsOf(7)];
-    const pieces = (field: number, values: bigint[]) => [
-      [packed64(field, values)],
-      values.map((value) => fixed64Field(field, value)),
-      [packed64(field, values.slice(0, 1)), ...values.slice(1).map((v) => fixed64Field(field, v))],
-      [packed64(field, values.slice(0, 1)), packed64(field, []), packed64(field, values.slice(1))],
-    ];
-    const rows = pieces(6, counts).flatMap((some) =>
-      pieces(7, bounds).map((others) => {
+    const rows = piecesOf(6, counts).flatMap((some) =>
+      piecesOf(7, bounds).map((others) => {
         const point = message(pointTime, fixed64Field(4, 6n), ...some, ...others);
         const request = metricsRequest(metricOf('histogram', point));
         expectRows(request, transcoder, 'histogram');
@@ -138,9 +145,6 @@ describe("toRowBinary('metrics')", () => {
   it('says which data point was rejected first, why and where', () => {
     const good = message(pointTime, fixed64Field(6, 1n));
     const exemplar = (...fields: Uint8Array[]) => message(good, bytesField(5, message(...fields)));
-    const quantile = (q: number, value: number) =>
-      bytesField(6, message(fixed64Field(1, bitsOf(q)), fixed64Field(2, bitsOf(value))));
-    const buckets = (...counts: bigint[]) => packed64(6, counts);
     const cases: [Parameters<typeof metricOf>[0], Uint8Array, string][] = [
       ['gauge', fixed64Field(6, 1n), 'time_unix_nano is 0'],
       ['gauge', pointTime, 'it has neither as_double nor as_int'],
@@ -150,7 +154,7 @@ describe("toRowBinary('metrics')", () => {
         message(exemplar(bytesField(4, spanId)), bytesField(5, bytesField(4, traceId))),
         "exemplar 1's span_id has 16 bytes, wanted 8",
       ],
-      ['histogram', message(pointTime, buckets(0n, 0n)), 'bucket_counts has 2 values, wanted 1'],
+      ['histogram', message(pointTime, bucketsOf(0n, 0n)), 'bucket_counts has 2 values, wanted 1'],
       [
         'histogram',
         message(pointTime, packedDoubles(7, 1)),
@@ -158,12 +162,12 @@ describe("toRowBinary('metrics')", () => {
       ],
       [
         'histogram',
-        message(pointTime, buckets(0n, 0n, 0n), packedDoubles(7, 2, 2)),
+        message(pointTime, bucketsOf(0n, 0n, 0n), packedDoubles(7, 2, 2)),
         'explicit_bounds[1] is not above the one before',
       ],
       [
         'histogram',
-        message(pointTime, buckets(2n ** 63n, 2n ** 63n), packedDoubles(7, 2)),
+        message(pointTime, bucketsOf(2n ** 63n, 2n ** 63n), packedDoubles(7, 2)),
         'the buckets do not add up to count',
       ],
       [
@@ -205,12 +209,14 @@ describe("toRowBinary('metrics')", () => {
   });
 
   it('keeps points that say that nothing was recorded, whatever their counts', () => {
-    const flags = (field: number) => varintField(field, 1);
     const request = metricsRequest(
-      metricOf('gauge', message(pointTime, flags(8))),
-      metricOf('histogram', message(pointTime, packed64(6, [1n, 1n]), flags(10))),
-      metricOf('expHistogram', message(pointTime, fixed64Field(7, 1n), flags(10))),
-      metricOf('summary', message(pointTime, bytesField(6, fixed64Field(2, bitsOf(-1))), flags(8))),
+      metricOf('gauge', message(pointTime, varintField(8, 1))),
+      metricOf('histogram', message(pointTime, packed64(6, [1n, 1n]), varintField(10, 1))),
+      metricOf('expHistogram', message(pointTime, fixed64Field(7, 1n), varintField(10, 1))),
+      metricOf(
+        'summary',
+        message(pointTime, bytesField(6, fixed64Field(2, bitsOf(-1))), varintField(8, 1)),
+      ),
     );
     expect(expectRows(request, transcoder, 'flagged').map(({ flags: f }) => f)).toEqual([
       1, 1, 1, 1,

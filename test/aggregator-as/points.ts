@@ -2,11 +2,13 @@
  * What the transcoder must make of a metrics request, in plain TypeScript over what protobufjs
  * decoded: the oracle of the rows and of the columns. Shares no code with the kernel.
  */
+import protobuf from 'protobufjs';
 import type { Receipt, RejectReason } from '../../aggregator-as/host.ts';
 import { bytesOf, decode, hasUnknown, listOf, longOf, numberOf, own } from './oracle.ts';
 import type { Decoded } from './oracle.ts';
 import { hex, Marks, readAttributes, readResource, readScope } from './reference.ts';
 import type { Attribute, Owner, Scope } from './reference.ts';
+import { bytesField } from './wire.ts';
 
 /** In the order of the tables. */
 export const kinds = ['Gauge', 'Sum', 'Histogram', 'ExponentialHistogram', 'Summary'] as const;
@@ -36,8 +38,8 @@ export interface Metric {
   readonly temporality: number;
   readonly isMonotonic: boolean;
   readonly metadata: Attribute[];
-  /** The fields of the Gauge, Sum, … and of the Metric that the columns cannot give back. */
-  readonly isInexact: boolean;
+  /** The message without its points where the columns cannot give it back. */
+  readonly raw: Uint8Array | null;
 }
 
 /** A number of a point or exemplar: the 64 bits of its double or int. */
@@ -101,7 +103,7 @@ export function expectPoints(request: Uint8Array, receipt: Receipt): ExpectedPoi
   let itemIndex = 0;
   for (const owned of metricsOf(request, marks)) {
     const data = dataOf(owned.decoded);
-    const metric = readMetric(owned.decoded, data, marks);
+    const metric = readMetric(owned, data, marks);
     if (metric.kind === undefined || !data) continue;
     for (const bytes of listOf(data, 'dataPoints') as unknown as Uint8Array[]) {
       const decoded = decode(pointTypes[metric.kind], bytes);
@@ -120,6 +122,7 @@ interface Owned {
   readonly resource: Owner;
   readonly scope: Scope;
   readonly decoded: Decoded;
+  readonly bytes: Uint8Array;
 }
 
 function* metricsOf(request: Uint8Array, marks: Marks): Generator<Owned> {
@@ -129,7 +132,7 @@ function* metricsOf(request: Uint8Array, marks: Marks): Generator<Owned> {
     for (const scopeMetrics of listOf(resourceMetrics, 'scopeMetrics')) {
       const scope = readScope(scopeMetrics, marks);
       for (const bytes of listOf(scopeMetrics, 'metrics') as unknown as Uint8Array[]) {
-        yield { resource, scope, decoded: decode('Metric', bytes) };
+        yield { resource, scope, decoded: decode('Metric', bytes), bytes };
       }
     }
   }
@@ -141,7 +144,8 @@ function dataOf(metric: Decoded): Decoded | undefined {
   return kind && decode(kind, bytesOf(metric, metric['data'] as string));
 }
 
-function readMetric(metric: Decoded, data: Decoded | undefined, marks: Marks): Metric {
+function readMetric(owned: Owned, data: Decoded | undefined, marks: Marks): Metric {
+  const { decoded: metric, bytes } = owned;
   const fields = {
     kind: members[metric['data'] as string],
     name: marks.text(bytesOf(metric, 'name')),
@@ -153,7 +157,38 @@ function readMetric(metric: Decoded, data: Decoded | undefined, marks: Marks): M
   };
   const isInexact = marks.inexact || hasUnknown(metric) || hasUnknown(data);
   marks.inexact = false;
-  return { ...fields, isInexact };
+  return { ...fields, raw: isInexact ? withoutPoints(bytes) : null };
+}
+
+/** The message's fields: number, and bytes from tag to end; and the content of those with a length. */
+function* fieldsOf(
+  bytes: Uint8Array,
+): Generator<{ field: number; all: Uint8Array; content: Uint8Array }> {
+  const reader = protobuf.Reader.create(bytes);
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    const tag = reader.uint32();
+    let content = new Uint8Array();
+    if ((tag & 7) === 2) content = reader.bytes().slice();
+    else reader.skipType(tag & 7, 0, tag >>> 3);
+    yield { field: tag >>> 3, all: bytes.subarray(start, reader.pos), content };
+  }
+}
+
+function isData({ field }: { field: number }): boolean {
+  return [5, 7, 9, 10, 11].includes(field);
+}
+
+/** Of the data members the last one, its field 1 left out; everything else as it came. */
+function withoutPoints(bytes: Uint8Array): Uint8Array {
+  const last = [...fieldsOf(bytes)].findLastIndex(isData);
+  const kept = [...fieldsOf(bytes)].map((each, index) => {
+    if (!isData(each)) return each.all;
+    if (index !== last) return new Uint8Array();
+    const rest = [...fieldsOf(each.content)].filter(({ field }) => field !== 1);
+    return bytesField(each.field, Buffer.concat(rest.map(({ all }) => all)));
+  });
+  return Buffer.concat(kept);
 }
 
 interface Context {
