@@ -6,7 +6,10 @@ import {
   logColumns,
   padOffset,
   parseFileKey,
+  parseRecordKey,
   parseSpoolKey,
+  pieceId,
+  recordKey,
   spoolName,
   tenantPattern,
   traceColumns,
@@ -105,5 +108,26 @@ describe('logColumns', () => {
   it('hold every column of otel_logs, so that one query fits both', () => {
     const names = new Set(logColumns.map((column) => column.name));
     expect(speedTables.otel_logs.filter((name) => !names.has(name))).toEqual([]);
+  });
+});
+
+describe('recordKey()', () => {
+  it('is read back by parseRecordKey()', () => {
+    const parts = { tenantId: 'acme_2', requestId: 'request-1' };
+    expect(recordKey(parts)).toBe('acme_2/request-1');
+    expect(parseRecordKey(recordKey(parts))).toEqual(parts);
+  });
+
+  it.each(['', 'acme', 'acme/', '/r1', 'Acme/r1', 'acme/r 1', 'acme/r1/x', `${'a'.repeat(64)}/r`])(
+    'parseRecordKey() takes "%s" for none of ours',
+    (key) => {
+      expect(parseRecordKey(key)).toBeUndefined();
+    },
+  );
+
+  it('pieces of the longest request id there is still have names in the spool', () => {
+    const requestId = pieceId(crypto.randomUUID(), 123_456);
+    const parts = { receivedMs: 1_795_000_000_000, requestId, tenantId: 'a'.repeat(63) };
+    expect(parseSpoolKey(archiveSpoolPrefix('otlp_logs') + spoolName(parts))).toEqual(parts);
   });
 });
