@@ -5,8 +5,8 @@
  */
 import { DuckDBInstance } from '@duckdb/node-api';
 import { query } from 'chdb';
-import { traceColumns } from '../../schemas/archive.ts';
-import type { ArchiveColumn, ArchiveType } from '../../schemas/archive.ts';
+import { archiveColumns } from '../../schemas/archive.ts';
+import type { ArchiveType, Signal } from '../../schemas/archive.ts';
 
 export type ArchiveRow = Record<string, unknown>;
 
@@ -229,12 +229,32 @@ function hasNested(attributes: readonly Attribute[] = []): boolean {
 }
 
 /** All rows of Parquet files, read by DuckDB, in the order of the files. */
-export async function duckdbRows(paths: readonly string[]): Promise<ArchiveRow[]> {
-  const fields = traceColumns.map(({ name, type }) => `'${name}': ${duckdbForm(type, name)}`);
-  return duckdb(
+export async function duckdbRows(
+  paths: readonly string[],
+  signal: Signal = 'traces',
+): Promise<ArchiveRow[]> {
+  const fields = archiveColumns[signal].map(
+    ({ name, type }) => `'${name}': ${duckdbForm(type, name)}`,
+  );
+  const rows = await duckdb(
     `SELECT to_json({${fields.join(', ')}})::VARCHAR AS row FROM ${duckdbFiles(paths)}`,
     'row',
   );
+  return rows.map((row) => withDoubles(row, signal));
+}
+
+/** JSON has no form for every double, so both engines give them as text. */
+function withDoubles(row: ArchiveRow, signal: Signal): ArchiveRow {
+  const entries = archiveColumns[signal].map(({ name, type }) => {
+    const value = row[name];
+    if (type === 'double') return [name, value === null ? null : toDouble(value)];
+    return [name, type === 'listDouble' ? (value as unknown[]).map(toDouble) : value];
+  });
+  return Object.fromEntries(entries) as ArchiveRow;
+}
+
+function toDouble(text: unknown): number {
+  return Number(String(text).replace('inf', 'Infinity').replace('nan', 'NaN'));
 }
 
 /** A table function that reads the files. */
@@ -262,6 +282,7 @@ function duckdbForm(type: ArchiveType, name: string): string {
     binary: (value) => `lower(hex(${value}))`,
     int64: (value) => `${value}::VARCHAR`,
     uint64: (value) => `${value}::VARCHAR`,
+    double: (value) => `${value}::VARCHAR`,
     timestampMs: (value) => `epoch_ms(${value})::VARCHAR`,
     timestampNs: (value) => `epoch_ns(${value})::VARCHAR`,
     attributes: (value) => `list_transform(map_entries(${value}), lambda e: [e.key, e.value])`,
@@ -275,26 +296,27 @@ function duckdbForm(type: ArchiveType, name: string): string {
 }
 
 /** All rows of a Parquet file, read by the ClickHouse engine, in the order of the file. */
-export function clickhouseRows(path: string): ArchiveRow[] {
-  const fields = traceColumns.map(
-    ({ name, type }) => `${clickhouseForm(type, name)} AS \`${name}\``,
+export function clickhouseRows(path: string, signal: Signal = 'traces'): ArchiveRow[] {
+  const columns = archiveColumns[signal];
+  const fields = columns.map(
+    ({ name, type }, index) => `${clickhouseForm(type, `c${index}`)} AS \`${name}\``,
   );
   // The names of the result hide those of the file, so the file's get another one first.
-  const aliases = traceColumns.map(({ name }, index) => `\`${name}\` AS c${index}`);
+  const aliases = columns.map(({ name }, index) => `\`${name}\` AS c${index}`);
   const sql = `SELECT ${fields.join(', ')} FROM (SELECT ${aliases.join(', ')} FROM file('${path}', Parquet))
     SETTINGS output_format_json_quote_64bit_integers = 1, max_threads = 1`;
   return query(sql, 'JSONEachRow')
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as ArchiveRow);
+    .map((line) => withDoubles(JSON.parse(line) as ArchiveRow, signal));
 }
 
-function clickhouseForm(type: ArchiveType, name: string): string {
-  const column = `c${traceColumns.findIndex((each: ArchiveColumn) => each.name === name)}`;
+function clickhouseForm(type: ArchiveType, column: string): string {
   const forms: Partial<Record<ArchiveType, (value: string) => string>> = {
     id16: (value) => `lower(hex(${value}))`,
     id8: (value) => `lower(hex(${value}))`,
     binary: (value) => `lower(hex(${value}))`,
+    double: (value) => `toString(${value})`,
     timestampMs: (value) => `toString(toUnixTimestamp64Milli(${value}))`,
     timestampNs: (value) => `toString(toUnixTimestamp64Nano(${value}))`,
     attributes: (value) => `arrayMap((k, v) -> [k, v], mapKeys(${value}), mapValues(${value}))`,

@@ -78,7 +78,11 @@ export async function withFiles<T>(
 }
 
 /** All commits of a partition, newest first. */
-async function readLog(store: ObjectStore, topic: string, partition: string): Promise<Commit[]> {
+export async function readLog(
+  store: ObjectStore,
+  topic: string,
+  partition: string,
+): Promise<Commit[]> {
   const commits: Commit[] = [];
   for await (const page of store.list(commitPrefix(topic, partition))) {
     for (const { key } of page) {

@@ -20,6 +20,11 @@ const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url
 const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
 const config = { 'retention.ms': '-1' };
 
+function recordOf(names: readonly string[], more: Partial<OutgoingRecord> = {}): OutgoingRecord {
+  const value = Buffer.from(spoolObject(topic, Date.now(), 'r', names).body);
+  return { key: null, value, timestampMs: Date.now(), ...more };
+}
+
 describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
   let kafka: TestKafka;
   let admin: KafkaAdmin;
@@ -71,11 +76,6 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
       once: true,
       ...more,
     };
-  }
-
-  function recordOf(names: readonly string[], more: Partial<OutgoingRecord> = {}): OutgoingRecord {
-    const value = Buffer.from(spoolObject(topic, Date.now(), 'r', names).body);
-    return { key: null, value, timestampMs: Date.now(), ...more };
   }
 
   /** What is committed of all three partitions. */

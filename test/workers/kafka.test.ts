@@ -59,6 +59,10 @@ function batchOf(records: readonly KafkaRecord[], highWatermark?: number): Kafka
   return { topic: 'otlp_spans', partition: 3, records, nextOffset, highWatermark: high };
 }
 
+function header(tenant: string): KafkaRecord['headers'] {
+  return { [recordHeaders.tenant]: Buffer.from(tenant) };
+}
+
 async function held(source: KafkaSource): Promise<SourceRecord[]> {
   const found: SourceRecord[] = [];
   for await (const each of (await source.look(anything)).records()) found.push(each);
@@ -157,7 +161,6 @@ describe('KafkaSource.take()', () => {
   it('finds the tenant in the header, else in the key, else takes the default', async () => {
     const source = sourceOf();
     await source.adopt(undefined);
-    const header = (tenant: string) => ({ [recordHeaders.tenant]: Buffer.from(tenant) });
     source.take(
       batchOf([
         record(0, { headers: header('acme'), key: Buffer.from('other/r1') }),
