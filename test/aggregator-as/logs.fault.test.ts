@@ -57,6 +57,10 @@ function rowsOf(request: Uint8Array): Buffer {
   return Buffer.concat(tables.map(({ rows }) => rows));
 }
 
+function many(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat(Array<Uint8Array>(100_000).fill(bytes));
+}
+
 const log = message(fixed64Field(1, 1_700_000_000_000_000_000n), varintField(2, 9));
 
 describe('toRowBinary() of logs', () => {
@@ -110,7 +114,6 @@ describe('toRowBinary() of logs', () => {
   });
 
   it('may be many empty things', () => {
-    const many = (bytes: Uint8Array) => Buffer.concat(Array<Uint8Array>(100_000).fill(bytes));
     expect(outcomeOf(many(bytesField(1, '')))).toBe('0 0');
     expect(outcomeOf(bytesField(1, bytesField(2, many(bytesField(2, '')))))).toBe('100000 0');
     expect(outcomeOf(logsRequest(many(bytesField(6, ''))))).toBe('1 0');
