@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { TidemarkError } from '../schemas/errors.ts';
 import { assertJava, kafkaJars } from './kafka/jars.ts';
 import type { JarOptions } from './kafka/jars.ts';
-import { freePorts } from './port.ts';
+import { steadyPorts } from './port.ts';
 
 export interface KafkaOptions extends Partial<JarOptions> {
   /** Data and configuration; they outlive the broker. */
@@ -41,7 +41,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   const { environment, onLine = () => undefined, cache } = options;
   await assertJava(environment);
   const jars = await kafkaJars({ environment, onLine, ...(cache !== undefined && { cache }) });
-  const port = options.port ?? (await freePorts(1))[0] ?? 0;
+  const port = options.port ?? (await steadyPorts(1))[0] ?? 0;
   const entry = path.join(import.meta.dirname, 'kafka', 'main.ts');
   const directory = path.resolve(options.directory);
   const args = [entry, '--directory', directory, '--port', String(port), '--jars', jars];

@@ -25,6 +25,25 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports];
 }
 
+let steps = 0;
+
+/**
+ * `count` different free ports below those that systems give to outgoing connections (32768 and up on
+ * Linux): for servers that start later, or again, on a port that must not be lost meanwhile.
+ */
+export async function steadyPorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) {
+    // Processes begin at different places, and none gives a port twice before it has been round.
+    const port = 20_000 + ((process.pid * 37 + steps++) % 12_000);
+    await listenOnce(port).then(
+      () => ports.push(port),
+      () => undefined,
+    );
+  }
+  return ports;
+}
+
 function listenOnce(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

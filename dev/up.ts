@@ -162,7 +162,8 @@ class Parts {
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.#startClickHouse(), this.#edge.start(), this.#kafka?.start()]);
+    await Promise.all([this.#startClickHouse(), this.#edge.start()]);
+    await this.#kafka?.start();
     await this.#archive.start();
     this.#startDrain();
     if (this.#options.schedulesBatch !== false) this.#scheduleBatch();

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { childLinesKept, kafkaHeapMib, kafkaReadyMs, kafkaStopMs } from '../../schemas/limits.ts';
-import { freePorts } from '../port.ts';
+import { steadyPorts } from '../port.ts';
 import { javaOf } from './jars.ts';
 
 export interface BrokerOptions {
@@ -39,7 +39,7 @@ export const clusterId = Buffer.from('TidemarkEmbedded').toString('base64url');
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { directory } = options;
   mkdirSync(directory, { recursive: true });
-  const [controllerPort = 0] = await freePorts(1);
+  const [controllerPort = 0] = await steadyPorts(1);
   const configuration = path.join(directory, 'server.properties');
   writeFileSync(configuration, properties(options, controllerPort));
   if (!existsSync(path.join(directory, 'data', 'meta.properties'))) {

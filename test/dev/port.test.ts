@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { assertPortFree, freePorts } from '../../dev/port.ts';
+import { assertPortFree, steadyPorts, freePorts } from '../../dev/port.ts';
 
 describe('assertPortFree()', () => {
   it('throws PORT_TAKEN with the port and the flag while somebody listens on it', async () => {
@@ -23,5 +23,14 @@ describe('freePorts()', () => {
     const ports = await freePorts(3);
     expect(new Set(ports).size).toBe(3);
     for (const port of ports) await assertPortFree(port, 'a test', '--none');
+  });
+});
+
+describe('steadyPorts()', () => {
+  it('gives different ports that can be listened on, below those of outgoing connections', async () => {
+    const ports = [...(await steadyPorts(3)), ...(await steadyPorts(3))];
+    expect(new Set(ports).size).toBe(6);
+    expect(Math.max(...ports)).toBeLessThan(32_768);
+    for (const port of ports) await assertPortFree(port, 'a test', '--port');
   });
 });
