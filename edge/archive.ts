@@ -43,24 +43,19 @@ export async function archive(
   tools: ArchiveTools,
 ): Promise<void> {
   const { kafka } = tools.sinks;
-  const put = ({ parts: names, otlp }: ArchivePart) => {
+  const put = ({ names, bytes }: Left) => {
     const key = `${archiveSpoolPrefix(topics[signal])}${spoolName(names)}`;
-    return spool('archive', key, () => otlp, gate, settings, tools);
+    return spool('archive', key, bytes, gate, settings, tools);
   };
   if (kafka === undefined || kafka.breaker.isOpen) {
     if (kafka) tools.meter.add('records_total', parts.length, 'result="skipped"');
-    await settle(parts.map(put));
+    await settle(parts.map((part) => put(wholeOf(part))));
     return;
   }
-  const shares = parts.flatMap((part) => sharesOf(signal, part, kafka.proxy));
-  const calls = callsOf(shares, kafka.proxy);
+  const shares = parts.map((part) => sharesOf(signal, part, kafka.proxy));
+  const calls = callsOf(shares.flat(), kafka.proxy);
   await settle(calls.map((call) => gate(() => send(topics[signal], call, kafka, settings, tools))));
-  const left = parts.flatMap((part) =>
-    leftOf(
-      part,
-      shares.filter((share) => share.part === part),
-    ),
-  );
+  const left = parts.flatMap((part, index) => leftOf(part, shares[index] ?? []));
   await settle(left.map(put));
 }
 
@@ -131,15 +126,24 @@ async function send(
   tools.warn(`Kafka has ${stored} of ${shares.length} records for ${topic}: the proxy ${what}`);
 }
 
+/** What goes to the spool: made into bytes only when its turn comes. */
+interface Left {
+  readonly names: SpoolKeyParts;
+  readonly bytes: () => Uint8Array;
+}
+
+function wholeOf({ parts, otlp }: ArchivePart): Left {
+  return { names: parts, bytes: () => otlp };
+}
+
 /**
- * What Kafka does not surely have of a part, as parts for the spool: the whole when it has nothing,
- * else piece by piece.
+ * What Kafka does not surely have of a part: the whole when it has nothing, else piece by piece.
  */
-function leftOf(part: ArchivePart, shares: readonly Share[]): ArchivePart[] {
-  if (shares.every(({ fate }) => fate !== 'stored')) return [part];
+function leftOf(part: ArchivePart, shares: readonly Share[]): Left[] {
+  if (shares.every(({ fate }) => fate !== 'stored')) return [wholeOf(part)];
   return shares.flatMap(({ piece, fate }, index) => {
     if (fate === 'stored') return [];
     const requestId = pieceId(part.parts.requestId, index);
-    return [{ parts: { ...part.parts, requestId }, otlp: piece.bytes() }];
+    return [{ names: { ...part.parts, requestId }, bytes: piece.bytes }];
   });
 }
