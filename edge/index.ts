@@ -22,7 +22,8 @@ function edgeOf(env: Env): Edge {
     requestId: () => crypto.randomUUID(),
     fetch: (url, init) => fetch(url, init),
     timeout: (ms) => AbortSignal.timeout(ms),
-    warn: console.warn,
+    // As an error: the embedded stack shows nothing less.
+    warn: console.error,
   });
   kept = { env, edge };
   return edge;
@@ -37,7 +38,7 @@ export class Group extends DurableObject<Env> implements GroupStub {
       now: () => Date.now(),
       fetch: (url, init) => fetch(url, init),
       timeout: (ms) => AbortSignal.timeout(ms),
-      warn: console.warn,
+      warn: console.error,
       later: (ms, then) => setTimeout(then, ms),
     });
     return this.#group.add(batch);
