@@ -189,6 +189,11 @@ function appendQuoted(p: usize, bytes: usize): bool {
     if (!room((runEnd - p + 4) * 6, p)) return false;
     let out = top;
     while (p < runEnd) {
+      const plain = plainBytes(p, runEnd);
+      v128.store(out, v128.load(p));
+      p += plain;
+      out += plain;
+      if (plain == 16 || p >= runEnd) continue;
       const size = sequence(p, end);
       out = writeEscaped(out, p, size);
       p += size < 0 ? -size : size;
@@ -196,6 +201,18 @@ function appendQuoted(p: usize, bytes: usize): bool {
     setTop(out);
   }
   return appendByte(0x22, p);
+}
+
+/** How many of the next bytes, 16 at most, are ASCII that JSON has as it is. */
+// @ts-ignore: decorator
+@inline
+function plainBytes(p: usize, end: usize): usize {
+  const bytes = v128.load(p);
+  // As signed numbers, bytes of other than ASCII are below the blank, too.
+  let others = i8x16.lt_s(bytes, i8x16.splat(0x20));
+  others = v128.or(others, i8x16.eq(bytes, i8x16.splat(0x22)));
+  others = v128.or(others, i8x16.eq(bytes, i8x16.splat(0x5c)));
+  return ctz(i8x16.bitmask(others) | (1 << min<i32>(<i32>(end - p), 16)));
 }
 
 /** Writes the sequence of `size` bytes, or, where it is negative, the escape of U+FFFD. */

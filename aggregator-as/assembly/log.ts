@@ -3,7 +3,7 @@
  * takes the scalars and counts the attributes, the second reads these. Ids are only located here;
  * judging them is the walk's.
  */
-import { allocateAttrs } from './anyvalue';
+import { allocateAttrs, stringKind } from './anyvalue';
 import { clearSums, keyBytes, readAttribute, readValue, valueBytes } from './attribute';
 import { capacityFault, fail } from './fault';
 import { allocate } from './memory';
@@ -33,7 +33,7 @@ export function readLog(p: usize, end: usize): usize {
   clearMarks();
   body = 0;
   bodyBytes = 0;
-  const rest = readScalars(p, end, log);
+  const rest = readScalars(readHead(p, end, log), end, log);
   if (rest == 0 || !checkTexts(log) || !readBody(log)) return 0;
   if (log.attrCount != 0 && !readAttributes(rest, end, log)) return 0;
   log.invalidUtf8 = invalidUtf8;
@@ -79,11 +79,51 @@ const bodyValue = changetype<Attr>(memory.data(20, 8));
 /** The body in its string form. Of several bodies the last counts. */
 function readBody(log: Log): bool {
   if (body == 0) return true;
+  // Mostly it is one short string.
+  const bytes = bodyBytes - 2;
+  if (bodyBytes >= 2 && bytes < 128 && <usize>load<u16>(body) == ((bytes << 8) | 0x0a)) {
+    if (!checkText(body + 2, bytes)) return false;
+    log.body = text;
+    log.bodyBytes = textBytes;
+    log.bodyKind = stringKind;
+    return true;
+  }
   if (!readValue(body, body + bodyBytes, bodyValue)) return false;
   log.body = bodyValue.value;
   log.bodyBytes = bodyValue.valueBytes;
   log.bodyKind = bodyValue.kind;
   return true;
+}
+
+/**
+ * Takes the fields that nearly every record begins with, when they come in the order of their numbers
+ * and are short. Returns where the first other one is; nothing is a fault here.
+ */
+function readHead(p: usize, end: usize, log: Log): usize {
+  if (end - p < 32) return p;
+  if (load<u8>(p) == 0x09) {
+    log.sentNs = load<u64>(p, 1);
+    p += 9;
+  }
+  if (load<u8>(p) == 0x10 && load<u8>(p, 1) < 128) {
+    log.severity = load<u8>(p, 1);
+    p += 2;
+  }
+  if (load<u8>(p) == 0x1a) {
+    const bytes = <usize>load<u8>(p, 1);
+    if (bytes > 127 || bytes + 4 > end - p) return p;
+    log.severityText = p + 2;
+    log.severityTextBytes = bytes;
+    p += 2 + bytes;
+  }
+  if (load<u8>(p) == 0x2a) {
+    const bytes = <usize>load<u8>(p, 1);
+    if (bytes > 127 || bytes + 2 > end - p) return p;
+    body = p + 2;
+    bodyBytes = bytes;
+    p += 2 + bytes;
+  }
+  return p;
 }
 
 /** Returns where the first attribute is, or `end`, or 0 after a fault. */
@@ -122,6 +162,26 @@ function readScalars(p: usize, end: usize, log: Log): usize {
       case 0x45:
         log.flags = load<u32>(p);
         p += 4;
+        break;
+      case 0x4a:
+        if (load<u8>(p) == 16 && end - p > 16) {
+          log.traceId = p + 1;
+          log.traceIdBytes = 16;
+          p += 17;
+        } else {
+          p = readSlice(p, end, tag, log);
+          if (p == 0) return 0;
+        }
+        break;
+      case 0x52:
+        if (load<u8>(p) == 8 && end - p > 8) {
+          log.spanId = p + 1;
+          log.spanIdBytes = 8;
+          p += 9;
+        } else {
+          p = readSlice(p, end, tag, log);
+          if (p == 0) return 0;
+        }
         break;
       case 0x10:
       case 0x38:
