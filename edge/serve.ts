@@ -51,12 +51,6 @@ export interface Edge {
 
 const paths = Object.values(signalWires).map(({ path }) => path);
 
-const greeting = `Tidemark takes OpenTelemetry traces, metrics and logs over OTLP/HTTP.
-Send them with POST to ${paths.join(', ')}
-as application/x-protobuf or application/json; for an SDK:
-  OTEL_EXPORTER_OTLP_ENDPOINT=<this address>
-`;
-
 /**
  * Makes an edge from the settings in `env`. Throws `SettingError` when they cannot be used. One
  * isolate keeps one: it holds the transcoder, the counters and the count of bytes in flight.
@@ -120,7 +114,6 @@ function routes(isolate: Isolate): Hono {
       app.all(path, ({ req }) => wrongMethod(typeOf(req.raw), 'POST'));
     }
   }
-  app.get('/', (context) => context.text(greeting));
   app.get('/healthz', (context) => context.text('ok\n'));
   app.get('/metrics', ({ req }) => metrics(isolate, req.raw));
   app.notFound(({ req }) => refused(typeOf(req.raw), unknownPath()));

@@ -5,7 +5,9 @@
 import * as zlib from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Transcoder } from '../../aggregator-as/host.ts';
+import page from '../../edge/public/index.html?raw';
 import { createEdge } from '../../edge/serve.ts';
+import { signalWires } from '../../edge/signal.ts';
 import { settings } from '../../schemas/settings.ts';
 import { keySettings, testKey } from './key.ts';
 import {
@@ -106,11 +108,11 @@ describe('createEdge() routes', () => {
     },
   );
 
-  it('GET / says what this is, GET /healthz that it is well', async () => {
+  it('GET /healthz says that it is well, and the page at / names every path', async () => {
     const { edge } = stack();
-    const greeting = await edge.fetch(new Request('http://localhost/'));
-    expect(await greeting.text()).toContain('/v1/traces');
     expect((await edge.fetch(new Request('http://localhost/healthz'))).status).toBe(200);
+    for (const { path } of Object.values(signalWires)) expect(page).toContain(`POST ${path}<`);
+    for (const path of ['/metrics', '/healthz']) expect(page).toContain(`GET ${path}<`);
   });
 
   it('GET /metrics counts requests, spans by outcome and sinks', async () => {
