@@ -4,6 +4,7 @@
  * under (resource, scope, schema URLs, a metric's name and kind, unknown fields); the order stays.
  */
 import type { Signal } from '../schemas/archive.ts';
+import { FieldReader } from './field.ts';
 
 /** One of the requests that a request becomes. */
 export interface Piece {
@@ -29,7 +30,7 @@ export function split(signal: Signal, otlp: Uint8Array, bytesMax: number): Piece
     return [{ ...whole, isOversized: true }];
   }
   const packer = new Packer(otlp, bytesMax, request);
-  packer.placeAll(request.children, levels[signal]);
+  packer.placeAll(request, levels[signal]);
   return packer.finish();
 }
 
@@ -63,19 +64,12 @@ interface Range {
   to: number;
 }
 
-/** A field: all of it, its key included, and where its contents begin. */
-interface Field extends Range {
+/** A message that can be divided: its contents, without key and length. */
+interface Message extends Readonly<Range> {
   readonly number: number;
-  readonly contents: number;
-}
-
-/** A message that can be divided. */
-interface Message {
-  readonly number: number;
-  /** Every field that is not one of `children`. */
+  /** Every field that it is not divided into. */
   readonly envelope: readonly Range[];
   readonly envelopeBytes: number;
-  readonly children: readonly Field[];
 }
 
 /** A message of the piece being made. */
@@ -94,6 +88,8 @@ class Packer {
   /** Those of them that the piece has already. */
   #open: Node[];
   readonly #pieces: Piece[] = [];
+  /** What the field being added adds to each message of the path. */
+  readonly #growths: number[] = [];
 
   constructor(source: Uint8Array, bytesMax: number, request: Message) {
     this.#source = source;
@@ -102,8 +98,13 @@ class Packer {
     this.#open = [nodeOf(request)];
   }
 
-  placeAll(children: readonly Field[], level: Level): void {
-    for (const child of children) this.#place(child, level.fields.get(child.number));
+  /** Places what the message is divided into. It was read once, so that every field is there. */
+  placeAll(message: Message, level: Level): void {
+    const field = new FieldReader();
+    for (let at = message.from; at < message.to; at = field.to) {
+      field.read(this.#source, at, message.to);
+      if (isChild(field, level)) this.#place(field, level.fields.get(field.number));
+    }
   }
 
   /** All pieces. */
@@ -112,12 +113,12 @@ class Packer {
     return this.#pieces;
   }
 
-  #place(field: Field, level: Level | 'item' | undefined): void {
+  #place(field: FieldReader, level: Level | 'item' | undefined): void {
     if (this.#add(field, this.#bytesMax)) return;
     const message = this.#divide(field, level);
     if (message !== undefined && typeof level === 'object') {
       this.#path.push(message);
-      this.placeAll(message.children, level);
+      this.placeAll(message, level);
       this.#path.pop();
       this.#open.length = Math.min(this.#open.length, this.#path.length);
       return;
@@ -129,7 +130,7 @@ class Packer {
   }
 
   /** The field as a message to divide, unless its envelope and those above take half a piece. */
-  #divide(field: Field, level: Level | 'item' | undefined): Message | undefined {
+  #divide(field: FieldReader, level: Level | 'item' | undefined): Message | undefined {
     if (typeof level !== 'object') return undefined;
     const message = messageOf(this.#source, field.contents, field.to, level, field.number);
     if (message === undefined) return undefined;
@@ -138,8 +139,8 @@ class Packer {
   }
 
   /** Adds the field under its path, unless the piece would pass `bytesMax`. */
-  #add(field: Field, bytesMax: number): boolean {
-    const growths: number[] = [];
+  #add(field: Range, bytesMax: number): boolean {
+    const growths = this.#growths;
     let growth = field.to - field.from;
     for (let depth = this.#path.length - 1; depth >= 0; depth -= 1) {
       growths[depth] = growth;
@@ -151,19 +152,21 @@ class Packer {
         if (after > bytesMax) return false;
       } else growth = framed(after) - (before === undefined ? 0 : framed(before));
     }
-    this.#commit(field, growths);
+    this.#commit(field);
     return true;
   }
 
-  #commit(field: Field, growths: readonly number[]): void {
-    for (const [depth, message] of this.#path.entries()) {
+  #commit(field: Range): void {
+    let depth = 0;
+    for (const message of this.#path) {
       let node = this.#open[depth];
       if (node === undefined) {
         node = nodeOf(message);
         this.#open[depth - 1]?.contents.push(node);
         this.#open.push(node);
       }
-      node.contentBytes += growths[depth] ?? 0;
+      node.contentBytes += this.#growths[depth] ?? 0;
+      depth += 1;
     }
     const contents = this.#open.at(-1)?.contents ?? [];
     const last = contents.at(-1);
@@ -205,13 +208,12 @@ function messageOf(
   number = 0,
 ): Message | undefined {
   const envelope: Range[] = [];
-  const children: Field[] = [];
   let envelopeBytes = 0;
-  for (let at = from; at < to;) {
-    const field = fieldAt(bytes, at, to);
-    if (field === undefined) return undefined;
-    at = field.to;
-    if ((field.key & 7) === 2 && level.fields.has(field.number)) children.push(field);
+  let childCount = 0;
+  const field = new FieldReader();
+  for (let at = from; at < to; at = field.to) {
+    if (!field.read(bytes, at, to)) return undefined;
+    if (isChild(field, level)) childCount += 1;
     else {
       const last = envelope.at(-1);
       if (last?.to === field.from) last.to = field.to;
@@ -219,88 +221,12 @@ function messageOf(
       envelopeBytes += field.to - field.from;
     }
   }
-  if (children.length === 0 || (level.isOneof && children.length > 1)) return undefined;
-  return { number, envelope, envelopeBytes, children };
+  if (childCount === 0 || (level.isOneof && childCount > 1)) return undefined;
+  return { number, from, to, envelope, envelopeBytes };
 }
 
-interface ReadField extends Field {
-  readonly key: number;
-}
-
-/** The field that begins at `from`, or undefined when there is none that ends by `end`. */
-function fieldAt(bytes: Uint8Array, from: number, end: number): ReadField | undefined {
-  const key = varintAt(bytes, from, end);
-  if (key === undefined || key.value < 8 || key.value > 0xffff_ffff) return undefined;
-  const number = Math.floor(key.value / 8);
-  const wireType = key.value % 8;
-  const body = bodyAt(bytes, key.to, end, wireType, number);
-  if (body === undefined || body.to > end) return undefined;
-  return { key: key.value, number, from, contents: body.from, to: body.to };
-}
-
-/** Where a field's contents begin and end, by wire type (protobuf encoding, "Message Structure"). */
-function bodyAt(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  wireType: number,
-  number: number,
-): Range | undefined {
-  switch (wireType) {
-    case 0: {
-      const varint = varintAt(bytes, from, end);
-      return varint && { from, to: varint.to };
-    }
-    case 1:
-      return { from, to: from + 8 };
-    case 2: {
-      const length = varintAt(bytes, from, end);
-      return length && { from: length.to, to: length.to + length.value };
-    }
-    case 3:
-      return groupAt(bytes, from, end, number);
-    case 5:
-      return { from, to: from + 4 };
-    default:
-      return undefined;
-  }
-}
-
-/** A group, which no OTLP message has, up to the key that ends it; groups in it are skipped. */
-function groupAt(bytes: Uint8Array, from: number, end: number, number: number): Range | undefined {
-  const open = [number];
-  for (let at = from; at < end;) {
-    const key = varintAt(bytes, at, end);
-    if (key === undefined) return undefined;
-    const field = Math.floor(key.value / 8);
-    const wireType = key.value % 8;
-    at = key.to;
-    if (wireType === 3) open.push(field);
-    else if (wireType === 4) {
-      if (open.pop() !== field) return undefined;
-      if (open.length === 0) return { from, to: at };
-    } else {
-      const body = bodyAt(bytes, at, end, wireType, field);
-      if (body === undefined) return undefined;
-      at = body.to;
-    }
-  }
-  return undefined;
-}
-
-/** A varint of up to ten bytes; values past 2^53 are not exact, and longer than any request. */
-function varintAt(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-): { readonly value: number; readonly to: number } | undefined {
-  let value = 0;
-  for (let at = from; at < end && at < from + 10; at += 1) {
-    const byte = bytes[at] ?? 0;
-    value += (byte & 127) * 2 ** (7 * (at - from));
-    if (byte < 128) return { value, to: at + 1 };
-  }
-  return undefined;
+function isChild(field: FieldReader, level: Level): boolean {
+  return field.wireType === 2 && level.fields.has(field.number);
 }
 
 /** Bytes of a message of so many in its parent: key (all field numbers are below 16), length, it. */
