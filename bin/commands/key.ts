@@ -258,14 +258,14 @@ function expiry(text: string | undefined, nowMs: number, command: Command): stri
 
 function tenant(text: string): string {
   if (tenantPattern.test(text)) return text;
-  throw new InvalidArgumentError(`It does not match ${tenantPattern.source}.`);
+  throw new InvalidArgumentError(`It does not match ${tenantPattern.source}`);
 }
 
 function signalList(text: string): Signal[] {
   const names = text.split(',').map((name) => name.trim());
   const known = signals.filter((signal) => names.includes(signal));
   if (text !== '' && known.length !== new Set(names).size) {
-    throw new InvalidArgumentError(`It is not a list of ${signals.join(', ')}.`);
+    throw new InvalidArgumentError(`It is not a list of ${signals.join(', ')}`);
   }
   return known;
 }
@@ -278,10 +278,10 @@ function origin(text: string, before: string[] = []): string[] {
   if (parsed?.host && [parsed.origin, `${parsed.protocol}//${parsed.host}`].includes(bare)) {
     return [...before, bare];
   }
-  throw new InvalidArgumentError('It is not an origin such as https://shop.example.');
+  throw new InvalidArgumentError('It is not an origin such as https://shop.example');
 }
 
 function wholeNumber(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It is not a whole number above 0.');
+  throw new InvalidArgumentError('It is not a whole number above 0');
 }
