@@ -60,6 +60,7 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
       settings: readSettings({
         KAFKA_BROKERS: kafka.brokers,
         KAFKA_GROUP: `group-${groups}`,
+        KAFKA_SESSION_MS: '6000',
         TIDEMARK_ARCHIVE_POLL_MS: '20',
         ...environment,
       }),
@@ -188,4 +189,36 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
     // 8 MB in flushes of 600 kB or, where memory ran out, a little less.
     expect(report.commits).toBeLessThanOrEqual(30);
   });
+
+  it('goes on where it was after the broker was killed and came back', async () => {
+    await takeOld();
+    const stop = new AbortController();
+    const running = runArchiver(
+      optionsOf({ once: false, signal: stop.signal }, { TIDEMARK_FLUSH_AGE_MS: '0' }),
+    );
+    const archived = async (name: string) => {
+      while (!(await committed()).names.includes(name)) await delay(200);
+    };
+    await producer.produce({ topic, partition: 0, records: [recordOf(['before the fall'])] });
+    await archived('before the fall');
+    await kafka.kill();
+    await kafka.restart();
+    for (const partition of [0, 1, 2]) {
+      const records = [recordOf([`after the fall ${partition}`])];
+      // The producer's connections have gone down with the broker.
+      for (;;) {
+        try {
+          await producer.produce({ topic, partition, records });
+          break;
+        } catch {
+          await delay(200);
+        }
+      }
+    }
+    for (const partition of [0, 1, 2]) await archived(`after the fall ${partition}`);
+    stop.abort();
+    const report = await running;
+    expect(report.rows).toBeGreaterThanOrEqual(4);
+    expect((await committed()).repeated).toBe(0);
+  }, 120_000);
 });
