@@ -167,7 +167,7 @@ function contentOf(answer: Answer): string {
 }
 
 function shorten(message: string): string {
-  const line = message.replaceAll(/\s+/g, ' ').trim();
+  const line = message.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
   return line.length > charsShown ? `${line.slice(0, charsShown)}…` : line;
 }
 

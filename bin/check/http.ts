@@ -7,7 +7,9 @@ import http from 'node:http';
 import https from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import tls from 'node:tls';
+import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Answer, Send } from './row.ts';
+import type { Connection } from './run.ts';
 
 export interface HttpOptions {
   /** The endpoint; rows' paths are appended to its own. */
@@ -18,14 +20,41 @@ export interface HttpOptions {
   readonly timeoutMs: number;
 }
 
+/** What a check takes from its program's entry. */
+export interface Surroundings {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
+/** A connection for `check` that reaches the endpoint over HTTP. */
+export function connect(options: HttpOptions, { now, randomBytes }: Surroundings): Connection {
+  const { url, timeoutMs } = options;
+  return {
+    url,
+    send: sender(options),
+    nowNs: () => BigInt(now()) * 1_000_000n,
+    randomBytes,
+    gzip: (bytes) => new Uint8Array(gzipSync(bytes)),
+    gunzip: (bytes) => new Uint8Array(gunzipSync(bytes)),
+    zstd: (bytes) => new Uint8Array(zstdCompressSync(bytes)),
+    ...(url.protocol === 'https:' && { protocol: () => chosenProtocol(url, timeoutMs) }),
+  };
+}
+
+/** Who refuses a request by its length does so at once: nobody is waited for longer. */
+const promisedMs = 3000;
+
 /** A `send` for a target. An answer that does not come in time has status 0. */
 export function sender(options: HttpOptions): (request: Send) => Promise<Answer> {
   return async (request) => {
-    const signal = AbortSignal.timeout(options.timeoutMs);
+    const isPromised = typeof request.framing === 'number';
+    const timeoutMs = isPromised ? Math.min(promisedMs, options.timeoutMs) : options.timeoutMs;
+    const signal = AbortSignal.timeout(timeoutMs);
     try {
       return await exchange(options, request, signal);
     } catch (error) {
-      const lost = signal.aborted ? `${options.timeoutMs} ms passed` : reasonOf(error);
+      const lost = signal.aborted ? `${timeoutMs} ms passed` : reasonOf(error);
       return { status: 0, headers: {}, body: new Uint8Array(), lost };
     }
   };
@@ -83,7 +112,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** The protocol that a TLS endpoint chooses of HTTP/2 and HTTP/1.1; `none` when it chooses none. */
-export async function chosenProtocol(url: URL, timeoutMs: number): Promise<string> {
+async function chosenProtocol(url: URL, timeoutMs: number): Promise<string> {
   const socket = tls.connect({
     host: url.hostname,
     port: Number(url.port || 443),

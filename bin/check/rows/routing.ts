@@ -48,7 +48,7 @@ export const routingRows: readonly Row[] = [
     judge: (port) =>
       port === defaultPort
         ? pass(`port ${port}`)
-        : notApplicable(`port ${port || 'of the scheme'} was given; a default cannot be seen`),
+        : notApplicable('another port was given; a default cannot be seen'),
   }),
   row({
     number: 7,
