@@ -68,9 +68,10 @@ const ownerColumns: readonly ArchiveColumn[] = [
 ];
 
 /**
- * Columns of `signal=traces` files. Rows ascend by `TraceId`, then by `SpanId`, then
- * by arrival. `…Otlp` columns hold the raw protobuf message (Span, Resource, InstrumentationScope) wherever the other columns alone cannot give it back exactly: nested values, strings
- * that are not UTF-8, unknown fields, ids of unusual length; else null.
+ * Columns of `signal=traces` files. Rows ascend by `TraceId`, then by `SpanId`, then by arrival.
+ * `…Otlp` columns hold the raw protobuf message (Span, Resource, InstrumentationScope) wherever the
+ * other columns alone cannot give it back exactly: nested values, strings that are not UTF-8, unknown
+ * fields, ids of unusual length; else null.
  */
 export const traceColumns: readonly ArchiveColumn[] = [
   column('TraceId', 'id16'),

@@ -6,7 +6,7 @@ import type { Provenance, Receipt, RejectReason } from '../../aggregator-as/host
 import { speedTables } from '../../schemas/tables.ts';
 import { ownerColumns } from './columns.ts';
 import type { Arrived } from './columns.ts';
-import { fnv, murmur } from './hashes.ts';
+import { hexOf, murmur } from './murmur.ts';
 import { bytesOf, decode, hasUnknown, listOf, longOf, numberOf } from './oracle.ts';
 import type { Decoded } from './oracle.ts';
 import type { Cell } from './pointrows.ts';
@@ -73,7 +73,7 @@ export function expectLogs(request: Uint8Array, receipt: Receipt): ExpectedLogs 
           rejectedBy[reason] = (rejectedBy[reason] ?? 0) + 1;
           continue;
         }
-        const hash = hex(murmur(Buffer.concat([...owners, murmur(bytes)])));
+        const hash = hex(hashOf(Buffer.concat([...owners, hashOf(bytes)])));
         const occurrence = seen.get(hash) ?? 0;
         seen.set(hash, occurrence + 1);
         logs.push({ ...record, ...place, hash, occurrence });
@@ -83,9 +83,13 @@ export function expectLogs(request: Uint8Array, receipt: Receipt): ExpectedLogs 
   return { logs, rejectedBy, invalidUtf8: marks.invalidUtf8 };
 }
 
+function hashOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(hexOf(murmur(bytes)), 'hex');
+}
+
 function ownerHash(envelope: Decoded, name: string): Buffer {
-  const hashes = [bytesOf(envelope, name), bytesOf(envelope, 'schemaUrl')].map(murmur);
-  return murmur(Buffer.concat(hashes));
+  const hashes = [bytesOf(envelope, name), bytesOf(envelope, 'schemaUrl')].map(hashOf);
+  return hashOf(Buffer.concat(hashes));
 }
 
 function rejectReason(log: Decoded): RejectReason | undefined {
@@ -187,6 +191,15 @@ function logValues({ log, provenance }: PlacedLog): Record<string, unknown> {
     LogOtlp: log.raw && hex(log.raw),
     ...ownerColumns(log, provenance),
   };
+}
+
+/** FNV-1a of 64 bits, as 8 bytes big-endian. */
+export function fnv(input: Uint8Array): Buffer {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of input) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(hash);
+  return bytes;
 }
 
 function sortKeyOf({ log, provenance }: PlacedLog): string {
