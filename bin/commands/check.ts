@@ -1,10 +1,8 @@
 /** `tidemark check`: holds any OTLP/HTTP endpoint to the protocol. The rows are in `bin/check/`. */
 import { randomBytes } from 'node:crypto';
-import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Context } from '../context.ts';
 import { CommandFailed } from '../outcome.ts';
-import type { Connection } from '../check/run.ts';
 
 interface Flags {
   readonly header: Readonly<Record<string, string>>;
@@ -17,10 +15,10 @@ const timeoutMsDefault = 10_000;
 const timeoutMsMax = 600_000;
 
 const help = `
-The rows are those of OTLP/HTTP 1.11, numbered; docs/CONFORMANCE.md says what they mean. A broken MUST
-makes the check fail; what only the Collector or Tidemark does "differs" elsewhere. It sends small
-requests with service.name = tidemark-check, invalid ones too, and bodies that inflate to 256 MiB at
-most: do not check what must not be disturbed.
+The rows are those of OTLP/HTTP 1.11, numbered; docs/CONFORMANCE.md says what they mean. A broken
+MUST makes the check fail; what only the Collector or Tidemark does "differs" elsewhere. It sends
+small requests with service.name = tidemark-check, invalid ones too, and bodies that inflate to
+256 MiB at most: do not check what must not be disturbed.
 
 Examples:
   tidemark check http://127.0.0.1:4318
@@ -40,10 +38,15 @@ export function checkCommand(context: Context): Command {
 }
 
 async function run(context: Context, url: URL, flags: Flags): Promise<void> {
+  const { connect } = await import('../check/http.ts');
   const { check } = await import('../check/run.ts');
   const { conforms, scorecard, scorecardJson } = await import('../check/report.ts');
   const { rows } = await import('../check/rows.ts');
-  const outcomes = await check(await connect(context, url, flags), {
+  const connection = connect(
+    { url, headers: flags.header, timeoutMs: flags.timeout },
+    { now: context.now, randomBytes: (length) => new Uint8Array(randomBytes(length)) },
+  );
+  const outcomes = await check(connection, {
     rows,
     ...(flags.only && { only: flags.only }),
     onRow: ({ number, title }) => void context.stderr.write(`row ${number}: ${title}\n`),
@@ -52,21 +55,6 @@ async function run(context: Context, url: URL, flags: Flags): Promise<void> {
   const text = flags.json ? scorecardJson(url.href, outcomes) : scorecard(url.href, outcomes);
   context.stdout.write(text);
   if (!conforms(outcomes)) throw new CommandFailed(`The endpoint ${url.href} breaks a MUST`);
-}
-
-async function connect(context: Context, url: URL, flags: Flags): Promise<Connection> {
-  const { chosenProtocol, sender } = await import('../check/http.ts');
-  const { header: headers, timeout: timeoutMs } = flags;
-  return {
-    url,
-    send: sender({ url, headers, timeoutMs }),
-    nowNs: () => BigInt(context.now()) * 1_000_000n,
-    randomBytes: (length) => new Uint8Array(randomBytes(length)),
-    gzip: (bytes) => new Uint8Array(gzipSync(bytes)),
-    gunzip: (bytes) => new Uint8Array(gunzipSync(bytes)),
-    zstd: (bytes) => new Uint8Array(zstdCompressSync(bytes)),
-    ...(url.protocol === 'https:' && { protocol: () => chosenProtocol(url, timeoutMs) }),
-  };
 }
 
 function endpoint(text: string): URL {
