@@ -164,24 +164,9 @@ function readScalars(p: usize, end: usize, log: Log): usize {
         p += 4;
         break;
       case 0x4a:
-        if (load<u8>(p) == 16 && end - p > 16) {
-          log.traceId = p + 1;
-          log.traceIdBytes = 16;
-          p += 17;
-        } else {
-          p = readSlice(p, end, tag, log);
-          if (p == 0) return 0;
-        }
-        break;
       case 0x52:
-        if (load<u8>(p) == 8 && end - p > 8) {
-          log.spanId = p + 1;
-          log.spanIdBytes = 8;
-          p += 9;
-        } else {
-          p = readSlice(p, end, tag, log);
-          if (p == 0) return 0;
-        }
+        p = readId(p, end, tag, log);
+        if (p == 0) return 0;
         break;
       case 0x10:
       case 0x38:
@@ -197,6 +182,23 @@ function readScalars(p: usize, end: usize, log: Log): usize {
   }
   if (!ended(p, end)) return 0;
   return first == 0 ? end : first;
+}
+
+/** An id of the usual length, or any other. */
+// @ts-ignore: decorator
+@inline
+function readId(p: usize, end: usize, tag: u32, log: Log): usize {
+  if (tag == 0x4a && load<u8>(p) == 16 && end - p > 16) {
+    log.traceId = p + 1;
+    log.traceIdBytes = 16;
+    return p + 17;
+  }
+  if (tag == 0x52 && load<u8>(p) == 8 && end - p > 8) {
+    log.spanId = p + 1;
+    log.spanIdBytes = 8;
+    return p + 9;
+  }
+  return readSlice(p, end, tag, log);
 }
 
 function readSlice(p: usize, end: usize, tag: u32, log: Log): usize {
