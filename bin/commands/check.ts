@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { CommandFailed } from '../outcome.ts';
 
 interface Flags {
-  readonly header: Readonly<Record<string, string>>;
+  readonly header?: Readonly<Record<string, string>>;
   readonly only?: ReadonlySet<number>;
   readonly timeout: number;
   readonly json?: boolean;
@@ -29,7 +29,7 @@ export function checkCommand(context: Context): Command {
   return new Command('check')
     .description('check an OTLP/HTTP endpoint, of any make, and print a scorecard')
     .argument('<url>', 'address of the endpoint, without /v1/traces', endpoint)
-    .option('--header <name=value>', 'sent with each request; may be repeated', header, {})
+    .option('--header <name=value>', 'sent with each request; may be repeated', header)
     .option('--only <rows>', 'rows to run, such as 31-42,69', rowNumbers)
     .option('--timeout <ms>', 'how long a request may take', milliseconds, timeoutMsDefault)
     .option('--json', 'print the scorecard as one line of JSON')
@@ -43,7 +43,7 @@ async function run(context: Context, url: URL, flags: Flags): Promise<void> {
   const { conforms, scorecard, scorecardJson } = await import('../check/report.ts');
   const { rows } = await import('../check/rows.ts');
   const connection = connect(
-    { url, headers: flags.header, timeoutMs: flags.timeout },
+    { url, headers: flags.header ?? {}, timeoutMs: flags.timeout },
     { now: context.now, randomBytes: (length) => new Uint8Array(randomBytes(length)) },
   );
   const outcomes = await check(connection, {
@@ -63,7 +63,7 @@ function endpoint(text: string): URL {
   throw new InvalidArgumentError('It is not an address such as http://127.0.0.1:4318');
 }
 
-function header(text: string, others: Readonly<Record<string, string>>): Record<string, string> {
+function header(text: string, others?: Readonly<Record<string, string>>): Record<string, string> {
   const [, name = '', value = ''] = /^([\w!#$%&'*+.^`|~-]+)\s*[=:]\s*(.*)$/.exec(text) ?? [];
   if (name !== '') return { ...others, [name.toLowerCase()]: value };
   throw new InvalidArgumentError('It is not a header such as "x-api-key=…"');
