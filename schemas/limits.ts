@@ -113,6 +113,12 @@ export const jsonDepthMax = 512;
 /** Bytes of a request body that are read at once. */
 export const bodyReadBytes = 64 * 1024;
 
+/**
+ * Bytes that a request holds for each one of its inflated body: itself, and rows. A request for
+ * which others leave less is refused before it is read or inflated.
+ */
+export const heldPerByte = 2.5;
+
 /** Bodies for a sink from this size on are sent in pieces of the second. */
 export const streamedBodyBytesMin = 512 * 1024;
 export const streamedPieceBytes = 64 * 1024;
@@ -203,7 +209,7 @@ export const produceAnswerBytesMax = 1024 * 1024;
 export const produceRecordJsonBytesMax = 768;
 
 /** A child of the embedded stack must be ready in this time, and is killed this long after SIGTERM. */
-export const childReadyMs = 30_000;
+export const childReadyMs = 60_000;
 export const childStopMs = 15_000;
 
 /** Restarts of a child of the embedded stack, and the run time after which they count anew. */

@@ -53,6 +53,39 @@ const requests: Readonly<Record<Signal, Buffer>> = {
   logs: requestOf(logRecord),
 };
 
+const send = async ({ otlp }: Addresses, signal: Signal): Promise<number> => {
+  const answer = await fetch(new URL(`/v1/${signal}`, otlp), {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-protobuf' },
+    body: new Uint8Array(requests[signal]),
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+};
+
+/** All records of all topics, read by a group of its own. */
+const readAll = async (
+  { kafka }: Addresses,
+  count: number,
+): Promise<Record<string, KafkaRecord[]>> => {
+  const client = openKafka(readSettings({ KAFKA_BROKERS: kafka }), pino({ level: 'silent' }));
+  const taken: Record<string, KafkaRecord[]> = {};
+  const consumer = await client.consume({
+    groupId: `test-${count}`,
+    topics: Object.values(topics),
+    handler: {
+      assigned: () => Promise.resolve(0n),
+      revoked: () => undefined,
+      records: ({ topic, records }) => void (taken[topic] ??= []).push(...records),
+      // The group's coordinator may still be loading; the client goes on by itself.
+      failed: (error) => expect(error.retryable, error.message).toBe(true),
+    },
+  });
+  while (Object.values(taken).flat().length < count) await pause(50);
+  await consumer.stop();
+  return taken;
+};
+
 describe.skipIf(noKafka)('tidemark start --kafka', () => {
   let directory: string;
   let environment: Record<string, string>;
@@ -93,39 +126,6 @@ describe.skipIf(noKafka)('tidemark start --kafka', () => {
     const [line] = (await Promise.race([lines, ended])) as [string];
     ended.catch(() => undefined);
     return { child, at: JSON.parse(line) as Addresses };
-  };
-
-  const send = async ({ otlp }: Addresses, signal: Signal): Promise<number> => {
-    const answer = await fetch(new URL(`/v1/${signal}`, otlp), {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-protobuf' },
-      body: new Uint8Array(requests[signal]),
-    });
-    await answer.arrayBuffer();
-    return answer.status;
-  };
-
-  /** All records of all topics, read by a group of its own. */
-  const readAll = async (
-    { kafka }: Addresses,
-    count: number,
-  ): Promise<Record<string, KafkaRecord[]>> => {
-    const client = openKafka(readSettings({ KAFKA_BROKERS: kafka }), pino({ level: 'silent' }));
-    const taken: Record<string, KafkaRecord[]> = {};
-    const consumer = await client.consume({
-      groupId: `test-${count}`,
-      topics: Object.values(topics),
-      handler: {
-        assigned: () => Promise.resolve(0n),
-        revoked: () => undefined,
-        records: ({ topic, records }) => void (taken[topic] ??= []).push(...records),
-        // The group's coordinator may still be loading; the client goes on by itself.
-        failed: (error) => expect(error.retryable, error.message).toBe(true),
-      },
-    });
-    while (Object.values(taken).flat().length < count) await pause(50);
-    await consumer.stop();
-    return taken;
   };
 
   it('puts every signal into its topic as it was sent, and keeps it over a restart', async () => {
