@@ -68,8 +68,15 @@ describe('docs/FIELDS.md', () => {
     const listed = new Set(all.map(({ name }) => name));
     const traces = ['ResourceSpans', 'ScopeSpans', 'Span', 'Span.Event', 'Span.Link', 'Status'];
     const logs = ['ResourceLogs', 'ScopeLogs', 'LogRecord'];
+    const metrics = ['Resource', 'Scope'].map((owner) => `${owner}Metrics`);
+    metrics.push('Metric', 'Gauge', 'Sum', 'Histogram', 'ExponentialHistogram', 'Summary');
+    const points = ['Number', 'Histogram', 'ExponentialHistogram', 'Summary'];
+    metrics.push(...points.map((kind) => `${kind}DataPoint`), 'Exemplar');
+    metrics.push('ExponentialHistogramDataPoint.Buckets', 'SummaryDataPoint.ValueAtQuantile');
     const shared = ['Resource', 'InstrumentationScope', 'AnyValue'];
-    expect([...traces, ...logs, ...shared].filter((name) => !listed.has(name))).toEqual([]);
+    expect([...traces, ...logs, ...metrics, ...shared].filter((name) => !listed.has(name))).toEqual(
+      [],
+    );
   });
 
   it('names columns that there are', () => {
