@@ -35,6 +35,12 @@ export interface FeedOptions {
   readonly archive: (source: KafkaSource, signal: AbortSignal) => Promise<void>;
 }
 
+/**
+ * Fetches are bounded by their compressed bytes: this part of what may be held. OTLP seldom shrinks to
+ * less, so one fetch hardly exceeds the bound.
+ */
+const fetchShare = 1 / 64;
+
 /** What a partition is allowed to hold: one flush, and as much again meanwhile. */
 const flushesHeld = 2;
 
@@ -78,6 +84,7 @@ export class KafkaFeed {
         groupId: `${settings.KAFKA_GROUP}-${signal}`,
         topics: [topics[signal]],
         sessionMs: settings.KAFKA_SESSION_MS,
+        fetchBytesMax: Math.ceil(settings.TIDEMARK_HELD_BYTES_MAX * fetchShare),
         handler: member,
       });
       member.use(consumer);

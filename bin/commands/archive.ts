@@ -2,12 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { topics } from '../../schemas/archive.ts';
+import type { Signal } from '../../schemas/archive.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
 interface Flags {
+  readonly signal?: readonly Signal[];
   readonly once?: boolean;
   readonly json?: boolean;
 }
@@ -16,6 +19,9 @@ interface Flags {
 export function archiveCommand(context: Context): Command {
   return new Command('archive')
     .description('move what is in Kafka and in the spool into Parquet files and commit it')
+    .addOption(
+      new Option('--signal <signal...>', 'archive only these').choices(Object.keys(topics)),
+    )
     .option('--once', 'archive what waits now, then end')
     .option('--json', 'print the result as one line of JSON')
     .action((flags: Flags) => archive(context, flags));
@@ -44,6 +50,7 @@ async function archive(context: Context, flags: Flags): Promise<void> {
       log,
       signal: context.signal,
       codeVersion: manifest.version,
+      ...(flags.signal && { signals: flags.signal }),
       once: flags.once ?? false,
     });
     const { commits, requests, rowsOf, files } = report;

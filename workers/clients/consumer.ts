@@ -61,7 +61,7 @@ export interface ConsumeOptions {
   /** They must exist. */
   readonly topics: readonly string[];
   readonly handler: ConsumeHandler;
-  /** Bytes of one fetch, about. @default 10 MiB */
+  /** Bytes of one fetch, about, as they are compressed. @default 10 MiB */
   readonly fetchBytesMax?: number;
   /** Silence after which the group takes this member for dead, ms. @default 30 s */
   readonly sessionMs?: number;

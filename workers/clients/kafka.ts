@@ -169,8 +169,7 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
         sessionTimeout: options.sessionMs ?? limits.kafkaSessionMs,
         heartbeatInterval: heartbeatMsOf(options),
         rebalanceTimeout: limits.kafkaRebalanceMs,
-        maxBytes: options.fetchBytesMax ?? limits.kafkaFetchBytes,
-        maxBytesPerPartition: limits.kafkaFetchBytesPerPartition,
+        ...fetchBytesOf(options),
         maxWaitTimeInMs: options.waitMsMax ?? limits.kafkaFetchWaitMs,
         retry: patiently,
       });
@@ -205,6 +204,11 @@ export function partitionIndex(key: Buffer, partitionCount: number): number {
     isr: [],
   }));
   return partitioner({ topic: '', partitionMetadata, message: { key, value: null } });
+}
+
+function fetchBytesOf({ fetchBytesMax = limits.kafkaFetchBytes }: ConsumeOptions) {
+  const maxBytesPerPartition = Math.min(limits.kafkaFetchBytesPerPartition, fetchBytesMax);
+  return { maxBytes: fetchBytesMax, maxBytesPerPartition };
 }
 
 function configOf(settings: KafkaSettings, log: KafkaLog): KafkaConfig {
