@@ -23,7 +23,8 @@ export type RejectReason =
   | 'bucket_sum'
   | 'sum_without_count'
   | 'quantile_range'
-  | 'quantile_value';
+  | 'quantile_value'
+  | 'attributes';
 
 /** Each signal's reasons, in the order in which an item is judged: their numbers in the module. */
 export const rejectReasons: Record<Signal, readonly RejectReason[]> = {
@@ -34,6 +35,7 @@ export const rejectReasons: Record<Signal, readonly RejectReason[]> = {
     'span_id_zero',
     'parent_span_id_length',
     'link_id',
+    'attributes',
   ],
   metrics: [
     'time_zero',
@@ -46,8 +48,9 @@ export const rejectReasons: Record<Signal, readonly RejectReason[]> = {
     'sum_without_count',
     'quantile_range',
     'quantile_value',
+    'attributes',
   ],
-  logs: ['trace_id_length', 'span_id_length'],
+  logs: ['trace_id_length', 'span_id_length', 'attributes'],
 };
 
 const itemNames: Record<Signal, string> = {
@@ -148,7 +151,7 @@ export interface Rejection {
   readonly byteOffset: number;
   /** Index of the item's part that is wrong: a link, an exemplar, a value of a list. */
   readonly part: number;
-  /** Of a link's or exemplar's id: 1 = trace_id, 2 = span_id. Of a list: how many are wanted. */
+  /** Of a link's or exemplar's id: 1 = trace_id, 2 = span_id. Of a list: how many are wanted or allowed. */
   readonly field: number;
 }
 
@@ -175,6 +178,7 @@ function stateText({ reason, size, part, field }: Rejection): string {
     bucket_sum: 'the buckets do not add up to count',
     sum_without_count: 'sum is not 0, but count is',
     quantile_range: `quantile_values[${part}].quantile is not in [0, 1] and above the one before`,
+    attributes: `it has ${size} attributes, at most ${field} are allowed`,
     quantile_value: `quantile_values[${part}].value is negative`,
   };
   return texts[reason];

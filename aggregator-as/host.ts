@@ -65,6 +65,8 @@ export interface Transcoded extends Tally {
 export interface TranscoderOptions {
   /** Bound on the instance's memory, in pages of 64 KiB. */
   pagesMax?: number;
+  /** An item with more attributes of its own is rejected. @default no bound */
+  attributesMax?: number;
 }
 
 /** Where a request comes from: its place in a Kafka partition or in the spool. */
@@ -96,7 +98,7 @@ export interface HourBatch {
 
 interface Exports {
   readonly memory: WebAssembly.Memory;
-  configure(pagesMax: number): void;
+  configure(pagesMax: number, attributesMax: number): void;
   verdictAt(): number;
   fault(): number;
   faultOffset(): number;
@@ -141,7 +143,7 @@ export class Transcoder {
 
   constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
     this.#pagesMax = options.pagesMax ?? transcoderPagesMax;
-    this.#wasm = instantiate(module, this.#pagesMax);
+    this.#wasm = instantiate(module, this.#pagesMax, options.attributesMax);
   }
 
   /**
@@ -198,7 +200,7 @@ export class ItemColumns {
   constructor(module: WebAssembly.Module, signal: Signal, options: TranscoderOptions = {}) {
     this.#signal = signal;
     this.#pagesMax = options.pagesMax ?? columnWriterPagesMax;
-    this.#wasm = instantiate(module, this.#pagesMax);
+    this.#wasm = instantiate(module, this.#pagesMax, options.attributesMax);
     if (this.#wasm.columnsReset(signalNumbers[signal]) !== 0) throw this.#fault();
   }
 
@@ -282,9 +284,13 @@ export class ItemColumns {
   }
 }
 
-function instantiate(module: WebAssembly.Module, pagesMax: number): Exports {
+function instantiate(
+  module: WebAssembly.Module,
+  pagesMax: number,
+  attributesMax = 0xffff_ffff,
+): Exports {
   const exports = new WebAssembly.Instance(module, {}).exports as unknown as Exports;
-  exports.configure(pagesMax);
+  exports.configure(pagesMax, attributesMax);
   return exports;
 }
 

@@ -123,7 +123,7 @@ function trim(bytes: Uint8Array): Uint8Array {
  * How long the output will be, as far as the body says: a hint that may be wrong. A gzip body ends
  * with it (RFC 1952, ISIZE); a Zstandard frame may begin with it (RFC 8878, section 3.1.1.1).
  */
-function claimedBytes(body: Uint8Array, encoding: Encoding): number | undefined {
+export function claimedBytes(body: Uint8Array, encoding: Encoding): number | undefined {
   const { length } = body;
   if (length < 18) return undefined;
   const view = new DataView(body.buffer, body.byteOffset, length);

@@ -36,6 +36,9 @@ export class Ledger {
         }
         this.#add(holding, bytes);
       },
+      check: (bytes) => {
+        if (!this.#fits(holding, bytes)) throw overloaded(this.#bytesMax);
+      },
       give: (bytes) => {
         this.#add(holding, -bytes);
       },
@@ -92,6 +95,8 @@ interface Holding {
 export interface Lease {
   /** Adds bytes. Throws OVERLOADED, retryable, when the isolate holds too much already. */
   readonly take: (bytes: number) => void;
+  /** Takes nothing, but throws as `take` would: before work whose result would be too much. */
+  readonly check: (bytes: number) => void;
   /** Gives bytes back that were taken before. */
   readonly give: (bytes: number) => void;
   /**

@@ -3,8 +3,8 @@
  * the body says.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { bodyReadBytes } from '../schemas/limits.ts';
-import { encodingOf, inflate } from './inflate.ts';
+import { bodyReadBytes, heldPerByte } from '../schemas/limits.ts';
+import { claimedBytes, encodingOf, inflate } from './inflate.ts';
 import type { Lease } from './lease.ts';
 
 export type MediaType = 'application/x-protobuf' | 'application/json';
@@ -55,10 +55,13 @@ export async function receive(
   const { bodyBytesMax, inflatedBytesMax } = limits;
   const length = Number(request.headers.get('content-length') ?? 0);
   if (length > bodyBytesMax) throw tooLarge(bodyBytesMax);
+  if (encoding === 'identity') lease.check(length * heldPerByte);
   const sent =
     request.body === null
       ? new Uint8Array(0)
       : await readBody(request.body, length, bodyBytesMax, lease);
+  const claimed = claimedBytes(sent, encoding) ?? 0;
+  lease.check(Math.min(claimed, inflatedBytesMax) * heldPerByte);
   const body = lease.within(inflatedBytesMax, (bytesMax) => inflate(sent, encoding, bytesMax));
   if (body !== sent) {
     lease.take(body.length);

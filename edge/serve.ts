@@ -69,7 +69,11 @@ export function createEdge(env: Env, tools: Tools): Edge {
     ),
     meter,
     ledger: new Ledger(settings.TIDEMARK_IN_FLIGHT_BYTES_MAX, tools.now),
-    transcode: transcodeWith(tools.module, settings.TIDEMARK_TRANSCODER_BYTES_MAX),
+    transcode: transcodeWith(
+      tools.module,
+      settings.TIDEMARK_TRANSCODER_BYTES_MAX,
+      settings.TIDEMARK_ATTRIBUTES_MAX,
+    ),
     groups: env.GROUPS,
     telemetry: env.TELEMETRY,
     legs: { ...tools, bucket: env.ARCHIVE, meter, sinks: openSinks(settings, env, tools) },

@@ -18,18 +18,19 @@ const pageBytes = 65_536;
 
 /**
  * Makes the step, and the transcoder at its first use, which never needs more than `bytesMax` for
- * a request, its rows and what is between. The step throws `DecodeError` for bytes
+ * a request, its rows and what is between, and rejects items of more than `attributesMax`. The step throws `DecodeError` for bytes
  * that are no request of the signal, CAPACITY when the rows do not fit its memory, and OVERLOADED when
  * their copies do not fit `lease`.
  */
 export function transcodeWith(
   module: WebAssembly.Module,
   bytesMax: number,
+  attributesMax: number,
 ): (signal: Signal, otlp: Uint8Array, receipt: Receipt, lease: Lease) => Transcoded {
   const pagesMax = Math.floor(bytesMax / pageBytes);
   let transcoder: Transcoder | undefined;
   return (signal, otlp, receipt, lease) => {
-    transcoder ??= new Transcoder(module, { pagesMax });
+    transcoder ??= new Transcoder(module, { pagesMax, attributesMax });
     const { tables, ...tally } = rowsOf(transcoder, signal, otlp, receipt);
     lease.take(tables.reduce((sum, { rows }) => sum + rows.length, 0));
     return { tally, tables: tables.map((table) => ({ ...table, rows: table.rows.slice() })) };

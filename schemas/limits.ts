@@ -117,7 +117,7 @@ export const bodyReadBytes = 64 * 1024;
  * Bytes that a request holds for each one of its inflated body: itself, and rows. A request for
  * which others leave less is refused before it is read or inflated.
  */
-export const heldPerByte = 2.5;
+export const heldPerByte = 3;
 
 /** Bodies for a sink from this size on are sent in pieces of the second. */
 export const streamedBodyBytesMin = 512 * 1024;

@@ -241,6 +241,15 @@ export const settings = {
   ),
   TIDEMARK_GROUP_ITEMS_MAX: integer('items', 4096, 'Most items of one group', ['edge'], 1),
   TIDEMARK_GROUP_BYTES_MAX: integer('bytes', mib, 'Most OTLP bytes of one group', ['edge'], 1),
+  TIDEMARK_ATTRIBUTES_MAX: integer(
+    'attributes',
+    1000,
+    'Most attributes of one span, log record or data point, those of its resource, events and ' +
+      'links aside; an item with more is rejected',
+    ['edge', 'archive'],
+    1,
+    2 ** 31,
+  ),
   TIDEMARK_PAST_MAX_MS: integer(
     'ms',
     31 * dayMs,

@@ -95,10 +95,11 @@ class Archiver {
   constructor(options: ArchiverOptions) {
     this.#options = options;
     const pagesMax = options.columnPagesMax ?? limits.columnWriterPagesMax;
+    const attributesMax = options.settings.TIDEMARK_ATTRIBUTES_MAX;
     this.#context = {
       ...options,
       counters: archiveCounters(options.registry ?? new Registry()),
-      columns: new SharedColumns(options.transcoder, pagesMax),
+      columns: new SharedColumns(options.transcoder, { pagesMax, attributesMax }),
       randomName: this.#randomName,
       signal: this.#stop.signal,
       hardStop: this.#hardStop.signal,

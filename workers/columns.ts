@@ -4,20 +4,20 @@
  * another signal are made anew and the old ones left to the garbage collector.
  */
 import { ItemColumns } from '../aggregator-as/host.ts';
+import type { TranscoderOptions } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { ColumnsLender } from './context.ts';
 
 export class SharedColumns implements ColumnsLender {
   readonly #module: WebAssembly.Module;
-  readonly #pagesMax: number;
+  readonly #options: TranscoderOptions;
   #made: { readonly signal: Signal; readonly columns: ItemColumns } | undefined;
   /** Settled when the last one in the queue is done; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `pagesMax` bounds the columns' memory, in pages of 64 KiB. */
-  constructor(module: WebAssembly.Module, pagesMax: number) {
+  constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
     this.#module = module;
-    this.#pagesMax = pagesMax;
+    this.#options = options;
   }
 
   /** Runs `task` with empty columns once all who asked before are done. Throws what it throws. */
@@ -40,7 +40,7 @@ export class SharedColumns implements ColumnsLender {
     if (this.#made?.signal === signal) return this.#made.columns;
     // Forgotten first, so that both are never held at once.
     this.#made = undefined;
-    const columns = new ItemColumns(this.#module, signal, { pagesMax: this.#pagesMax });
+    const columns = new ItemColumns(this.#module, signal, this.#options);
     this.#made = { signal, columns };
     return columns;
   }

@@ -23,6 +23,7 @@ export type ArchiverSettings = Pick<
   Settings,
   | 'TIDEMARK_PAST_MAX_MS'
   | 'TIDEMARK_FUTURE_MAX_MS'
+  | 'TIDEMARK_ATTRIBUTES_MAX'
   | 'TIDEMARK_FLUSH_ROWS'
   | 'TIDEMARK_FLUSH_BYTES'
   | 'TIDEMARK_FLUSH_AGE_MS'

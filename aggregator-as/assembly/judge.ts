@@ -14,7 +14,7 @@ import {
   sumKind,
   summaryKind,
 } from './measure';
-import { countAccepted, countInvalid, countReason, describe } from './verdict';
+import { attributesMax, countAccepted, countInvalid, countReason, describe } from './verdict';
 
 /** Reasons, in the order in which a point is judged; the host has their names in this order. */
 const timeZero: u32 = 0;
@@ -27,7 +27,8 @@ const bucketSum: u32 = 6;
 const sumWithoutCount: u32 = 7;
 const quantileRange: u32 = 8;
 const quantileValue: u32 = 9;
-const noReason: u32 = 10;
+const attributes: u32 = 10;
+const noReason: u32 = 11;
 
 /** Index of the part that is wrong. */
 let badPart: u32 = 0;
@@ -35,7 +36,8 @@ let badPart: u32 = 0;
 /** Counts the point. False when it is rejected. */
 export function acceptPoint(point: Point, metric: Metric): bool {
   if (point.invalidUtf8 != 0) countInvalid(point.invalidUtf8);
-  const reason = judge(point, metric);
+  let reason = judge(point, metric);
+  if (reason == noReason && point.attrCount > attributesMax) reason = attributes;
   if (reason != noReason) {
     if (countReason(reason, point.itemIndex)) describePoint(reason, point);
     return false;
@@ -51,9 +53,16 @@ function describePoint(reason: u32, point: Point): void {
   } else if (reason == bucketCount) {
     const wanted = point.bucketCount == 0 ? 0 : point.boundCount + 1;
     describe(point.at, point.bucketCount, 0, wanted == 0 ? point.boundCount + 1 : wanted);
+  } else if (reason == attributes) {
+    describe(point.at, point.attrCount, 0, attributesMax);
   } else {
     describe(point.at, 0, badPart + 1, 0);
   }
+}
+
+/** Whether the point, which has no exemplars, would be accepted. Counts nothing. */
+export function isValid(point: Point, metric: Metric): bool {
+  return judge(point, metric) == noReason;
 }
 
 function judge(point: Point, metric: Metric): u32 {

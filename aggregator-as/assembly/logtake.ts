@@ -8,7 +8,7 @@ import { first, second } from './murmur';
 import { nextIndex, resource, scope } from './place';
 import { Log } from './record';
 import { startItem } from './rows';
-import { countAccepted, countInvalid, countReason, describe } from './verdict';
+import { attributesMax, countAccepted, countInvalid, countReason, describe } from './verdict';
 
 /** Reads a LogRecord message and writes its row. False after a fault. */
 export function takeLogRow(p: usize, end: usize): bool {
@@ -41,7 +41,8 @@ export function takeLogRecord(p: usize, end: usize): bool {
 /** Reasons, in the order in which a record is judged; the host has their names in this order. */
 const traceIdLength: u32 = 0;
 const spanIdLength: u32 = 1;
-const noReason: u32 = 2;
+const attributes: u32 = 2;
+const noReason: u32 = 3;
 
 /** Counts the log record. False when it is rejected. */
 function acceptLog(log: Log): bool {
@@ -52,7 +53,8 @@ function acceptLog(log: Log): bool {
     return true;
   }
   if (countReason(reason, log.itemIndex)) {
-    if (reason == traceIdLength) describe(log.traceId, log.traceIdBytes, 0, 0);
+    if (reason == attributes) describe(log.at, log.attrCount, 0, attributesMax);
+    else if (reason == traceIdLength) describe(log.traceId, log.traceIdBytes, 0, 0);
     else describe(log.spanId, log.spanIdBytes, 0, 0);
   }
   return false;
@@ -61,5 +63,6 @@ function acceptLog(log: Log): bool {
 /** Both ids are optional; an id of another length than its own is an error. */
 function judge(log: Log): u32 {
   if (log.traceIdBytes != 16 && log.traceIdBytes != 0) return traceIdLength;
-  return log.spanIdBytes != 8 && log.spanIdBytes != 0 ? spanIdLength : noReason;
+  if (log.spanIdBytes != 8 && log.spanIdBytes != 0) return spanIdLength;
+  return log.attrCount > attributesMax ? attributes : noReason;
 }

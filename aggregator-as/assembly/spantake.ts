@@ -6,7 +6,14 @@ import { Span } from './record';
 import { startItem } from './rows';
 import { readSpan } from './span';
 import { writeSpan } from './spanrows';
-import { countAccepted, countClamped, countInvalid, countReason, describe } from './verdict';
+import {
+  attributesMax,
+  countAccepted,
+  countClamped,
+  countInvalid,
+  countReason,
+  describe,
+} from './verdict';
 
 /** Reads a Span message and writes its row. False after a fault. */
 export function takeSpanRow(p: usize, end: usize): bool {
@@ -40,7 +47,8 @@ const spanIdLength: u32 = 2;
 const spanIdZero: u32 = 3;
 const parentSpanIdLength: u32 = 4;
 const linkId: u32 = 5;
-const noReason: u32 = 6;
+const attributes: u32 = 6;
+const noReason: u32 = 7;
 
 /** Counts the span. False when it is rejected. */
 function acceptSpan(span: Span): bool {
@@ -61,11 +69,16 @@ function judge(span: Span): u32 {
   if (span.spanIdBytes != 8) return spanIdLength;
   if (load<u64>(span.spanId) == 0) return spanIdZero;
   if (span.parentBytes != 8 && span.parentBytes != 0) return parentSpanIdLength;
-  return span.badLink != 0 ? linkId : noReason;
+  if (span.badLink != 0) return linkId;
+  return span.attrCount > attributesMax ? attributes : noReason;
 }
 
 function countRejected(span: Span, reason: u32): void {
   if (!countReason(reason, span.itemIndex)) return;
+  if (reason == attributes) {
+    describe(span.at, span.attrCount, 0, attributesMax);
+    return;
+  }
   let at = span.badLinkAt;
   let bytes = span.badLinkBytes;
   if (reason <= traceIdZero) {

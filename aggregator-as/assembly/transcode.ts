@@ -14,7 +14,7 @@ import { align, arenaBase, bound, setTop, slack, top } from './memory';
 import { groupByHour, sortedCount, sortedHour } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
 import { metricsSignal, setSignal, signal } from './signal';
-import { startVerdict, verdictSpace } from './verdict';
+import { allowAttributes, startVerdict, verdictSpace } from './verdict';
 import { walkRequest } from './walk';
 import { inputPadding } from './wire';
 import { writeHour } from './write';
@@ -24,9 +24,10 @@ let inputBytes: usize = 0;
 let tenant: usize = 0;
 let tenantBytes: usize = 0;
 
-/** Sets the bound on memory. To be called once, first. */
-export function configure(pagesMax: u32): void {
+/** Sets the bounds on memory and on an item's attributes. To be called once, first. */
+export function configure(pagesMax: u32, attributesMax: u32): void {
   bound(pagesMax);
+  allowAttributes(attributesMax);
 }
 
 /** Address of the counts: words in the order of the class `Verdict`. */

@@ -31,6 +31,14 @@ let input: usize = 0;
 let earliestNs: u64 = 0;
 let latestNs: u64 = 0;
 
+/** An item with more attributes of its own is rejected. */
+export let attributesMax: u32 = u32.MAX_VALUE;
+
+/** Sets the bound on an item's attributes, for all calls. */
+export function allowAttributes(count: u32): void {
+  attributesMax = count;
+}
+
 /** When the request was received. */
 export let receivedNs: u64 = 0;
 
@@ -70,6 +78,13 @@ export function countQuarantined(): void {
 /** Counts a span that ends before it begins. */
 export function countClamped(): void {
   verdict().clamped++;
+}
+
+/** Whether an item of this time is not quarantined. */
+// @ts-ignore: decorator
+@inline
+export function isTimely(timeNs: u64): bool {
+  return timeNs >= earliestNs && timeNs <= latestNs;
 }
 
 /** Counts an accepted item of this time. True when it is quarantined. */

@@ -34,6 +34,10 @@ function valid(sample: Sample, count: number): object[] {
   return Array.from({ length: count }, (_value, index) => sample.item(index));
 }
 
+function attributesOf(count: number): object[] {
+  return Array.from({ length: count }, (_value, index) => ({ key: `k${index}` }));
+}
+
 /** A request whose resource, which every row repeats, is large. */
 function amplified(sample: Sample, resourceBytes: number, count: number): string {
   const value = { stringValue: 'v'.repeat(resourceBytes) };
@@ -214,6 +218,24 @@ describe.each(samples)('createEdge() takes $signal', (sample) => {
       expect((await postTo(path, bytes(sample, valid(sample, 1)))).status).toBe(200);
     },
   );
+
+  it('an item of more attributes than are allowed is rejected, and the setting says how many', async () => {
+    const { postTo } = stack({ settings: { TIDEMARK_ATTRIBUTES_MAX: '3' } });
+    const three = sample.with(attributesOf(3));
+    const four = sample.with(attributesOf(4));
+    const response = await postTo(path, bytes(sample, [three, four]));
+    expect(await exportedOf(response, sample.response)).toEqual({
+      partialSuccess: {
+        [sample.rejected]: '1',
+        errorMessage: expect.stringMatching(
+          /\(attributes: 1\).* 1: it has 4 attributes, at most 3/,
+        ),
+      },
+    });
+    const lax = stack();
+    const many = bytes(sample, [sample.with(attributesOf(1000))]);
+    expect((await (await lax.postTo(path, many)).arrayBuffer()).byteLength).toBe(0);
+  });
 
   it('rows 57, 67: unknown fields are skipped in both encodings', async () => {
     const { postTo } = stack();

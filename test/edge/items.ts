@@ -21,6 +21,8 @@ export interface Sample {
   readonly bad: () => object;
   /** A valid item of another age. */
   readonly old: () => object;
+  /** A valid item with these attributes. */
+  readonly with: (attributes: readonly object[]) => object;
   /** A request's fields around these items. */
   readonly around: (items: readonly object[]) => object;
   /** JSON with a fault, and the path to it. */
@@ -41,6 +43,7 @@ export const samples: readonly Sample[] = [
     item: (index) => span(index),
     bad: () => span(0, { traceId: '00' }),
     old: () => span(0, { startTimeUnixNano: '5' }),
+    with: (attributes) => span(0, { attributes }),
     around: (spans) => ({ resourceSpans: [{ scopeSpans: [{ spans }] }] }),
     fault: [
       '{"resourceSpans":[{},{"scopeSpans":[{"spans":[{"kind":true}]}]}]}',
@@ -59,6 +62,7 @@ export const samples: readonly Sample[] = [
     // OTLP 1.11, metrics.proto: a point without a time should be rejected.
     bad: () => gauge({ timeUnixNano: '0', asInt: '1' }),
     old: () => gauge({ timeUnixNano: '5', asInt: '1' }),
+    with: (attributes) => gauge({ timeUnixNano: nowNs, asInt: '1', attributes }),
     around: (metrics) => ({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] }),
     fault: [
       '{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"asInt":"x"}]}}]}]}]}',
@@ -76,6 +80,7 @@ export const samples: readonly Sample[] = [
     item: (index) => line({ body: { stringValue: `line ${index}` } }),
     bad: () => line({ traceId: '00' }),
     old: () => line({ timeUnixNano: '5', observedTimeUnixNano: '5' }),
+    with: (attributes) => line({ attributes }),
     around: (logRecords) => ({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] }),
     fault: [
       '{"resourceLogs":[{"scopeLogs":[{},{"logRecords":[{"severityNumber":[]}]}]}]}',

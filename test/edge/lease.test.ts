@@ -48,6 +48,17 @@ describe('Ledger', () => {
     expect(ledger.bytes).toBe(50);
   });
 
+  it('check() takes nothing, and refuses what could not be taken', () => {
+    const ledger = new Ledger(100, () => 0);
+    const lease = ledger.lease();
+    lease.check(1000);
+    ledger.lease().take(60);
+    lease.check(40);
+    lease.check(40);
+    expect(() => lease.check(41)).toThrow(overloaded);
+    expect(ledger.bytes).toBe(60);
+  });
+
   it('within() bounds work by what may be taken, and says when that was the reason', () => {
     const ledger = new Ledger(100, () => 0);
     const lease = ledger.lease();

@@ -1,4 +1,5 @@
 /** Checks the reading of bodies; the limits on whole requests are in serve.test.ts. */
+import * as zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { Ledger } from '../../edge/lease.ts';
 import { mediaTypeOf, receive } from '../../edge/receive.ts';
@@ -35,6 +36,52 @@ describe('receive()', () => {
     });
     const receiving = receive(request(body), limits, new Ledger(1000, () => 0).lease());
     await expect(receiving).rejects.toMatchObject({ code: 'BAD_ENCODING', retryable: true });
+  });
+
+  it('receive() refuses a body before it is read when others leave no room for it', async () => {
+    const ledger = new Ledger(1000, () => 0);
+    ledger.lease().take(800);
+    let pulls = 0;
+    const body = new ReadableStream({ pull: () => void (pulls += 1) }, { highWaterMark: 0 });
+    const large = new Request('http://edge/', {
+      method: 'POST',
+      body,
+      headers: { ...headers, 'content-length': '90' },
+    });
+    await expect(receive(large, limits, ledger.lease())).rejects.toMatchObject({
+      code: 'OVERLOADED',
+    });
+    expect(pulls).toBe(0);
+    expect(ledger.bytes).toBe(800);
+  });
+
+  it('receive() refuses a body before it is inflated when others leave no room for it', async () => {
+    const plain = new Uint8Array(5000);
+    const body = zlib.gzipSync(plain);
+    const gzip = { ...headers, 'content-encoding': 'gzip' };
+    const most = { bodyBytesMax: 10_000, inflatedBytesMax: 10_000 };
+    const send = () => new Request('http://edge/', { method: 'POST', body, headers: gzip });
+    const ledger = new Ledger(15_000, () => 0);
+    const other = ledger.lease();
+    other.take(1000);
+    await expect(receive(send(), most, ledger.lease())).rejects.toMatchObject({
+      code: 'OVERLOADED',
+      retryable: true,
+    });
+    other.release();
+    const alone = new Ledger(15_000, () => 0);
+    expect((await receive(send(), most, alone.lease())).body.length).toBe(5000);
+    expect(alone.bytes).toBe(5000);
+  });
+
+  it('receive() reads byte streams whole, whatever their length', async () => {
+    for (const length of [0, 1, 65_535, 65_536, 65_537, 200_000]) {
+      const bytes = Uint8Array.from({ length }, (_value, index) => (index * 7) & 255);
+      const most = { bodyBytesMax: 200_000, inflatedBytesMax: 200_000 };
+      const { body } = await receive(request(bytes), most, new Ledger(1e6, () => 0).lease());
+      expect(body.length).toBe(length);
+      expect(body.every((byte, index) => byte === bytes[index])).toBe(true);
+    }
   });
 
   it('receive() stops a body as soon as others hold too much', async () => {

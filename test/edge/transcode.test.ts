@@ -12,7 +12,7 @@ function newLease(bytesMax = 1 << 24) {
 
 describe('transcodeWith()', () => {
   it('transcodeWith() copies rows out, so that the next call leaves them alone', () => {
-    const transcode = transcodeWith(transcoder, 1 << 24);
+    const transcode = transcodeWith(transcoder, 1 << 24, 100);
     const first = transcode('traces', requestBytes([span(0)]), receipt, newLease());
     const [rows] = first.tables.map((table) => table.rows);
     const kept = Uint8Array.from(rows ?? []);
@@ -29,7 +29,7 @@ describe('transcodeWith()', () => {
   });
 
   it('transcodeWith() goes on after a request that cannot be decoded', () => {
-    const transcode = transcodeWith(transcoder, 1 << 24);
+    const transcode = transcodeWith(transcoder, 1 << 24, 100);
     const good = requestBytes([span(0)]);
     const before = transcode('traces', good, receipt, newLease());
     expect(() =>
@@ -39,7 +39,7 @@ describe('transcodeWith()', () => {
   });
 
   it('transcodeWith() takes the rows from the lease before it copies them', () => {
-    const transcode = transcodeWith(transcoder, 1 << 24);
+    const transcode = transcodeWith(transcoder, 1 << 24, 100);
     const ledger = new Ledger(2000, () => 0);
     ledger.lease().take(1000);
     const lease = ledger.lease();
@@ -52,7 +52,7 @@ describe('transcodeWith()', () => {
   });
 
   it('transcodeWith() keeps to its memory: what needs more is CAPACITY, and names the bound', () => {
-    const transcode = transcodeWith(transcoder, 2 << 20);
+    const transcode = transcodeWith(transcoder, 2 << 20, 100);
     const name = 'n'.repeat(1000);
     const most = Array.from({ length: 1500 }, (_value, index) => span(index, { name }));
     expect(() => transcode('traces', requestBytes(most), receipt, newLease())).toThrow(

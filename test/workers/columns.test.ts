@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { topics } from '../../schemas/archive.ts';
-import { columnWriterPagesMax } from '../../schemas/limits.ts';
 import { SharedColumns } from '../../workers/columns.ts';
 import { spoolObject } from '../support/committed.ts';
 
@@ -23,7 +22,7 @@ function turns(count: number): Promise<void> {
 
 describe('SharedColumns.use()', () => {
   it('lends to one task at a time, in the order of asking, and empty', async () => {
-    const shared = new SharedColumns(transcoder, columnWriterPagesMax);
+    const shared = new SharedColumns(transcoder);
     const seen: string[] = [];
     const use = (name: string) =>
       shared.use('traces', async (columns) => {
@@ -42,7 +41,7 @@ describe('SharedColumns.use()', () => {
   });
 
   it('goes on after a task that failed', async () => {
-    const shared = new SharedColumns(transcoder, columnWriterPagesMax);
+    const shared = new SharedColumns(transcoder);
     const failing = shared.use('traces', () => Promise.reject(new Error('broken')));
     const next = shared.use('traces', (columns) => Promise.resolve(columns.rowCount));
     await expect(failing).rejects.toThrow('broken');

@@ -6,7 +6,6 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { topics } from '../../schemas/archive.ts';
 import type { Commit } from '../../schemas/commit.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { columnWriterPagesMax } from '../../schemas/limits.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { SharedColumns } from '../../workers/columns.ts';
 import type { ArchiveContext } from '../../workers/context.ts';
@@ -39,7 +38,7 @@ function contextOf(store: FaultyStore, environment: Record<string, string> = {})
     clock: { now: () => startMs + 60_000, sleep: () => Promise.resolve() },
     log: { info: () => undefined, warn: () => undefined, debug: () => undefined },
     counters: archiveCounters(new Registry()),
-    columns: new SharedColumns(transcoder, columnWriterPagesMax),
+    columns: new SharedColumns(transcoder),
     randomName: () => randomBytes(8).toString('hex'),
     signal: new AbortController().signal,
     hardStop: new AbortController().signal,
