@@ -87,8 +87,12 @@ export interface KafkaConsumer {
   stop(): Promise<void>;
 }
 
-/** Oldest offset that a partition still has. Throws `KafkaError`. */
-export type OldestOffset = (partition: TopicPartition) => Promise<bigint>;
+/** What a member asks of the cluster beside its records. */
+export interface PartitionEnds {
+  /** Oldest offset that a partition still has. Throws `KafkaError`. */
+  oldest(partition: TopicPartition): Promise<bigint>;
+  close(): Promise<void>;
+}
 
 /** How often a member tells the group that it lives: three times before it would be taken for dead. */
 export function heartbeatMsOf({ sessionMs = kafkaSessionMs }: ConsumeOptions): number {
@@ -99,13 +103,13 @@ export function heartbeatMsOf({ sessionMs = kafkaSessionMs }: ConsumeOptions): n
 export async function startConsumer(
   consumer: Consumer,
   options: ConsumeOptions,
-  oldest: OldestOffset,
+  ends: PartitionEnds,
 ): Promise<KafkaConsumer> {
-  const member = new Member(consumer, options, oldest);
+  const member = new Member(consumer, options, ends);
   try {
     await member.start();
   } catch (error) {
-    await consumer.disconnect().catch(() => undefined);
+    await Promise.allSettled([consumer.disconnect(), ends.close()]);
     throw kafkaFault(error, `Cannot join the Kafka group ${options.groupId}`);
   }
   return member;
@@ -114,15 +118,15 @@ export async function startConsumer(
 class Member implements KafkaConsumer {
   readonly #consumer: Consumer;
   readonly #options: ConsumeOptions;
-  readonly #oldest: OldestOffset;
+  readonly #ends: PartitionEnds;
   readonly #partitions = new Map<string, Position>();
   #memberId = '';
   #isStopping = false;
 
-  constructor(consumer: Consumer, options: ConsumeOptions, oldest: OldestOffset) {
+  constructor(consumer: Consumer, options: ConsumeOptions, ends: PartitionEnds) {
     this.#consumer = consumer;
     this.#options = options;
-    this.#oldest = oldest;
+    this.#ends = ends;
   }
 
   async start(): Promise<void> {
@@ -179,6 +183,7 @@ class Member implements KafkaConsumer {
     this.#isStopping = true;
     await this.#consumer.disconnect();
     for (const position of this.#partitions.values()) this.#revoke(position);
+    await this.#ends.close();
   }
 
   /** A new generation of the group. Partitions that stay ours go on where they were. */
@@ -212,7 +217,8 @@ class Member implements KafkaConsumer {
     this.#pause(position);
     try {
       const wanted = await this.#options.handler.assigned({ topic, partition });
-      const oldest = await this.#oldest({ topic, partition });
+      // Where it cannot be known now, the first fetch shows whether the offset is still there.
+      const oldest = await this.#ends.oldest({ topic, partition }).catch(() => wanted);
       if (this.#partitions.get(nameOf(position)) !== position || this.#isStopping) return;
       // The caller may have called `seek` in the meantime.
       position.next ??= wanted > oldest ? wanted : oldest;
@@ -250,7 +256,7 @@ class Member implements KafkaConsumer {
   /** The library went elsewhere: it does when retention has deleted the offset that it wanted. */
   async #realign(position: Position): Promise<void> {
     const { topic, partition, next } = position;
-    const oldest = await this.#oldest({ topic, partition });
+    const oldest = await this.#ends.oldest({ topic, partition });
     if (position.next !== next || next === undefined) return;
     position.next = next > oldest ? next : oldest;
     this.#goTo(position, position.next);

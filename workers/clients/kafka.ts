@@ -15,6 +15,7 @@ import type {
   Producer,
   RetryOptions,
 } from 'kafkajs';
+import pRetry from 'p-retry';
 import { KafkaError, SettingError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
@@ -102,6 +103,12 @@ export interface KafkaAdmin {
   partitions(topic: string): Promise<number[]>;
   /** Oldest and next offset of each partition. */
   offsets(topic: string): Promise<PartitionOffsets[]>;
+  /**
+   * Resolves when the group has a coordinator that serves it. A fresh cluster makes one with the
+   * first question, and a broker that comes back loads it; members that join meanwhile are turned
+   * away.
+   */
+  groupReady(groupId: string, topic: string): Promise<void>;
   /** Creates those that are not there; returns their names. Others keep what they have. */
   createTopics(topics: readonly TopicOptions[]): Promise<string[]>;
   close(): Promise<void>;
@@ -159,10 +166,6 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
     openProducer: () => startProducer(client),
     async consume(options) {
       const admin = await openAdmin();
-      const oldest = async ({ topic, partition }: { topic: string; partition: number }) => {
-        const all = await admin.offsets(topic);
-        return all.find((offsets) => offsets.partition === partition)?.low ?? 0n;
-      };
       const consumer = memberClient.consumer({
         groupId: options.groupId,
         allowAutoTopicCreation: false,
@@ -173,23 +176,17 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
         maxWaitTimeInMs: options.waitMsMax ?? limits.kafkaFetchWaitMs,
         retry: patiently,
       });
-      try {
-        const running = await startConsumer(consumer, options, oldest);
-        return {
-          assignment: () => running.assignment(),
-          pause: (partition) => running.pause(partition),
-          resume: (partition) => running.resume(partition),
-          seek: (partition, offset) => running.seek(partition, offset),
-          commit: (partition, offset) => running.commit(partition, offset),
-          async stop() {
-            await running.stop();
-            await admin.close();
-          },
-        };
-      } catch (error) {
+      await admin.groupReady(options.groupId, options.topics[0] ?? '').catch(async (error) => {
         await admin.close();
         throw error;
-      }
+      });
+      return startConsumer(consumer, options, {
+        async oldest({ topic, partition }) {
+          const all = await admin.offsets(topic);
+          return all.find((offsets) => offsets.partition === partition)?.low ?? 0n;
+        },
+        close: () => admin.close(),
+      });
     },
   };
 }
@@ -329,6 +326,14 @@ async function startAdmin(admin: Admin): Promise<KafkaAdmin> {
           .map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }))
           .toSorted((a, b) => a.partition - b.partition);
       }),
+    groupReady: (groupId, topic) =>
+      again(
+        () =>
+          attempt(`Cannot find the coordinator of group ${groupId}`, async () => {
+            await admin.fetchOffsets({ groupId, topics: [topic] });
+          }),
+        /COORDINATOR|GROUP_LOAD/,
+      ),
     createTopics: (topics) => attempt('Cannot create topics', () => createTopics(admin, topics)),
     close: () => attempt('Cannot disconnect from Kafka', () => admin.disconnect()),
   };
@@ -339,7 +344,7 @@ async function createTopics(admin: Admin, wanted: readonly TopicOptions[]): Prom
   const missing = wanted.filter(({ topic }) => !present.has(topic));
   if (missing.length === 0) return [];
   await admin.createTopics({
-    waitForLeaders: true,
+    waitForLeaders: false,
     topics: missing.map(({ topic, partitions, replicas, config = {} }) => ({
       topic,
       numPartitions: partitions,
@@ -349,7 +354,31 @@ async function createTopics(admin: Admin, wanted: readonly TopicOptions[]): Prom
       ),
     })),
   });
-  return missing.map(({ topic }) => topic);
+  const names = missing.map(({ topic }) => topic);
+  await again(() => assertLeaders(admin, names), /UNKNOWN_TOPIC|LEADER_NOT_AVAILABLE/);
+  return names;
+}
+
+/** The cluster's nodes hear of a new topic, and its partitions get their leaders, a moment later. */
+async function assertLeaders(admin: Admin, topics: string[]): Promise<void> {
+  const metadata = await attempt('Cannot look up new topics', () =>
+    admin.fetchTopicMetadata({ topics }),
+  );
+  const partitions = metadata.topics.flatMap((topic) => topic.partitions);
+  if (partitions.every(({ leader }) => leader >= 0)) return;
+  throw new KafkaError('LEADER_NOT_AVAILABLE', 'Cannot use new topics: they have no leaders yet', {
+    retryable: true,
+  });
+}
+
+/** Calls again, with growing pauses, while the fault is one of these types. */
+function again(call: () => Promise<void>, types: RegExp): Promise<void> {
+  return pRetry(call, {
+    retries: limits.kafkaMemberTriesMax - 1,
+    minTimeout: limits.kafkaRetryMs,
+    maxTimeout: limits.kafkaMemberRetryMsMax,
+    shouldRetry: ({ error }) => error instanceof KafkaError && types.test(error.kafkaType),
+  });
 }
 
 async function attempt<T>(action: string, call: () => Promise<T>): Promise<T> {
