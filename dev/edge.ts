@@ -1,46 +1,58 @@
 /**
- * Entry of the embedded stack's edge: runs the Worker in workerd with a local bucket, on loopback.
- * Started by `dev/up.ts`; says `{"ready":…}` on stdout. Needs no network and no account.
+ * Entry of the embedded stack's edge: runs the Worker in workerd with a local bucket, on loopback,
+ * with the bindings of wrangler.toml. Started by `dev/up.ts`; says `{"ready":…}` on stdout. Needs no
+ * network and no account. It is Miniflare without `wrangler dev` around it, whose proxy answers 500
+ * when it has lost a connection to the Worker that was idle: OTLP clients do not send that again.
  */
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { unstable_startWorker } from 'wrangler';
+import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from 'miniflare';
+import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { edgeProbeMs, edgeProbesMax } from '../schemas/limits.ts';
 import { readSettings, settings } from '../schemas/settings.ts';
 import type { Program, Settings } from '../schemas/settings.ts';
+import { bundleEdge } from './bundle.ts';
 
 const { values } = parseArgs({
   options: { port: { type: 'string' }, persist: { type: 'string' } },
   strict: true,
 });
+const { persist } = values;
+if (persist === undefined) throw new Error('Bug: no --persist was given');
 
-const worker = await unstable_startWorker({
-  config: path.join(import.meta.dirname, '..', 'wrangler.toml'),
-  bindings: bindingsOf(readSettings(process.env)),
-  dev: {
-    server: { hostname: '127.0.0.1', port: Number(values.port) },
-    inspector: false,
-    persist: values.persist,
-    watch: false,
-    logLevel: 'error',
-  },
-});
-await worker.ready;
-const url = await worker.url;
+const root = path.join(import.meta.dirname, '..');
+const { modules } = await bundleEdge();
+const miniflare = new Miniflare(
+  convertV4MiniflareOptions({
+    host: '127.0.0.1',
+    port: Number(values.port),
+    log: new Log(LogLevel.ERROR),
+    // The layout that `wrangler dev --persist-to` has.
+    resourcePersistencePath: path.join(persist, 'v3'),
+    unsafeTriggerHandlers: true,
+    workers: [{ ...workerOptions(), name: 'edge', modulesRoot: root, modules }],
+  }),
+);
+const url = await miniflare.ready;
 process.stdout.write(`${JSON.stringify({ ready: true, url: url.href })}\n`);
 
 process.once('SIGTERM', stop).once('SIGINT', stop).once('disconnect', stop);
 await watch(url);
 
-/** The settings that concern the edge, as the Worker's variables. */
-function bindingsOf(all: Settings): Record<string, { type: 'plain_text'; value: string }> {
+/** What wrangler.toml says, with the settings as the Worker's variables. */
+function workerOptions() {
+  const { workerOptions: options } = unstable_getMiniflareWorkerOptions(
+    path.join(root, 'wrangler.toml'),
+  );
+  return { ...options, bindings: variables(readSettings(process.env)) };
+}
+
+/** The settings that concern the edge. */
+function variables(all: Settings): Record<string, string> {
   const names = Object.entries(settings).filter(([, { programs }]) => isEdges(programs));
   return Object.fromEntries(
-    names.map(([name]) => {
-      const value = String(all[name as keyof Settings]);
-      return [name, { type: 'plain_text' as const, value }];
-    }),
+    names.map(([name]) => [name, String(all[name as keyof Settings])] as const),
   );
 }
 
@@ -65,7 +77,7 @@ async function watch(address: URL): Promise<void> {
 }
 
 function stop(): void {
-  worker.dispose().then(
+  miniflare.dispose().then(
     () => process.exit(0),
     () => process.exit(1),
   );

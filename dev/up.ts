@@ -138,6 +138,7 @@ class Parts {
         // Wrangler reports nothing, asks nobody and writes its own log beside ours.
         WRANGLER_SEND_METRICS: 'false',
         CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+        WRANGLER_LOG: 'error',
         WRANGLER_LOG_PATH: log,
         WRANGLER_REGISTRY_PATH: path.join(directory, 'registry'),
         MINIFLARE_REGISTRY_PATH: path.join(directory, 'registry'),
