@@ -45,8 +45,8 @@ const testedThroughOthers = [
   ...entries,
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,
-  // By test/integration/stack.test.ts and demo.test.ts: they need the whole stack.
-  /^dev\/(up|demo)\.ts$/,
+  // By stack.test.ts, kafka.test.ts and demo.test.ts of test/integration: they need the whole stack.
+  /^dev\/(up|demo|kafka\/parts)\.ts$/,
   /^dev\/demo\/(archived|figures|result)\.ts$/,
 ];
 
