@@ -31,6 +31,32 @@ never logged.
 This file is made from \`schemas/settings.ts\` by \`npm run docs\`.
 `;
 
+const bounds = `
+## What bounds a request to the edge
+
+An isolate of Cloudflare Workers has 128 MB for all requests that it works on at once. The defaults
+are chosen for that, and \`npm run bench -- memory\` measures them: workerd's own peak above its
+idle size, for the largest requests that are taken, of each signal and encoding, with Kafka REST,
+ClickHouse and R2 all slow. One such request took 50 to 74 MiB; one with three more sent at the same
+time took 77 to 118 MiB, uncollected garbage included (128 MiB once, on a machine that was busy
+with other work; three repetitions of that case took 100 to 102 MiB).
+
+- A body past \`TIDEMARK_BODY_BYTES_MAX\` as sent or \`TIDEMARK_INFLATED_BYTES_MAX\` inflated is
+  refused with 413. The specification recommends 64 MiB, which an isolate cannot hold.
+- A request is turned into rows within \`TIDEMARK_TRANSCODER_BYTES_MAX\`, and refused with 413 when
+  that is too little. Rows repeat their resource, scope and metric: ordinary items take 1.5 to 1.7
+  times their bytes in OTLP, the smallest data points 10 times, and a large resource above many
+  small items any number of times.
+- When the requests in flight leave no room in \`TIDEMARK_IN_FLIGHT_BYTES_MAX\`, a further one is
+  refused with 503 and \`Retry-After\`: before it is read or inflated if its size is known.
+- An item of more than \`TIDEMARK_ATTRIBUTES_MAX\` attributes is rejected, and the rest is kept.
+
+These bounds are no settings, because what the edge takes every other program has to be able to read:
+arrays and key-value lists nest at most 100 deep (protobuf decoders' own default), JSON values that
+OTLP does not know 512 deep; a Zstandard body has a window of at most 8 MiB and at most 1,024
+frames.
+`;
+
 /** The whole document as text. */
 export function configuration(): string {
   const head =
@@ -45,7 +71,7 @@ export function configuration(): string {
     ];
     return `| ${cells.join(' | ')} |\n`;
   });
-  return `${intro}\n${head}${rows.join('')}`;
+  return `${intro}\n${head}${rows.join('')}${bounds}`;
 }
 
 function kindOf(row: Row): string {

@@ -4,7 +4,10 @@
  * by a platform, or by what has been measured.
  */
 
-/** Nested arrays and key-value lists deeper than this are refused; protobuf's own default. */
+/**
+ * Nested arrays and key-value lists deeper than this are refused; protobuf's own default. No
+ * setting: what the edge takes, the archiver and every reader of Kafka must be able to decode.
+ */
 export const anyValueDepthMax = 100;
 
 /** Hard bound on the memory of one transcoder instance (WebAssembly pages of 64 KiB). */
@@ -36,13 +39,6 @@ export const rowGroupRows = 50_000;
 
 /** Event hours that one flush may open; more than this are merged into the quarantine file. */
 export const openHoursMax = 1024;
-
-/** Points that the planner takes from all row groups together, and from one at most. */
-export const planSamplesMax = 200_000;
-export const samplesPerRowGroupMax = 64;
-
-/** Shards of one period. */
-export const shardsMax = 10_000;
 
 /** Time to connect to the object store, and the longest silence of one of its requests. */
 export const objectConnectMs = 5000;
@@ -92,21 +88,6 @@ export const archiverStopMsMax = 10_000;
 /** Listing pages that `tidemark status` reads of one spool before it says "or more". */
 export const statusPagesMax = 20;
 
-/** The last bytes of a Parquet file that are read at once, because the footer is among them. */
-export const footerBytesGuess = 32 * 1024;
-
-/** Byte ranges closer to each other than this are read by one request. */
-export const rangeGapBytesMax = 64 * 1024;
-
-/** Row groups that one shard fetches and decodes at the same time. */
-export const rowGroupsInFlight = 6;
-
-/** Distinct tenants, and distinct services, of one shard. */
-export const shardNamesMax = 1_000_000;
-
-/** Distinct operation names of one shard: names with an id in them come by the million. */
-export const shardOperationsMax = 8_000_000;
-
 /** JSON values that no table names may nest this deep; 100 levels of AnyValue take less. */
 export const jsonDepthMax = 512;
 
@@ -131,42 +112,6 @@ export const zstdWindowLogMax = 23;
 
 /** Characters of a Status message or of a partial success; keeps answers far below 4 MiB. */
 export const answerMessageCharsMax = 4096;
-
-/** Spans per request of the traffic generator: the SDK's own default. */
-export const trafficBatchSpans = 512;
-
-/** Requests that the traffic generator has under way at once. */
-export const trafficInFlightMax = 16;
-
-/** Time of one request of the traffic generator, the SDK's own retries included. */
-export const trafficTimeoutMs = 60_000;
-
-/** Statements that the in-process ClickHouse runs at once: inserts have their own, so that slow
- * queries never hold them up. */
-export const clickHouseQueriesMax = 8;
-export const clickHouseInsertsMax = 4;
-
-/** Statements that wait for one of those; past it they are refused with ClickHouse's code 202. */
-export const clickHouseWaitingMax = 1000;
-
-/** Longest statement text that the front reads (the engine's own max_query_size is lower). */
-export const clickHouseStatementBytesMax = 1024 * 1024;
-
-/** Largest inflated body of one insert; it goes in as one block, so it has to fit in memory. */
-export const clickHouseBodyBytesMax = 256 * 1024 * 1024;
-
-/** Largest result of one query: the front holds it whole. */
-export const clickHouseResultBytesMax = 256 * 1024 * 1024;
-
-/** Least time between two flushes of asynchronous inserts of one statement: bounds parts a second. */
-export const asyncInsertGapMs = 250;
-
-/** Bodies and bytes that one flush of asynchronous inserts takes at most. */
-export const asyncInsertBodiesMax = 400;
-export const asyncInsertBytesMax = 64 * 1024 * 1024;
-
-/** Deduplication tokens of asynchronous inserts that the embedded ClickHouse remembers. */
-export const asyncInsertTokensMax = 10_000;
 
 /** What `Retry-After` says in answers with status 503, in seconds. */
 export const retryAfterSeconds = 2;
@@ -208,97 +153,8 @@ export const produceAnswerBytesMax = 1024 * 1024;
 /** JSON of one record beside the base64 of its value: key, headers and braces. */
 export const produceRecordJsonBytesMax = 768;
 
-/** A child of the embedded stack must be ready in this time, and is killed this long after SIGTERM. */
-export const childReadyMs = 60_000;
-export const childStopMs = 15_000;
-
-/** Restarts of a child of the embedded stack, and the run time after which they count anew. */
-export const childRestartsMax = 5;
-export const childSteadyMs = 60_000;
-
-/** Pauses before a restart double from the first up to the second. */
-export const childBackoffMs = 500;
-export const childBackoffMsMax = 8000;
-
-/** Last lines of a child's output that an error about it shows. */
-export const childLinesKept = 8;
-
-/** Pause between two drains of the spool by the embedded stack: workerd runs no crons itself. */
-export const drainIntervalMs = 60_000;
-
-/** Tries to take the lock of a data directory from owners that are dead. */
-export const lockTriesMax = 3;
-
-/** Pause between two looks at the embedded edge, and the failures in a row that end it. */
-export const edgeProbeMs = 5000;
-export const edgeProbesMax = 3;
-
-/**
- * Memory of the batch kernel, exact bounds: a fixed part, and for each row (64 for the row, then 16
- * for the hash table or the durations) and each group (80, and its share of the tables).
- */
-export const kernelBaseBytes = 2 * 1024 * 1024;
-export const kernelRowBytes = 80;
-export const kernelGroupBytes = 112;
-
-/** Tries of the embedded stack's daily batch, and the pause between two of them. */
-export const batchTriesMax = 5;
-export const batchRetryMs = 300_000;
-
-/** Trace ids that splitting a shard takes as a sample. */
-export const splitSamplesMax = 100_000;
-
-/** Times that a shard is split again, should its parts be too large as well. */
-export const shardSplitsMax = 8;
-
-/** Times that a shard is tried; a thread that dies counts as a try. */
-export const shardTriesMax = 3;
-
-/** Shards are not made smaller than this just to keep more threads busy. */
-export const shardRowsMin = 100_000;
-
-/** Days before today that the schedule looks at for late data: spans older are quarantined. */
-export const scheduleLookBackDays = 32;
-
 /** Time of one ClickHouse statement, as its client waits for it. */
 export const clickHouseRequestMs = 300_000;
-
-/** The first bytes of a partial that are read at once, because most headers end among them. */
-export const partialHeaderBytesGuess = 64 * 1024;
-
-/** Range requests of the merge that are under way at once. */
-export const mergeReadsInFlight = 6;
-
-/** Longest request of the merge, unless a single run is longer. */
-export const mergeRequestBytesMax = 8 * 1024 * 1024;
-
-/** Durations of one bucket of one group, over all partials, that the merge loads; more are narrowed. */
-export const mergeRunBytesMax = 32 * 1024 * 1024;
-
-/** Durations that the merge loads together. */
-export const mergeWindowBytesMax = 64 * 1024 * 1024;
-
-/** The demo looks at the archive this often, and gives up after this long. */
-export const demoPollMs = 250;
-export const demoArchiveMs = 120_000;
-
-/** Rows of one insert when a run is published. */
-export const publishRowsPerInsert = 50_000;
-
-/** Times that publishing a run is begun anew. */
-export const publishTriesMax = 3;
-
-/** Age after which rows of a run that was never published are taken for the remains of a crash. */
-export const debrisAgeMs = 6 * 3_600_000;
-
-/** Files that one `s3` call of a verification names; ClickHouse expands at most 1000 alternatives. */
-export const verifyFilesPerSource = 500;
-
-/** Differences that a verification reports. */
-export const verifyDifferencesMax = 20;
-
-/** Days whose commits the schedule reads at the same time. */
-export const daysLookedAtOnce = 4;
 
 /** A request that is older than this does not count as in flight any more. */
 export const leaseMsMax = 300_000;
@@ -378,18 +234,6 @@ export const kafkaFetchWaitMs = 500;
 
 /** Partitions whose fetched records one consumer hands out at the same time. */
 export const kafkaPartitionsAtOnce = 64;
-
-/** The oldest Java that brokers of Kafka 4 run on, and the heap of the embedded one. */
-export const javaVersionMin = 17;
-export const kafkaHeapMib = 256;
-
-/** Longest time that Maven may take to fetch Kafka, and the pause of others who wait for it. */
-export const kafkaFetchMsMax = 300_000;
-export const kafkaLockPollMs = 200;
-
-/** The embedded Kafka must be ready in this time, and is killed this long after SIGTERM. */
-export const kafkaReadyMs = 60_000;
-export const kafkaStopMs = 10_000;
 
 /** How long the Kafka REST gateway waits for more records of a partition, and what ends the wait. */
 export const gatewayLingerMs = 5;
