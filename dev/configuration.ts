@@ -51,9 +51,9 @@ with other work; three repetitions of that case took 100 to 102 MiB).
   refused with 503 and \`Retry-After\`: before it is read or inflated if its size is known.
 - An item of more than \`TIDEMARK_ATTRIBUTES_MAX\` attributes is rejected, and the rest is kept.
 
-These bounds are no settings, because what the edge takes every other program has to be able to read:
-arrays and key-value lists nest at most 100 deep (protobuf decoders' own default), JSON values that
-OTLP does not know 512 deep; a Zstandard body has a window of at most 8 MiB and at most 1,024
+These bounds are no settings, because what the edge takes every other program has to be able to
+read: arrays and key-value lists nest at most 100 deep (protobuf decoders' own default), JSON values
+that OTLP does not know 512 deep; a Zstandard body has a window of at most 8 MiB and at most 1,024
 frames.
 `;
 

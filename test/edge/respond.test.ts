@@ -39,11 +39,12 @@ describe('exported()', () => {
 });
 
 describe('refused()', () => {
-  it('row 43: only 503 may be retried, and no error of the world is 500', () => {
+  it('row 43: only 429 and 503 may be retried, and no error of the world is 500', () => {
     for (const code of errorCodes) {
       const { status, headers } = refused(json, new TidemarkError(code, 'Cannot do it'));
-      expect([400, 401, 403, 404, 413, 415, 503]).toContain(status);
-      expect(headers.has('retry-after'), 'rows 45, 46').toBe(status === 503);
+      expect([400, 401, 403, 404, 413, 415, 429, 503]).toContain(status);
+      const mayBeRetried = status === 429 || status === 503;
+      expect(headers.has('retry-after'), 'rows 45, 46').toBe(mayBeRetried);
     }
   });
 
