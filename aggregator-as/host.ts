@@ -13,7 +13,6 @@ import type { RejectReason } from './fault.ts';
 import { NodeReader } from './nodes.ts';
 import type { ColumnBuffers } from './nodes.ts';
 
-export { Base64, base64Length } from './base64.ts';
 export type { ColumnBuffers } from './nodes.ts';
 export type { RejectReason } from './fault.ts';
 

@@ -3,7 +3,7 @@
  * date, one after the other. Which are due is decided by `schedule.ts`, when to look by the caller.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { daysLookedAtOnce } from '../schemas/limits.ts';
+import { daysLookedAtOnce } from '../schemas/limits/batch.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { listPeriodFiles } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';

@@ -3,7 +3,7 @@
  * the histograms, and then fetches only the runs that hold wanted ranks. It writes nothing.
  */
 import assert from 'node:assert/strict';
-import { partialHeaderBytesGuess } from '../schemas/limits.ts';
+import { partialHeaderBytesGuess } from '../schemas/limits/batch.ts';
 import {
   compareKeys,
   decodePartialHeader,

@@ -5,7 +5,7 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { TidemarkError } from '../schemas/errors.ts';
-import { rowGroupsInFlight, shardSplitsMax, shardTriesMax } from '../schemas/limits.ts';
+import { rowGroupsInFlight, shardSplitsMax, shardTriesMax } from '../schemas/limits/batch.ts';
 import type { Shard, ShardReport, WorkerReply } from '../schemas/shard.ts';
 
 export interface PoolOptions {

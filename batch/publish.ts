@@ -4,7 +4,7 @@
  * changes or removes what readers see.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { debrisAgeMs, publishRowsPerInsert, publishTriesMax } from '../schemas/limits.ts';
+import { debrisAgeMs, publishRowsPerInsert, publishTriesMax } from '../schemas/limits/batch.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { GroupStats } from './merge.ts';
 import { publishedRunIds, type PublishedRun } from './runs.ts';

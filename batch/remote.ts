@@ -4,7 +4,7 @@
  * It never asks for a byte twice.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { footerBytesGuess, rangeGapBytesMax } from '../schemas/limits.ts';
+import { footerBytesGuess, rangeGapBytesMax } from '../schemas/limits/batch.ts';
 
 /** Reads the bytes [start, end) of an object. */
 export type ReadRange = (key: string, start: number, end: number) => Promise<Uint8Array>;

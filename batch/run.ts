@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { TidemarkError } from '../schemas/errors.ts';
-import { shardRowsMin } from '../schemas/limits.ts';
+import { shardRowsMin } from '../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../schemas/partial.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { partialKey, partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';

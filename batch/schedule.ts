@@ -3,7 +3,7 @@
  * published: it reads nothing and starts nothing.
  */
 import { SettingError } from '../schemas/errors.ts';
-import { scheduleLookBackDays } from '../schemas/limits.ts';
+import { scheduleLookBackDays } from '../schemas/limits/batch.ts';
 
 export const dayMs = 86_400_000;
 

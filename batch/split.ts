@@ -2,7 +2,7 @@
  * Cuts a shard that turned out too large into smaller ones, by the trace ids that are really in it.
  * Statistics only give the ends of a row group, so a plan can be wrong; this looks, and reads one column.
  */
-import { splitSamplesMax } from '../schemas/limits.ts';
+import { splitSamplesMax } from '../schemas/limits/batch.ts';
 import type { Shard, ShardRange } from '../schemas/shard.ts';
 
 /** Calls back with the sorted trace ids, 16 bytes each, of each row group of a shard. */

@@ -3,7 +3,7 @@
  * Parquet files and with its own functions, and compares. It shares no code with the batch.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { verifyDifferencesMax, verifyFilesPerSource } from '../schemas/limits.ts';
+import { verifyDifferencesMax, verifyFilesPerSource } from '../schemas/limits/batch.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TidemarkError } from '../schemas/errors.ts';
-import * as limits from '../schemas/limits.ts';
+import * as limits from '../schemas/limits/dev.ts';
 
 export interface ChildOptions {
   /** For messages: `clickhouse`, `edge`, `archive`. */

@@ -9,9 +9,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
-import { edgeProbeMs, edgeProbesMax } from '../schemas/limits.ts';
+import { edgeProbeMs, edgeProbesMax } from '../schemas/limits/dev.ts';
 import { readSettings, settings } from '../schemas/settings.ts';
-import type { Program, Settings } from '../schemas/settings.ts';
+import type { Settings } from '../schemas/settings.ts';
+import type { Program } from '../schemas/settings/row.ts';
 import { bundleEdge } from './bundle.ts';
 
 const { values } = parseArgs({

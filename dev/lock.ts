@@ -5,7 +5,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { TidemarkError } from '../schemas/errors.ts';
-import { lockTriesMax } from '../schemas/limits.ts';
+import { lockTriesMax } from '../schemas/limits/dev.ts';
 
 export interface Lock {
   /** Gives the directory free. */

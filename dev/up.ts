@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cron } from 'croner';
 import type { TidemarkError } from '../schemas/errors.ts';
-import { batchTriesMax, batchRetryMs, drainIntervalMs } from '../schemas/limits.ts';
+import { batchTriesMax, batchRetryMs, drainIntervalMs } from '../schemas/limits/dev.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import { migrate } from '../workers/clients/migrate.ts';

@@ -1,8 +1,6 @@
 /** The isolate's base64 encoder, made at its first use. Encodes only; it never keeps what it is given. */
-import { Base64 } from '../aggregator-as/host.ts';
+import { Base64 } from '../aggregator-as/base64.ts';
 import encoder from '../aggregator-as/build/encode.wasm';
-
-export { base64Length } from '../aggregator-as/host.ts';
 
 let kept: Base64 | undefined;
 

@@ -2,11 +2,12 @@
  * Speaks the two produce dialects of Kafka REST proxies, v2 and v3: where a call goes and what it
  * carries, as bytes: a string of the body would cost as much as all the rest. It sends nothing.
  */
+import { base64Length } from '../aggregator-as/base64.ts';
 import { recordHeaders, recordKey } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
 import { produceRecordJsonBytesMax } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { base64Length, writeBase64 } from './base64.ts';
+import { writeBase64 } from './base64.ts';
 
 export type ProxySettings = Pick<
   Settings,

@@ -7,6 +7,7 @@
  * run of a row): they are written once and copied from the row before.
  */
 import { put, putHex16, putHex8, putMap, putString, putVarint } from './bytes';
+import { addRow, headerBytes, joinTables, placeFor, startTables } from './chunks';
 import { capacityFault, fail } from './fault';
 import {
   Exemplar,
@@ -14,47 +15,15 @@ import {
   gaugeKind,
   histogramKind,
   intNumber,
-  kindsCount,
   Metric,
-  noKind,
   Point,
   sumKind,
 } from './measure';
 import { align, reserve, setTop, slack, top } from './memory';
 import { Resource, Scope, sizeOf } from './record';
 
-/** A run of rows of one table; they follow at once. */
-@unmanaged
-class Chunk {
-  next: u32;
-  kind: u32;
-  bytes: u32;
-}
-
-const headerBytes: usize = 16;
-
-/** A table's rows: how many, and where, once they are together. */
-@unmanaged
-class Table {
-  at: u32;
-  bytes: u32;
-  rows: u32;
-  chunks: u32;
-}
-
-const tables = memory.data(80, 8);
-
-// @ts-ignore: decorator
-@inline
-export function tableOf(kind: u32): Table {
-  return changetype<Table>(tables + (<usize>kind << 4));
-}
-
 /** Where the finished rows end. */
 let rowsEnd: usize = 0;
-let firstChunk: usize = 0;
-let lastChunk: usize = 0;
-let chunkKind: u32 = noKind;
 
 /** TenantId and IngestedAt, the same in every row. */
 let tail: usize = 0;
@@ -86,10 +55,7 @@ export function startMetricRows(tailAt: usize, bytes: usize): void {
   tail = tailAt;
   tailBytes = bytes;
   rowsEnd = align(top);
-  firstChunk = 0;
-  lastChunk = 0;
-  chunkKind = noKind;
-  memory.fill(tables, 0, 80);
+  startTables();
 }
 
 /** Before a resource is read. */
@@ -152,7 +118,7 @@ function placeTop(at: usize): bool {
 export function writePoint(point: Point, metric: Metric, resource: Resource, scope: Scope): bool {
   const records = hasMetric ? pointRecords : metricRecords;
   const most = rowBytesMax(point, metric, resource, scope);
-  const base = metric.kind == chunkKind ? rowsEnd : rowsEnd + headerBytes;
+  const base = placeFor(metric.kind, rowsEnd);
   const inPlace = hasScope && base + most <= records;
   if (!inPlace && !reserve(most)) return fail(capacityFault, point.at) != 0;
   const start = inPlace ? base : align(top);
@@ -161,29 +127,81 @@ export function writePoint(point: Point, metric: Metric, resource: Resource, sco
     memory.copy(base, start, end - start);
     run -= start - base;
   }
-  if (metric.kind != chunkKind) startChunk(metric.kind);
-  const bytes = <u32>(end - start);
-  rowsEnd = base + bytes;
-  changetype<Chunk>(lastChunk).bytes += bytes;
-  const table = tableOf(metric.kind);
-  table.bytes += bytes;
-  table.rows++;
+  endRow(metric.kind, base, end - start);
   hasResource = true;
   hasScope = true;
   hasMetric = true;
   return true;
 }
 
-function startChunk(kind: u32): void {
-  const chunk = changetype<Chunk>(rowsEnd);
-  chunk.next = 0;
-  chunk.kind = kind;
-  chunk.bytes = 0;
-  if (lastChunk == 0) firstChunk = rowsEnd;
-  else changetype<Chunk>(lastChunk).next = <u32>rowsEnd;
-  lastChunk = rowsEnd;
-  chunkKind = kind;
-  tableOf(kind).chunks++;
+/** Makes the `bytes` at `base` the last row. */
+// @ts-ignore: decorator
+@inline
+function endRow(kind: u32, base: usize, bytes: usize): void {
+  addRow(kind, rowsEnd, bytes);
+  rowsEnd = base + bytes;
+}
+
+/** All rows have been written: brings those of a table together. False when there is no room. */
+export function endMetricRows(): bool {
+  return joinTables(rowsEnd);
+}
+
+/** Points of more bytes are not written as plain ones. */
+const plainMax: usize = gapMax / 9;
+
+/** Where the row that `startPlain` began is, and the size of its run. */
+let plainBase: usize = 0;
+let plainRunBytes: usize = 0;
+
+/**
+ * Begins the row of a point that may be plain. Returns where its attributes go, or 0 when there can
+ * be no such row: then the scope has none yet to begin like, or there might be no room.
+ */
+export function startPlain(bytes: usize, metric: Metric): usize {
+  if (!hasScope || bytes > plainMax) return 0;
+  plainBase = placeFor(metric.kind, rowsEnd);
+  if (hasMetric) {
+    // An attribute becomes less than twice as long in the row, a bucket's count 8 times: the gap
+    // is larger.
+    plainRunBytes = metricBytes;
+    return putLong(plainBase, run, metricBytes) + 1;
+  }
+  const texts = <usize>metric.nameBytes + metric.descriptionBytes + metric.unitBytes;
+  const most = scopeBytes + texts + tailBytes + bytes * 9 + 1024;
+  if (plainBase + most > metricRecords) return 0;
+  const out = putMetric(putLong(plainBase, run, scopeBytes), metric);
+  plainRunBytes = out - plainBase;
+  return out + 1;
+}
+
+/** Ends the row that `startPlain` began, and whose attributes end at `out`. False if it cannot. */
+export function endPlain(out: usize, point: Point, metric: Metric): bool {
+  if (point.attrCount > 127) return false;
+  store<u8>(plainBase + plainRunBytes, point.attrCount);
+  out = putPoint(out, point, metric);
+  run = plainBase;
+  metricBytes = plainRunBytes;
+  hasMetric = true;
+  endRow(metric.kind, plainBase, out - plainBase);
+  return true;
+}
+
+/** As `put`, of some hundred bytes; writes, and reads, up to 63 bytes past the run. */
+// @ts-ignore: decorator
+@inline
+function putLong(out: usize, from: usize, bytes: usize): usize {
+  for (let done: usize = 0; done < bytes; done += 64) {
+    const a = v128.load(from + done);
+    const b = v128.load(from + done, 16);
+    const c = v128.load(from + done, 32);
+    const d = v128.load(from + done, 48);
+    v128.store(out + done, a);
+    v128.store(out + done, b, 16);
+    v128.store(out + done, c, 32);
+    v128.store(out + done, d, 48);
+  }
+  return out + bytes;
 }
 
 /** A bound on the row's size, with slack for copies that write past their end. */
@@ -210,9 +228,16 @@ function writeRow(
   resource: Resource,
   scope: Scope,
 ): usize {
-  const kind = metric.kind;
   out = putRun(out, metric, resource, scope);
   out = putMap(out, point.attrs, point.attrCount);
+  return putPoint(out, point, metric);
+}
+
+/** The columns from StartTimeUnix on. */
+// @ts-ignore: decorator
+@inline
+function putPoint(out: usize, point: Point, metric: Metric): usize {
+  const kind = metric.kind;
   store<u64>(out, point.startNs);
   store<u64>(out, point.timeNs, 8);
   out += 16;
@@ -255,11 +280,18 @@ function putRun(out: usize, metric: Metric, resource: Resource, scope: Scope): u
   run = start;
   if (hasMetric) return put(out, from, metricBytes);
   out = hasScope ? put(out, from, scopeBytes) : putOwners(out, from, resource, scope);
-  out = putString(out, metric.name, metric.nameBytes);
-  out = putString(out, metric.description, metric.descriptionBytes);
-  out = putString(out, metric.unit, metric.unitBytes);
+  out = putMetric(out, metric);
   metricBytes = out - start;
   return out;
+}
+
+/** MetricName, MetricDescription, MetricUnit. */
+// @ts-ignore: decorator
+@inline
+function putMetric(out: usize, metric: Metric): usize {
+  out = putString(out, metric.name, metric.nameBytes);
+  out = putString(out, metric.description, metric.descriptionBytes);
+  return putString(out, metric.unit, metric.unitBytes);
 }
 
 /** ResourceAttributes to ServiceName. */
@@ -366,54 +398,4 @@ function putExemplarIds(out: usize, first: usize, end: usize, count: u32): usize
     if (id != 0) out = putHex16(out, id);
   }
   return out;
-}
-
-/**
- * Brings each table's rows together. The table with the most bytes is closed up where it stands;
- * the others go above, so that memory for those only is needed. False when there is none.
- */
-export function joinTables(): bool {
-  let largest: u32 = 0;
-  let isJoined = true;
-  for (let kind: u32 = 0; kind < kindsCount; kind++) {
-    if (tableOf(kind).bytes > tableOf(largest).bytes) largest = kind;
-    if (tableOf(kind).chunks > 1) isJoined = false;
-  }
-  if (isJoined) {
-    for (let at = firstChunk; at != 0; at = changetype<Chunk>(at).next) {
-      tableOf(changetype<Chunk>(at).kind).at = <u32>(at + headerBytes);
-    }
-    return true;
-  }
-  setTop(rowsEnd);
-  for (let kind: u32 = 0; kind < kindsCount; kind++) {
-    const bytes = <usize>tableOf(kind).bytes;
-    if (kind == largest || bytes == 0) continue;
-    if (!reserve(bytes)) return fail(capacityFault, 0) != 0;
-    moveRows(kind, top);
-    setTop(top + bytes);
-  }
-  moveRows(largest, firstOf(largest));
-  return true;
-}
-
-function firstOf(kind: u32): usize {
-  let at = firstChunk;
-  while (changetype<Chunk>(at).kind != kind) at = changetype<Chunk>(at).next;
-  return at + headerBytes;
-}
-
-/** Moves the table's rows to `out`, which may be where they begin: then headers are overwritten. */
-function moveRows(kind: u32, out: usize): void {
-  tableOf(kind).at = <u32>out;
-  for (let at = firstChunk; at != 0; ) {
-    const chunk = changetype<Chunk>(at);
-    const next = chunk.next;
-    if (chunk.kind == kind) {
-      const bytes = chunk.bytes;
-      memory.copy(out, at + headerBytes, bytes);
-      out += bytes;
-    }
-    at = next;
-  }
 }

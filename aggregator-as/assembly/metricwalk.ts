@@ -7,17 +7,18 @@ import { keepItem } from './columns';
 import { findHead, head, headBytes, url, urlBytes } from './envelope';
 import { capacityFault, fail } from './fault';
 import { joinResource, joinScope } from './join';
-import { acceptPoint } from './judge';
+import { acceptPoint, isValid } from './judge';
 import { Metric, noKind, Point } from './measure';
 import { allocate, setTop, top } from './memory';
 import { badTexts, isInexact, keepRaw, readMetric } from './metric';
 import * as rows from './metricrows';
 import { enterResource, enterScope, nextIndex, resource, scope, startPlace, toRows } from './place';
-import { readPoint } from './point';
+import { readPoint, readPointHead, readQuantiles } from './point';
+import { plainEnd } from './pointfields';
 import { sizeOf } from './record';
 import { badStrings, readResource, readScope } from './resource';
 import { hashMetric, hashResource, hashScope, hashSeries } from './series';
-import { countInvalid } from './verdict';
+import { countAccepted, countInvalid, isTimely } from './verdict';
 import {
   ended,
   metricsRequestMessage,
@@ -79,7 +80,7 @@ export function walkMetrics(p: usize, end: usize, areRows: bool): bool {
       if (p == 0) return false;
     }
   }
-  return ended(p, end) && (toRows ? rows.joinTables() : true);
+  return ended(p, end) && (toRows ? rows.endMetricRows() : true);
 }
 
 function walkResource(p: usize, end: usize): bool {
@@ -133,12 +134,38 @@ function takeMetricRows(p: usize, end: usize): bool {
 
 function takeRow(p: usize, end: usize): bool {
   if (!rows.startPoint(end - p)) return false;
+  const plainAt = rows.startPlain(end - p, metric);
+  if (plainAt != 0) {
+    if (!readPointHead(p, end, metric.kind, plainPoint, plainAt)) return false;
+    if (plainPoint.quantileCount != 0 && !readQuantiles(plainPoint)) return false;
+    if (takePlain(plainPoint)) return true;
+    // What it took of the arena is taken anew.
+    if (!rows.startPoint(end - p)) return false;
+  }
   const at = readPoint(p, end, metric.kind);
   if (at == 0) return false;
   const point = changetype<Point>(at);
   point.itemIndex = nextIndex();
   if (!acceptPoint(point, metric) || point.quarantined) return true;
   return rows.writePoint(point, metric, resource(), scope());
+}
+
+/** The record of a point that may be plain. */
+const plainPoint = changetype<Point>(memory.data(320, 8));
+
+/**
+ * Ends the row of a point as most points are: valid, timely, without exemplars, its attributes
+ * plain. False, and nothing is counted, of any other.
+ */
+// @ts-ignore: decorator
+@inline
+function takePlain(point: Point): bool {
+  if (plainEnd == 0 || point.exemplarCount != 0) return false;
+  if (!isTimely(point.timeNs) || !isValid(point, metric)) return false;
+  if (!rows.endPlain(plainEnd, point, metric)) return false;
+  countAccepted(point.timeNs);
+  nextIndex();
+  return true;
 }
 
 function takeMetricRecords(p: usize, end: usize): bool {

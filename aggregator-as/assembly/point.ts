@@ -37,17 +37,31 @@ const quantileTag: u32 = 0x32;
 /** Bytes of a quantile and its value. */
 const quantileBytes: usize = 16;
 
+/**
+ * Reads the scalars and numbers of a point into a record and counts its repeated messages. Writes its
+ * attributes to `plainAt`, unless that is 0, as long as they are plain. False after a fault.
+ */
+export function readPointHead(
+  p: usize,
+  end: usize,
+  kind: u32,
+  point: Point,
+  plainAt: usize,
+): bool {
+  clear(changetype<usize>(point), sizeOf<Point>());
+  point.at = <u32>p;
+  point.bytes = <u32>(end - p);
+  clearMarks();
+  startFields(plainAt);
+  return readFields(p, end, kind, point);
+}
+
 /** Reads the point of a metric of this kind from `p` to `end`. 0 after a fault. */
 export function readPoint(p: usize, end: usize, kind: u32): usize {
   const at = allocate(sizeOf<Point>());
   if (at == 0) return fail(capacityFault, p);
-  clear(at, sizeOf<Point>());
   const point = changetype<Point>(at);
-  point.at = <u32>p;
-  point.bytes = <u32>(end - p);
-  clearMarks();
-  startFields();
-  if (!readFields(p, end, kind, point)) return 0;
+  if (!readPointHead(p, end, kind, point, 0)) return 0;
   if (first != 0 && !readRepeated(first, end, point, kind == summaryKind)) return 0;
   point.invalidUtf8 = invalidUtf8;
   if (inexact) {
@@ -105,6 +119,32 @@ function readRepeated(p: usize, end: usize, point: Point, isSummary: bool): bool
   }
   point.keyBytes = keyBytes - point.exemplarKeyBytes;
   point.valueBytes = valueBytes - point.exemplarValueBytes;
+  return true;
+}
+
+/** Second pass over a summary whose attributes are not wanted: its quantiles. False after a fault. */
+export function readQuantiles(point: Point): bool {
+  let p = first;
+  const end = <usize>point.at + point.bytes;
+  if (!takeArrays(point, p)) return false;
+  let quantile = <usize>point.quantiles;
+  for (let rest = point.quantileCount; rest > 0; ) {
+    let tag = <u32>load<u8>(p++);
+    if (tag > 127) {
+      p = wideTag(p - 1);
+      tag = <u32>word;
+    }
+    if (tag != quantileTag) {
+      p = skipValue(p, end, tag);
+      continue;
+    }
+    p = slice(p, end);
+    const next = p + sliceBytes;
+    if (!readQuantile(p, next, quantile)) return false;
+    quantile += quantileBytes;
+    p = next;
+    rest--;
+  }
   return true;
 }
 

@@ -23,6 +23,7 @@ import {
   Numbers,
   writeVarints,
 } from './numbers';
+import { putPlain } from './plain';
 import { markInexact } from './text';
 import {
   bucketsMessage,
@@ -49,9 +50,13 @@ export let exemplarTag: u32 = 0;
 const buckets = changetype<Numbers>(memory.data(16, 8));
 const bounds = changetype<Numbers>(memory.data(16, 8));
 
-/** Begins a point. */
-export function startFields(): void {
+/** Where the next attribute goes in a row, if all before it were plain and had a place; else 0. */
+export let plainEnd: usize = 0;
+
+/** Begins a point whose attributes, if they are plain, go to `plainAt`, unless that is 0. */
+export function startFields(plainAt: usize): void {
   first = 0;
+  plainEnd = plainAt;
 }
 
 /** How many messages `skipRun` skipped. */
@@ -60,6 +65,7 @@ let skipped: u32 = 0;
 /** Skips the message of the field at `at`, and those with its tag that follow it at once. */
 function skipRun(at: usize, p: usize, end: usize, tag: u32): usize {
   if (first == 0) first = at;
+  if (plainEnd != 0 && tag == attributeTag) return putRun(p, end, tag);
   p = slice(p, end);
   if (p == 0) return 0;
   p += sliceBytes;
@@ -69,6 +75,22 @@ function skipRun(at: usize, p: usize, end: usize, tag: u32): usize {
     if (bytes > 127 || bytes + 2 > end - p) break;
     p += bytes + 2;
     skipped++;
+  }
+  return p;
+}
+
+/** As `skipRun`, of attributes, which it writes as long as they are plain. */
+function putRun(p: usize, end: usize, tag: u32): usize {
+  skipped = 0;
+  while (true) {
+    p = slice(p, end);
+    if (p == 0) return 0;
+    const next = p + sliceBytes;
+    if (plainEnd != 0) plainEnd = putPlain(plainEnd, p, next);
+    skipped++;
+    p = next;
+    if (p >= end || load<u8>(p) != tag) break;
+    p++;
   }
   return p;
 }

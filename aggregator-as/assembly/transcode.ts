@@ -8,7 +8,8 @@ import { dropRequest, itemCount, keepRequest, resetColumns, startRequest, toKept
 import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
 import { sumsOf } from './hour';
 import { sortEntries } from './itemsort';
-import { startMetricRows, tableOf } from './metricrows';
+import { tableOf } from './chunks';
+import { startMetricRows } from './metricrows';
 import { walkMetrics } from './metricwalk';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
 import { groupByHour, sortedCount, sortedHour } from './order';

@@ -13,7 +13,7 @@ import {
   createInflate,
   createZstdDecompress,
 } from 'node:zlib';
-import { clickHouseBodyBytesMax, clickHouseStatementBytesMax } from '../../schemas/limits.ts';
+import { clickHouseBodyBytesMax, clickHouseStatementBytesMax } from '../../schemas/limits/dev.ts';
 import { fault } from './fault.ts';
 import { readStatement } from './statement.ts';
 import type { Statement } from './statement.ts';

@@ -11,7 +11,7 @@ import {
   clickHouseQueriesMax,
   clickHouseResultBytesMax,
   clickHouseWaitingMax,
-} from '../../schemas/limits.ts';
+} from '../../schemas/limits/dev.ts';
 import { engineFault, fault } from './fault.ts';
 
 export interface EngineTask {

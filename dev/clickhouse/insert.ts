@@ -9,7 +9,7 @@ import {
   asyncInsertBytesMax,
   asyncInsertGapMs,
   asyncInsertTokensMax,
-} from '../../schemas/limits.ts';
+} from '../../schemas/limits/dev.ts';
 import type { Engine, EngineResult } from './engine.ts';
 import { quoteText } from './request.ts';
 import type { Statement } from './statement.ts';

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { clickHouseInsertsMax, clickHouseQueriesMax } from '../../schemas/limits.ts';
+import { clickHouseInsertsMax, clickHouseQueriesMax } from '../../schemas/limits/dev.ts';
 
 const usage = `Usage: node dev/clickhouse/main.ts --data DIR [--port N] [--host ADDRESS]
   --data DIR      directory of the tables; made if it is not there

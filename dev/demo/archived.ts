@@ -1,7 +1,7 @@
 /** Waits until all that was sent lies in committed Parquet files. Only looks; the archiver works. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { demoArchiveMs, demoPollMs } from '../../schemas/limits.ts';
+import { demoArchiveMs, demoPollMs } from '../../schemas/limits/dev.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { archiveStatus, listPeriodFiles } from '../../workers/clients/archive.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';

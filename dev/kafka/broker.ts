@@ -9,7 +9,12 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { childLinesKept, kafkaHeapMib, kafkaReadyMs, kafkaStopMs } from '../../schemas/limits.ts';
+import {
+  childLinesKept,
+  kafkaHeapMib,
+  kafkaReadyMs,
+  kafkaStopMs,
+} from '../../schemas/limits/dev.ts';
 import { steadyPorts } from '../port.ts';
 import { javaOf } from './jars.ts';
 

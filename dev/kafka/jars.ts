@@ -10,7 +10,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { javaVersionMin, kafkaFetchMsMax, kafkaLockPollMs } from '../../schemas/limits.ts';
+import { javaVersionMin, kafkaFetchMsMax, kafkaLockPollMs } from '../../schemas/limits/dev.ts';
 import { lockDirectory } from '../lock.ts';
 import type { Lock } from '../lock.ts';
 

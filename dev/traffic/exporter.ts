@@ -8,7 +8,7 @@ import { OTLPTraceExporter as ProtobufSpans } from '@opentelemetry/exporter-trac
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import { trafficInFlightMax, trafficTimeoutMs } from '../../schemas/limits.ts';
+import { trafficInFlightMax, trafficTimeoutMs } from '../../schemas/limits/dev.ts';
 import type { Service } from './shop.ts';
 
 /** What the SDK's exporters have in common. */

@@ -3,7 +3,7 @@
  * as a client does that lost the answer. Never drops an item: a failed export is an error.
  */
 import { TidemarkError } from '../../schemas/errors.ts';
-import { trafficBatchSpans, trafficInFlightMax } from '../../schemas/limits.ts';
+import { trafficBatchSpans, trafficInFlightMax } from '../../schemas/limits/dev.ts';
 import { exportOnce } from './exporter.ts';
 import type { Exporter } from './exporter.ts';
 import { services } from './shop.ts';

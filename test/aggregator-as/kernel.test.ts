@@ -3,7 +3,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ShardKernel, type GroupResult } from '../../aggregator-as/kernel.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { kernelBaseBytes, kernelGroupBytes, kernelRowBytes } from '../../schemas/limits.ts';
+import { kernelBaseBytes, kernelGroupBytes, kernelRowBytes } from '../../schemas/limits/batch.ts';
 import { compileModule } from '../support/assembly.ts';
 import {
   columnsOf,

@@ -3,7 +3,7 @@ import type { GroupStats } from '../../batch/merge.ts';
 import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish.ts';
 import { currentRuns, publishedRunIds } from '../../batch/runs.ts';
 import { ClickHouseError } from '../../schemas/errors.ts';
-import { debrisAgeMs, publishRowsPerInsert } from '../../schemas/limits.ts';
+import { debrisAgeMs, publishRowsPerInsert } from '../../schemas/limits/batch.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 

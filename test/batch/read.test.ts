@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { shardNames } from '../../batch/columns.ts';
 import { batchColumns, readShard } from '../../batch/read.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits.ts';
+import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 import { traceIdEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, writeSpanFile, type SpanRow } from '../support/spans.ts';

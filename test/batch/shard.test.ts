@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ShardKernel } from '../../aggregator-as/kernel.ts';
 import { computeShard } from '../../batch/shard.ts';
-import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits.ts';
+import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 import { decodePartialHeader } from '../../schemas/partial.ts';
 import { partialKey, traceIdEnd, type Shard } from '../../schemas/shard.ts';
 import { CountingStore, startBucket, type Bucket } from '../support/objects.ts';

@@ -18,6 +18,8 @@ describe('bundleEdge()', () => {
       'encode.wasm',
       'transcode.wasm',
     ]);
-    for (const { contents } of wasm) expect(WebAssembly.validate(Buffer.from(contents))).toBe(true);
+    for (const { contents } of wasm) {
+      expect(() => new WebAssembly.Module(Buffer.from(contents))).not.toThrow();
+    }
   });
 });

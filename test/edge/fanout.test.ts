@@ -42,6 +42,8 @@ const unused = () => Promise.reject(new Error('not called'));
 const broken = () => Promise.reject(new Error('R2 is gone'));
 const quick = { TIDEMARK_SINK_TIMEOUT_MS: '50' };
 
+const requestOf = (index: number) => requestBytes([span(index)]);
+
 describe('fanOut()', () => {
   it('fanOut() starts both legs at once', async () => {
     const order: string[] = [];
@@ -166,11 +168,10 @@ describe('fanOut()', () => {
       now: () => nowNow,
       clickhouse: () => new Response('', { status: 500 }),
     });
-    const batch = (index: number) => requestBytes([span(index)]);
-    for (let index = 0; index < breakerFailuresMax + 3; index += 1) await post(batch(index));
+    for (let index = 0; index < breakerFailuresMax + 3; index += 1) await post(requestOf(index));
     expect(inserts).toHaveLength(breakerFailuresMax);
     nowNow += breakerOpenMs;
-    await Promise.all([20, 21, 22].map((index) => post(batch(index))));
+    await Promise.all([20, 21, 22].map((index) => post(requestOf(index))));
     expect(inserts).toHaveLength(breakerFailuresMax + 1);
     const spooled = (await keys()).filter((key) => key.startsWith('spool/speed/'));
     expect(spooled).toHaveLength(breakerFailuresMax + 6);

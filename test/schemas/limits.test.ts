@@ -2,13 +2,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as limits from '../../schemas/limits.ts';
+import * as batchLimits from '../../schemas/limits/batch.ts';
+import * as devLimits from '../../schemas/limits/dev.ts';
 import { readSettings } from '../../schemas/settings.ts';
 
 const wasmPageBytes = 65_536;
 
 describe('limits', () => {
   it('are positive whole numbers', () => {
-    for (const [name, value] of Object.entries(limits)) {
+    for (const [name, value] of Object.entries({ ...limits, ...batchLimits, ...devLimits })) {
       expect(Number.isSafeInteger(value) && value > 0, name).toBe(true);
     }
   });

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { clickHouseBodyBytesMax, clickHouseStatementBytesMax } from '../../../schemas/limits.ts';
+import {
+  clickHouseBodyBytesMax,
+  clickHouseStatementBytesMax,
+} from '../../../schemas/limits/dev.ts';
 import { startClickHouse } from '../../support/clickhouse.ts';
 import type { TestClickHouse } from '../../support/clickhouse.ts';
 

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { asyncInsertGapMs } from '../../../schemas/limits.ts';
+import { asyncInsertGapMs } from '../../../schemas/limits/dev.ts';
 import { startClickHouse } from '../../support/clickhouse.ts';
 import type { TestClickHouse } from '../../support/clickhouse.ts';
 

@@ -8,7 +8,7 @@ import { Random } from '../../../dev/traffic/random.ts';
 import { Sender } from '../../../dev/traffic/send.ts';
 import { journeys } from '../../../dev/traffic/shop.ts';
 import { planRequest } from '../../../dev/traffic/trace.ts';
-import { trafficInFlightMax } from '../../../schemas/limits.ts';
+import { trafficInFlightMax } from '../../../schemas/limits/dev.ts';
 
 describe('Sender', () => {
   it('never has more requests under way than its bound, and repeats the share it was given', async () => {

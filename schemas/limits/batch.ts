@@ -1,0 +1,79 @@
+/** Bounds of the batch: planning, shards, the merge, publishing and the schedule. */
+
+/** Points that the planner takes from all row groups together, and from one at most. */
+export const planSamplesMax = 200_000;
+export const samplesPerRowGroupMax = 64;
+
+/** Shards of one period. */
+export const shardsMax = 10_000;
+
+/** The last bytes of a Parquet file that are read at once, because the footer is among them. */
+export const footerBytesGuess = 32 * 1024;
+
+/** Byte ranges closer to each other than this are read by one request. */
+export const rangeGapBytesMax = 64 * 1024;
+
+/** Row groups that one shard fetches and decodes at the same time. */
+export const rowGroupsInFlight = 6;
+
+/** Distinct tenants, and distinct services, of one shard. */
+export const shardNamesMax = 1_000_000;
+
+/** Distinct operation names of one shard: names with an id in them come by the million. */
+export const shardOperationsMax = 8_000_000;
+
+/**
+ * Memory of the batch kernel, exact bounds: a fixed part, and for each row (64 for the row, then 16
+ * for the hash table or the durations) and each group (80, and its share of the tables).
+ */
+export const kernelBaseBytes = 2 * 1024 * 1024;
+export const kernelRowBytes = 80;
+export const kernelGroupBytes = 112;
+
+/** Trace ids that splitting a shard takes as a sample. */
+export const splitSamplesMax = 100_000;
+
+/** Times that a shard is split again, should its parts be too large as well. */
+export const shardSplitsMax = 8;
+
+/** Times that a shard is tried; a thread that dies counts as a try. */
+export const shardTriesMax = 3;
+
+/** Shards are not made smaller than this just to keep more threads busy. */
+export const shardRowsMin = 100_000;
+
+/** Days before today that the schedule looks at for late data: spans older are quarantined. */
+export const scheduleLookBackDays = 32;
+
+/** The first bytes of a partial that are read at once, because most headers end among them. */
+export const partialHeaderBytesGuess = 64 * 1024;
+
+/** Range requests of the merge that are under way at once. */
+export const mergeReadsInFlight = 6;
+
+/** Longest request of the merge, unless a single run is longer. */
+export const mergeRequestBytesMax = 8 * 1024 * 1024;
+
+/** Durations of one bucket of one group, over all partials, that the merge loads; more are narrowed. */
+export const mergeRunBytesMax = 32 * 1024 * 1024;
+
+/** Durations that the merge loads together. */
+export const mergeWindowBytesMax = 64 * 1024 * 1024;
+
+/** Rows of one insert when a run is published. */
+export const publishRowsPerInsert = 50_000;
+
+/** Times that publishing a run is begun anew. */
+export const publishTriesMax = 3;
+
+/** Age after which rows of a run that was never published are taken for the remains of a crash. */
+export const debrisAgeMs = 6 * 3_600_000;
+
+/** Files that one `s3` call of a verification names; ClickHouse expands at most 1000 alternatives. */
+export const verifyFilesPerSource = 500;
+
+/** Differences that a verification reports. */
+export const verifyDifferencesMax = 20;
+
+/** Days whose commits the schedule reads at the same time. */
+export const daysLookedAtOnce = 4;
