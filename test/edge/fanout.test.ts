@@ -47,8 +47,7 @@ const requestOf = (index: number) => requestBytes([span(index)]);
 describe('fanOut()', () => {
   it('fanOut() starts both legs at once', async () => {
     const order: string[] = [];
-    let begun = () => {};
-    const inserting = new Promise<void>((resolve) => (begun = resolve));
+    const { promise: inserting, resolve: begun } = Promise.withResolvers<void>();
     const settings = readSettings({});
     await fanOut(
       {

@@ -162,6 +162,8 @@ function spansOf(
     .flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans));
 }
 
+const tokenIn = (key: string) => parseSpoolKey(key)?.requestId ?? '';
+
 describe('the SDK exporters', () => {
   it.each([
     ['protobuf', () => new ProtoExporter({ url: traces() })],
@@ -210,7 +212,6 @@ describe('the SDK exporters', () => {
     await s3.send(new DeleteObjectCommand({ Bucket: 'tidemark', Key: drainStateKey }));
     expect((await tick()).status).toBe(200);
     expect(await keys(speedSpoolPrefix('otel_traces'))).toEqual([]);
-    const tokenIn = (key: string) => parseSpoolKey(key)?.requestId ?? '';
     for (const [index, key] of spooled.entries()) {
       const insert = inserts.find(({ token }) => token === tokenIn(key));
       expect(new Uint8Array(insert?.rows ?? [])).toEqual(rows[index]);
