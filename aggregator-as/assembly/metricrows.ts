@@ -39,7 +39,7 @@ let serviceBytes: usize = 0;
 let hasResource = false;
 let hasScope = false;
 let hasMetric = false;
-/** First free bytes above the records of a resource, scope and metric that have no row yet. */
+/** First free bytes above the records of a resource, scope and metric without a row yet. */
 let resourceTop: usize = 0;
 let scopeTop: usize = 0;
 let metricTop: usize = 0;
@@ -162,8 +162,7 @@ export function startPlain(bytes: usize, metric: Metric): usize {
   if (!hasScope || bytes > plainMax) return 0;
   plainBase = placeFor(metric.kind, rowsEnd);
   if (hasMetric) {
-    // An attribute becomes less than twice as long in the row, a bucket's count 8 times: the gap
-    // is larger.
+    // An attribute becomes less than twice as long, a bucket's count 8 times: the gap is larger.
     plainRunBytes = metricBytes;
     return putLong(plainBase, run, metricBytes) + 1;
   }

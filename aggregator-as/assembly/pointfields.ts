@@ -50,7 +50,7 @@ export let exemplarTag: u32 = 0;
 const buckets = changetype<Numbers>(memory.data(16, 8));
 const bounds = changetype<Numbers>(memory.data(16, 8));
 
-/** Where the next attribute goes in a row, if all before it were plain and had a place; else 0. */
+/** Where the next attribute goes in a row, if all before it were plain; else 0. */
 export let plainEnd: usize = 0;
 
 /** Begins a point whose attributes, if they are plain, go to `plainAt`, unless that is 0. */
@@ -88,9 +88,8 @@ function putRun(p: usize, end: usize, tag: u32): usize {
     const next = p + sliceBytes;
     if (plainEnd != 0) plainEnd = putPlain(plainEnd, p, next);
     skipped++;
-    p = next;
-    if (p >= end || load<u8>(p) != tag) break;
-    p++;
+    if (next >= end || load<u8>(next) != tag) return next;
+    p = next + 1;
   }
   return p;
 }
@@ -202,8 +201,11 @@ export function readHistogram(p: usize, end: usize, point: Point): bool {
       case 0x39:
         p = noteOne(p, bounds);
         break;
+      case 0x50:
+        p = readFlags(p, point);
+        break;
       default:
-        p = tag == 0x50 ? readFlags(p, point) : readOther(p, end, tag, histogramPointMessage, 2, 12);
+        p = readOther(p, end, tag, histogramPointMessage, 2, 12);
     }
     if (p == 0) return false;
   }

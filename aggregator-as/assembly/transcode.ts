@@ -3,12 +3,12 @@
  * the input to the address that it was given, and reads results from the memory.
  */
 import { putVarint } from './bytes';
+import { tableOf } from './chunks';
 import { materializeAll } from './codes';
 import { dropRequest, itemCount, keepRequest, resetColumns, startRequest, toKept } from './columns';
 import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
 import { sumsOf } from './hour';
 import { sortEntries } from './itemsort';
-import { tableOf } from './chunks';
 import { startMetricRows } from './metricrows';
 import { walkMetrics } from './metricwalk';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
