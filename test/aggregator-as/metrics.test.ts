@@ -4,7 +4,6 @@ import { Transcoder } from '../../aggregator-as/host.ts';
 import { tablesOf } from '../../schemas/tables.ts';
 import { seededRandom } from '../support/random.ts';
 import { receivedMs } from './generate.ts';
-import { loadTableRows } from './metrictables.ts';
 import { loadTranscoder, receipt } from './module.ts';
 import {
   bitsOf,

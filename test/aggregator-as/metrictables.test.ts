@@ -7,7 +7,7 @@ import { Transcoder } from '../../aggregator-as/host.ts';
 import { tablesOf } from '../../schemas/tables.ts';
 import { seededRandom } from '../support/random.ts';
 import { receivedMs } from './generate.ts';
-import { loadMetricRows } from './metrictables.ts';
+import { loadTableRows } from './metrictables.ts';
 import { loadTranscoder, receipt } from './module.ts';
 import { PointGenerator } from './pointmaker.ts';
 import { cellsOf, shown, tableOf } from './pointrows.ts';
