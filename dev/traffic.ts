@@ -16,6 +16,7 @@ import type { Journey } from './traffic/shop.ts';
 import { planRequest } from './traffic/trace.ts';
 import { Truth, utcDay, utcDayStart } from './traffic/truth.ts';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 
 export interface TrafficOptions {
@@ -162,18 +163,22 @@ export class Traffic {
 
   /** Has every service's SDK export what it has measured so far. */
   async #sendMetrics(): Promise<void> {
-    for (const { service, metrics } of await this.#meters.collect()) {
-      const found = services.find(({ name }) => name === service);
-      if (!found) throw new Error(`Bug: no service is named ${service}`);
-      const exporter = metricExporter(found, this.#endpoint('metrics'));
-      try {
-        await exportOnce(exporter, metrics);
-      } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
-        const message = `Cannot send the metrics of ${service}: ${reason}`;
-        throw new TidemarkError('SINK_FAILED', message, { cause });
-      }
+    const collected = await this.#meters.collect();
+    await Promise.all(collected.map((each) => this.#sendMetricsOf(each.service, each.metrics)));
+  }
+
+  async #sendMetricsOf(service: string, metrics: ResourceMetrics): Promise<void> {
+    const found = services.find(({ name }) => name === service);
+    if (!found) throw new Error(`Bug: no service is named ${service}`);
+    const exporter = metricExporter(found, this.#endpoint('metrics'));
+    try {
+      await exportOnce(exporter, metrics);
       this.#counts.points += pointCount(metrics);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `Cannot send the metrics of ${service}: ${reason}`;
+      throw new TidemarkError('SINK_FAILED', message, { cause });
+    } finally {
       await exporter.shutdown();
     }
   }

@@ -25,6 +25,15 @@ describe('tidemark demo', () => {
     expect(result.proof.generator.differences).toEqual([]);
     expect(result.proof.archive.rows).toBe(result.proof.generator.rows);
 
+    expect(result.signals.comparison.differences).toEqual([]);
+    expect(result.signals.logs.length).toBeGreaterThan(5);
+    expect(result.signals.metrics.map(({ table }) => table)).toEqual([
+      'otel_metrics_gauge',
+      'otel_metrics_sum',
+      'otel_metrics_histogram',
+      'otel_metrics_exp_histogram',
+    ]);
+
     const [yesterday, today] = result.days;
     const layers = (day: string) =>
       new Set(result.merged.filter(({ date }) => date === day).map(({ layer }) => layer));
@@ -34,7 +43,7 @@ describe('tidemark demo', () => {
     expect(result.corrected.lateSpans).toBeGreaterThan(0);
     expect(result.corrected.lateRows).toBeGreaterThanOrEqual(result.corrected.lateSpans);
     const total = result.merged.reduce((sum, row) => sum + row.total_spans, 0);
-    // Today is counted by the speed layer, which keeps duplicates.
+    // Today is counted by the speed layer, which may keep duplicates.
     expect(total).toBeGreaterThanOrEqual(result.traffic.spans);
     expect(total).toBeLessThanOrEqual(result.traffic.spans + result.traffic.repeatedSpans);
   }, 180_000);
