@@ -3,7 +3,13 @@
  * says which row groups each one reads. Data in, data out: it never reads an object.
  */
 import type { CommitFile } from '../schemas/commit.ts';
-import { kernelBaseBytes, kernelRowBytes, planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits/batch.ts';
+import {
+  kernelBaseBytes,
+  kernelRowBytes,
+  planSamplesMax,
+  samplesPerRowGroupMax,
+  shardsMax,
+} from '../schemas/limits/batch.ts';
 import { traceIdEnd, type Shard } from '../schemas/shard.ts';
 
 export interface PlanOptions {

@@ -3,7 +3,13 @@
  * checks lengths and never interprets a byte.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { mergeReadsInFlight, mergeRequestBytesMax, mergeRunBytesMax, mergeWindowBytesMax, rangeGapBytesMax } from '../schemas/limits/batch.ts';
+import {
+  mergeReadsInFlight,
+  mergeRequestBytesMax,
+  mergeRunBytesMax,
+  mergeWindowBytesMax,
+  rangeGapBytesMax,
+} from '../schemas/limits/batch.ts';
 
 /** A partial in the object store. */
 export interface PartialReader {

@@ -131,8 +131,7 @@ function expectOverlaps(files: readonly CommitFile[], shards: readonly Shard[]):
       .map((f) => ({
         key: f.key,
         rowGroups: f.rowGroups.flatMap((g, i) =>
-          BigInt(`0x${g.idMin}`) < shard.traceIdTo &&
-          BigInt(`0x${g.idMax}`) >= shard.traceIdFrom
+          BigInt(`0x${g.idMin}`) < shard.traceIdTo && BigInt(`0x${g.idMax}`) >= shard.traceIdFrom
             ? [i]
             : [],
         ),

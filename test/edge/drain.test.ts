@@ -3,7 +3,14 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { drain } from '../../edge/drain.ts';
 import { Meter } from '../../edge/meter.ts';
-import { drainBackoffMs, drainBackoffMsMax, drainObjectsAtOnce, drainObjectsPerTickMax, drainTickMsMax, drainTriesMax } from '../../schemas/limits.ts';
+import {
+  drainBackoffMs,
+  drainBackoffMsMax,
+  drainObjectsAtOnce,
+  drainObjectsPerTickMax,
+  drainTickMsMax,
+  drainTriesMax,
+} from '../../schemas/limits.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { clear, keys, nowMs, requestBytes, span, stack, stored } from './stack.ts';
 import type { Insert, Options } from './stack.ts';

@@ -4,7 +4,11 @@
  * reordered, none is tried again.
  */
 import { KafkaError, TidemarkError } from '../../schemas/errors.ts';
-import { gatewayBatchBytes, gatewayBatchRecordsMax, gatewayLingerMs } from '../../schemas/limits.ts';
+import {
+  gatewayBatchBytes,
+  gatewayBatchRecordsMax,
+  gatewayLingerMs,
+} from '../../schemas/limits.ts';
 import type { ProduceRequest, Produced } from '../clients/kafka.ts';
 import type { GatewayRecord, Outcome } from './record.ts';
 
