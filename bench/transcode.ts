@@ -4,32 +4,46 @@
  * reading of the requests says.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type protobuf from 'protobufjs';
 import { ItemColumns, Transcoder } from '../aggregator-as/host.ts';
 import type { Provenance } from '../aggregator-as/host.ts';
-import { traceColumns } from '../schemas/archive.ts';
-import { valuesOf } from '../test/aggregator-as/arrow.ts';
-import { loadRows } from '../test/aggregator-as/clickhouse.ts';
-import { expectHours } from '../test/aggregator-as/columns.ts';
-import { expectSpans } from '../test/aggregator-as/reference.ts';
-import { jsonRowOf } from '../test/aggregator-as/rows.ts';
+import { topics } from '../schemas/archive.ts';
+import type { Signal } from '../schemas/archive.ts';
 import { makeRequests, requestType, spansPerRequest, startMs } from './payload.ts';
+import { makeLogRequests, recordsPerRequest } from './payload/logs.ts';
+import { makeMetricRequests, pointsPerRequest } from './payload/metrics.ts';
+import { assertColumns, assertRows } from './transcode/equal.ts';
 
 const requestCount = 20;
 /** At most so many rounds of all sides. */
 const roundsMax = 200;
 
-const provenance: Provenance = {
-  tenantId: 'acme',
-  receivedMs: startMs + 60_000,
-  pastMaxMs: 86_400_000,
-  futureMaxMs: 86_400_000,
-  topic: 'otlp_spans',
-  partition: 0,
-  offset: 1n,
+interface Payload {
+  readonly make: (type: protobuf.Type, count: number) => Uint8Array[];
+  readonly itemsPerRequest: number;
+  readonly unit: string;
+}
+
+const payloads: Record<Signal, Payload> = {
+  traces: { make: makeRequests, itemsPerRequest: spansPerRequest, unit: 'spans/s' },
+  logs: { make: makeLogRequests, itemsPerRequest: recordsPerRequest, unit: 'log records/s' },
+  metrics: { make: makeMetricRequests, itemsPerRequest: pointsPerRequest, unit: 'data points/s' },
 };
+
+function provenanceOf(signal: Signal): Provenance {
+  return {
+    tenantId: 'acme',
+    receivedMs: startMs + 60_000,
+    pastMaxMs: 86_400_000,
+    futureMaxMs: 86_400_000,
+    topic: topics[signal],
+    partition: 0,
+    offset: 1n,
+  };
+}
 
 interface Side {
   readonly name: string;
@@ -37,21 +51,27 @@ interface Side {
   readonly steps: readonly (() => void)[];
 }
 
-/** The whole benchmark, in about `seconds`. */
+/** The whole benchmark, in about `seconds` for each signal. */
 export async function transcode(seconds = 8): Promise<void> {
-  const type = requestType();
-  const requests = makeRequests(type, requestCount);
   const wasm = path.join(import.meta.dirname, '../aggregator-as/build/transcode.wasm');
   const module = await WebAssembly.compile(readFileSync(wasm));
+  for (const signal of ['traces', 'logs', 'metrics'] as const)
+    measureSignal(signal, module, seconds);
+}
+
+function measureSignal(signal: Signal, module: WebAssembly.Module, seconds: number): void {
+  const type = requestType(signal);
+  const provenance = provenanceOf(signal);
+  const requests = payloads[signal].make(type, requestCount);
   const transcoder = new Transcoder(module);
-  const columns = new ItemColumns(module, 'traces');
-  assertRows(transcoder, requests);
-  assertColumns(columns, requests);
+  const columns = new ItemColumns(module, signal);
+  assertRows(signal, transcoder, requests, provenance);
+  assertColumns(signal, columns, requests, provenance);
   const buffers = requests.map((request) => Buffer.from(request));
   const sides: Side[] = [
     {
       name: 'RowBinary',
-      steps: eachOf(requests, (request) => transcoder.tracesToRowBinary(request, provenance)),
+      steps: eachOf(requests, (request) => transcoder.toRowBinary(signal, request, provenance)),
     },
     {
       name: 'Arrow columns',
@@ -70,7 +90,7 @@ export async function transcode(seconds = 8): Promise<void> {
       steps: eachOf(buffers, (request) => type.decode(request)),
     },
   ];
-  report(sides, measure(sides, seconds), requests);
+  report(signal, sides, measure(sides, seconds), requests);
 }
 
 function eachOf(
@@ -82,47 +102,6 @@ function eachOf(
 
 function writeHours(columns: ItemColumns): void {
   for (const hour of columns.hours()) assert.ok(hour.rows > 0);
-}
-
-function assertRows(transcoder: Transcoder, requests: readonly Uint8Array[]): void {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-transcode-'));
-  try {
-    const file = path.join(directory, 'rows.bin');
-    const rows = requests.map((request) =>
-      Buffer.from(transcoder.tracesToRowBinary(request, provenance).rows),
-    );
-    writeFileSync(file, Buffer.concat(rows));
-    const wanted = requests
-      .flatMap((request) => expectSpans(request, provenance).spans)
-      .map((span) => jsonRowOf(span, provenance.tenantId, provenance.receivedMs));
-    assert.deepEqual(loadRows(file), wanted);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-function assertColumns(columns: ItemColumns, requests: readonly Uint8Array[]): void {
-  const placed = requests.flatMap((request) =>
-    expectSpans(request, provenance).spans.map((span) => ({ span, provenance })),
-  );
-  for (const request of requests) columns.add(request, provenance);
-  const hours = expectHours(placed);
-  for (const [index, { name, type }] of traceColumns.entries()) {
-    const values = [...columns.hours()].length === hours.length && columnOf(columns, index);
-    const wanted = hours.flatMap(({ rows }) => rows.map((row) => row[name]));
-    assert.deepEqual(values, wanted, `${name} (${type})`);
-  }
-}
-
-/** The values of one column through all hours. */
-function columnOf(columns: ItemColumns, index: number): unknown[] {
-  const values: unknown[] = [];
-  for (const hour of columns.hours()) {
-    const column = hour.columns[index];
-    const type = traceColumns[index]?.type;
-    if (column && type) values.push(...valuesOf(type, column));
-  }
-  return values;
 }
 
 /**
@@ -150,11 +129,13 @@ function timeSteps(side: Side | undefined, best: number[]): void {
 
 /** Ratios are against the faster of protobufjs's two readers. */
 function report(
+  signal: Signal,
   sides: readonly Side[],
   passMs: readonly number[],
   requests: readonly Uint8Array[],
 ): void {
-  const spans = requestCount * spansPerRequest;
+  const { itemsPerRequest, unit } = payloads[signal];
+  const items = requestCount * itemsPerRequest;
   const megabytes = requests.reduce((sum, request) => sum + request.length, 0) / 1e6;
   const decodeMs = Math.min(passMs[2] ?? Number.NaN, passMs[3] ?? Number.NaN);
   const versus = sides[passMs.indexOf(decodeMs)]?.name;
@@ -162,12 +143,19 @@ function report(
   for (const [index, { name }] of sides.entries()) {
     const ms = passMs[index] ?? Number.NaN;
     const figures = [
-      { value: Math.round((spans / ms) * 1000), unit: 'spans/s' },
+      { value: Math.round((items / ms) * 1000), unit },
       { value: Math.round((megabytes / ms) * 1000), unit: 'MB/s' },
     ];
     for (const figure of figures) {
       const ratio = Math.round((decodeMs / ms) * 100) / 100;
-      const line = { bench: 'transcode', case: name, ...figure, versus, ratio, machine };
+      const line = {
+        bench: 'transcode',
+        case: `${signal}: ${name}`,
+        ...figure,
+        versus,
+        ratio,
+        machine,
+      };
       process.stdout.write(`${JSON.stringify(line)}\n`);
     }
   }
