@@ -11,8 +11,17 @@ import { gzipSync } from 'node:zlib';
 import { startKafka } from '../dev/kafka.ts';
 import { freePorts } from '../dev/port.ts';
 import { collector } from '../test/support/peers.ts';
+import { measureGroups } from './edge/groups.ts';
 import { load } from './edge/load.ts';
-import { cpuMs, residentBytes, start, startSink, startWorkerd } from './edge/program.ts';
+import {
+  cpuMs,
+  residentBytes,
+  headers,
+  start,
+  startSink,
+  startWorkerd,
+  varsOf,
+} from './edge/program.ts';
 import type { Program } from './edge/program.ts';
 import { makeRequests, requestType, spansPerRequest } from './payload.ts';
 
@@ -22,21 +31,7 @@ const requests = 2000;
 const manyConnections = 500;
 const manySeconds = 60;
 const manyPerSecond = 150;
-const smallPerSecond = 1000;
-const smallSeconds = 10;
-const smallSpans = 5;
 const megabyte = 1e6;
-
-const headers = { 'content-type': 'application/x-protobuf', 'content-encoding': 'gzip' };
-
-/** Settings of the Worker under test: both legs go to `sink`; old payloads are not quarantined. */
-function varsOf(sink: string): Record<string, string> {
-  return {
-    CLICKHOUSE_URL: sink,
-    KAFKA_REST_URL: sink,
-    TIDEMARK_PAST_MAX_MS: '999999999999',
-  };
-}
 
 /** CPU time a span, in µs, of a program that takes `requests` requests. */
 async function cpuPerSpan(program: Program, bodies: readonly Uint8Array[]) {
@@ -154,67 +149,12 @@ async function measureMany(directory: string): Promise<void> {
   }
 }
 
-/** 1,000 small requests a second, with group commit and without. */
-async function measureGroups(directory: string): Promise<void> {
-  const bodies = smallBodies();
-  let alone: { produces: number; inserts: number; cpu: number } | undefined;
-  for (const groupMs of [0, 100]) {
-    const sink = await startSink();
-    const vars = { ...varsOf(sink.url), TIDEMARK_GROUP_MS: String(groupMs) };
-    const worker = await startWorkerd(path.join(directory, `group-${groupMs}`), vars);
-    try {
-      const url = `${worker.url}/v1/traces`;
-      const sent = { url, headers, bodies, connections: 200, perSecond: smallPerSecond };
-      await load({ ...sent, requests: smallPerSecond });
-      const [before, beforeMs] = [await sink.counts(), cpuMs(worker.pid)];
-      const result = await load({ ...sent, requests: smallPerSecond * smallSeconds });
-      const after = await sink.counts();
-      const figures = {
-        produces: (after.produces - before.produces) / result.seconds,
-        inserts: (after.inserts - before.inserts) / result.seconds,
-        cpu: ((cpuMs(worker.pid) - beforeMs) * 1000) / result.sent,
-      };
-      const label = `${Math.round(result.sent / result.seconds)} small requests/s, ${
-        groupMs === 0 ? 'each by itself' : `groups of ${groupMs} ms`
-      }`;
-      const versus = alone === undefined ? '' : 'each by itself';
-      const failed = result.failed;
-      for (const [name, unit] of Object.entries({
-        produces: 'calls/s',
-        inserts: 'calls/s',
-        cpu: 'µs/request',
-      })) {
-        const value = figures[name as keyof typeof figures];
-        const ratio = alone && round(alone[name as keyof typeof figures] / value);
-        print(`${label}, ${name}`, value, unit, { versus, ratio, failed });
-      }
-      alone ??= figures;
-    } finally {
-      await Promise.all([worker.stop(), sink.stop()]);
-    }
-  }
-}
-
-/** Requests of a few spans each, cut from large ones. */
-function smallBodies(): Uint8Array[] {
-  const type = requestType();
-  return makeRequests(type, 32).map((body) => {
-    const whole = type.toObject(type.decode(body)) as {
-      resourceSpans: { scopeSpans: { spans: unknown[] }[] }[];
-    };
-    for (const { scopeSpans } of whole.resourceSpans) {
-      for (const scope of scopeSpans) scope.spans = scope.spans.slice(0, smallSpans);
-    }
-    return gzipSync(type.encode(type.fromObject(whole)).finish());
-  });
-}
-
 /** The whole benchmark. */
 export async function edge(): Promise<void> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'tidemark-edge-'));
   try {
     await measureCpu(directory);
-    await measureGroups(directory);
+    await measureGroups(directory, print);
     await measureMany(directory);
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });

@@ -15,6 +15,14 @@ const root = path.join(import.meta.dirname, '../..');
 const tryMs = 50;
 const triesMax = 200;
 
+/** What every request of these benchmarks says of its body. */
+export const headers = { 'content-type': 'application/x-protobuf', 'content-encoding': 'gzip' };
+
+/** Settings of the Worker under test: both legs go to `sink`; old payloads are not quarantined. */
+export function varsOf(sink: string): Record<string, string> {
+  return { CLICKHOUSE_URL: sink, KAFKA_REST_URL: sink, TIDEMARK_PAST_MAX_MS: '999999999999' };
+}
+
 export interface Program {
   readonly pid: number;
   readonly url: string;
