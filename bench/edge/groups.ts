@@ -93,11 +93,13 @@ interface Request {
   resourceSpans: { scopeSpans: { spans: { spanId: Uint8Array }[] }[] }[];
 }
 
+function spansOf({ resourceSpans }: Request) {
+  return resourceSpans.flatMap(({ scopeSpans }) => scopeSpans);
+}
+
 /** Requests of a few spans each, no two alike: ClickHouse would drop the second of two. */
 function smallBodies(count: number): Uint8Array[] {
   const type = requestType();
-  const spansOf = (request: Request) =>
-    request.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans);
   const templates = makeRequests(type, 32).map((body) => {
     const request = type.decode(body) as unknown as Request;
     for (const scope of spansOf(request)) scope.spans = scope.spans.slice(0, spansPerRequest);
