@@ -106,6 +106,13 @@ describe('migrate()', () => {
     expect(tables.map(({ name }) => name)).toEqual([
       'batch_current',
       'batch_runs',
+      'otel_logs',
+      'otel_metrics_exp_histogram',
+      'otel_metrics_exponential_histogram',
+      'otel_metrics_gauge',
+      'otel_metrics_histogram',
+      'otel_metrics_sum',
+      'otel_metrics_summary',
       'otel_traces',
       'otel_traces_trace_id_ts',
       'otel_traces_trace_id_ts_mv',
