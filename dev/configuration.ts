@@ -37,7 +37,7 @@ const bounds = `
 An isolate of Cloudflare Workers has 128 MB for all requests that it works on at once. The defaults
 are chosen for that, and \`npm run bench -- memory\` measures them: workerd's own peak above its
 idle size, for the largest requests that are taken, of each signal and encoding, with Kafka REST,
-ClickHouse and R2 all slow. One such request took 50 to 74 MiB; one with three more sent at the same
+ClickHouse and R2 all slow. One such request took 50 to 74 MiB; four sent at the same
 time took 77 to 118 MiB, uncollected garbage included (128 MiB once, on a machine that was busy
 with other work; three repetitions of that case took 100 to 102 MiB).
 
