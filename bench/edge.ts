@@ -27,6 +27,9 @@ import { makeRequests, requestType, spansPerRequest } from './payload.ts';
 
 const connections = 8;
 const warmUps = 200;
+/** CPU time in a second of a program that is idle, and seconds that it may take to become so. */
+const idleMs = 30;
+const settleTurnsMax = 10;
 const requests = 2000;
 const manyConnections = 500;
 const manySeconds = 60;
@@ -48,11 +51,14 @@ async function cpuPerSpan(program: Program, bodies: readonly Uint8Array[]) {
   return { perSpan: microseconds / spans, perSecond: spans / seconds };
 }
 
-/** Waits until a process has been idle for a second. */
+/** Waits until a process has been idle for a second, but not for long. */
 async function settle(pid: number): Promise<void> {
-  for (let before = -1; cpuMs(pid) - before > 20;) {
-    before = cpuMs(pid);
+  let before = cpuMs(pid);
+  for (let turn = 0; turn < settleTurnsMax; turn += 1) {
     await pause(1000);
+    const now = cpuMs(pid);
+    if (now - before <= idleMs) return;
+    before = now;
   }
 }
 
