@@ -7,6 +7,7 @@ import { errorCodes, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { Batch } from './fanout.ts';
+import { otlpBytes } from './group.ts';
 import type { Meter, MeterReading } from './meter.ts';
 
 /** What a group answers: an error's class does not survive the way between two objects. */
@@ -42,8 +43,7 @@ export async function commit(
   settings: CommitSettings,
   tools: CommitTools,
 ): Promise<void> {
-  const bytes = batch.parts.reduce((sum, { otlp }) => sum + otlp.length, 0);
-  const isLarge = bytes * 2 > settings.TIDEMARK_GROUP_BYTES_MAX;
+  const isLarge = otlpBytes(batch) * 2 > settings.TIDEMARK_GROUP_BYTES_MAX;
   if (settings.TIDEMARK_GROUP_MS === 0 || tools.groups === undefined || isLarge) {
     await tools.direct(batch);
     return;

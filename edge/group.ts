@@ -9,6 +9,7 @@ import { groupsInFlightMax } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ArchivePart } from './archive.ts';
 import type { Batch } from './fanout.ts';
+import { concatenate } from './concatenate.ts';
 
 export type GroupSettings = Pick<
   Settings,
@@ -194,23 +195,12 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
-function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  if (pieces.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
-}
-
 function itemCount({ tables }: Batch): number {
   return tables.reduce((sum, { rowCount }) => sum + rowCount, 0);
 }
 
-function otlpBytes({ parts }: Batch): number {
+/** OTLP bytes of all parts: what the size of a group is counted in. */
+export function otlpBytes({ parts }: Batch): number {
   return parts.reduce((sum, { otlp }) => sum + otlp.length, 0);
 }
 

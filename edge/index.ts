@@ -1,6 +1,6 @@
 /**
- * The Worker's entry, and that of its Durable Object: takes the clock, randomness and network from the runtime and hands them to
- * the conductors. One isolate makes one edge and keeps it.
+ * The Worker's entry, and that of its Durable Object: takes the clock, randomness and network from
+ * the runtime and hands them to the conductors. One isolate makes one edge and keeps it.
  */
 import { DurableObject } from 'cloudflare:workers';
 import transcoder from '../aggregator-as/build/transcode.wasm';
@@ -12,18 +12,23 @@ import { refused } from './respond.ts';
 import { createEdge } from './serve.ts';
 import type { Edge, Env } from './serve.ts';
 
+/** What both take from the runtime. */
+const runtime = {
+  now: () => Date.now(),
+  fetch: (url: string, init: RequestInit) => fetch(url, init),
+  timeout: (ms: number) => AbortSignal.timeout(ms),
+  // As an error: the embedded stack shows nothing less.
+  warn: console.error,
+};
+
 let kept: { readonly env: Env; readonly edge: Edge } | undefined;
 
 function edgeOf(env: Env): Edge {
   if (kept?.env === env) return kept.edge;
   const edge = createEdge(env, {
+    ...runtime,
     module: transcoder,
-    now: () => Date.now(),
     requestId: () => crypto.randomUUID(),
-    fetch: (url, init) => fetch(url, init),
-    timeout: (ms) => AbortSignal.timeout(ms),
-    // As an error: the embedded stack shows nothing less.
-    warn: console.error,
   });
   kept = { env, edge };
   return edge;
@@ -35,10 +40,7 @@ export class Group extends DurableObject<Env> implements GroupStub {
 
   async add(batch: Batch): Promise<GroupAnswer> {
     this.#group ??= createGroup(this.env, {
-      now: () => Date.now(),
-      fetch: (url, init) => fetch(url, init),
-      timeout: (ms) => AbortSignal.timeout(ms),
-      warn: console.error,
+      ...runtime,
       later: (ms, then) => setTimeout(then, ms),
     });
     return this.#group.add(batch);

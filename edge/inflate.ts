@@ -5,6 +5,7 @@
 import * as zlib from 'node:zlib';
 import { TidemarkError } from '../schemas/errors.ts';
 import { zstdFramesMax, zstdWindowLogMax } from '../schemas/limits.ts';
+import { concatenate } from './concatenate.ts';
 
 export type Encoding = 'identity' | 'gzip' | 'deflate' | 'zstd';
 
@@ -87,7 +88,7 @@ function unframe(body: Uint8Array, bytesMax: number): Uint8Array {
     bytes += buffer.length;
     parts.push(buffer);
   }
-  return concatenate(parts, bytes);
+  return concatenate(parts);
 }
 
 function part(
@@ -143,19 +144,6 @@ export function claimedBytes(body: Uint8Array, encoding: Encoding): number | und
     default:
       return Number(view.getBigUint64(at, true));
   }
-}
-
-/** Joins byte arrays whose lengths add up to `bytes`; a single one is returned as it is. */
-export function concatenate(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const [first] = parts;
-  if (parts.length === 1 && first !== undefined) return first;
-  const joined = new Uint8Array(bytes);
-  let at = 0;
-  for (const bytesOfPart of parts) {
-    joined.set(bytesOfPart, at);
-    at += bytesOfPart.length;
-  }
-  return joined;
 }
 
 /** RFC 1950, section 2.2: method 8, and the first two bytes are a multiple of 31. */
