@@ -5,7 +5,8 @@
  */
 import { archiveColumns } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
-import { columnWriterPagesMax, transcoderPagesMax } from '../schemas/limits.ts';
+import { transcoderPagesMax } from '../schemas/limits.ts';
+import { columnWriterPagesMax } from '../schemas/limits/archive.ts';
 import { tablesOf } from '../schemas/tables.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
 import { faultError, rejectionText, rejectReasons } from './fault.ts';

@@ -4,7 +4,7 @@
  */
 import type { ShardColumns } from '../aggregator-as/kernel.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { rowGroupRows } from '../schemas/limits.ts';
+import { rowGroupRows } from '../schemas/limits/archive.ts';
 import { shardNamesMax, shardOperationsMax } from '../schemas/limits/batch.ts';
 import { traceIdEnd, type ShardRange } from '../schemas/shard.ts';
 import type { ArrowBatch } from './arrow.ts';

@@ -5,7 +5,7 @@
 import { ParquetFile, wasmMemory, type RecordBatch } from 'parquet-wasm/node';
 import type { ShardColumns } from '../aggregator-as/kernel.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { rowGroupRows } from '../schemas/limits.ts';
+import { rowGroupRows } from '../schemas/limits/archive.ts';
 import { rowGroupsInFlight } from '../schemas/limits/batch.ts';
 import type { ShardFile, ShardRange } from '../schemas/shard.ts';
 import { ArrowBatch } from './arrow.ts';

@@ -32,7 +32,7 @@ import { runBatch, type BatchPhase } from '../batch/run.ts';
 import { verifyRun } from '../batch/verify.ts';
 import { fileKey, topics } from '../schemas/archive.ts';
 import { commitKey, type CommitFile } from '../schemas/commit.ts';
-import { rowGroupRows } from '../schemas/limits.ts';
+import { rowGroupRows } from '../schemas/limits/archive.ts';
 import { oracleSql } from '../test/support/oracle.ts';
 import { startStack, type Stack } from '../test/support/stack.ts';
 

@@ -13,17 +13,8 @@ export const anyValueDepthMax = 100;
 /** Hard bound on the memory of one transcoder instance (WebAssembly pages of 64 KiB). */
 export const transcoderPagesMax = 1024;
 
-/** Hard bound on the memory of one archive column writer: a flush of 64 MiB and its columns. */
-export const columnWriterPagesMax = 16_384;
-
 /** An R2 or S3 listing returns at most this many keys a page. */
 export const listPageKeys = 1000;
-
-/** Requests that one archiver flush takes at most, whatever their size. */
-export const flushRecordsMax = 100_000;
-
-/** Of spool objects, each of which is read on its own and named in the commit, fewer. */
-export const spoolObjectsPerFlushMax = 10_000;
 
 /**
  * Spool objects that one drain tick moves to ClickHouse at most. With a read and an insert each,
@@ -33,12 +24,6 @@ export const drainObjectsPerTickMax = 400;
 
 /** Tries of one object-store or ClickHouse request before its error is final. */
 export const requestTriesMax = 5;
-
-/** Row groups of archive files have this many rows: the unit of range reads and of planning. */
-export const rowGroupRows = 50_000;
-
-/** Event hours that one flush may open; more than this are merged into the quarantine file. */
-export const openHoursMax = 1024;
 
 /** Time to connect to the object store, and the longest silence of one of its requests. */
 export const objectConnectMs = 5000;
@@ -52,41 +37,6 @@ export const deleteKeysMax = 1000;
 
 /** Small objects (spool objects, commits) that one process reads at once. */
 export const objectGetsMax = 16;
-
-/** Bytes of spool objects that the archiver reads at once, unless a single one is larger. */
-export const objectGetBytesMax = 32 * 1024 * 1024;
-
-/** Archive files that one flush uploads at once, each held in memory until it is stored. */
-export const archivePutsMax = 4;
-
-/**
- * A spool object is in the listing at most this long after the receive time in its key: the
- * edge's PUT with its retries, and the difference of two clocks. Watermarks stay behind by it.
- */
-export const spoolVisibleMsMax = 60_000;
-
-/**
- * Clocks of Kafka's producers and brokers differ by this much at most. Watermarks stay behind by it.
- */
-export const kafkaVisibleMsMax = 60_000;
-
-/** What a record from Kafka takes in memory beside its bytes. */
-export const heldRecordBytes = 256;
-
-/** Pause between two looks for a topic that does not exist. */
-export const kafkaTopicPollMs = 30_000;
-
-/** An idle archiver moves its watermark when the stored one is this old. */
-export const watermarkIntervalMs = 60_000;
-
-/** Pauses of the archiver after a fault grow from the poll interval up to this. */
-export const archiverBackoffMsMax = 60_000;
-
-/** What an archiver that was told to stop may still spend on the commit it is in. */
-export const archiverStopMsMax = 10_000;
-
-/** Listing pages that `tidemark status` reads of one spool before it says "or more". */
-export const statusPagesMax = 20;
 
 /** JSON values that no table names may nest this deep; 100 levels of AnyValue take less. */
 export const jsonDepthMax = 512;
@@ -196,64 +146,6 @@ export const quotaRetrySecondsMax = 3600;
 
 /** Tenants that the edge's own metrics tell apart; the rest are `other`. */
 export const meteredTenantsMax = 100;
-
-/** Level of Zstandard in what is sent to Kafka: 3 is its own default. */
-export const kafkaZstdLevel = 3;
-
-/** Bytes that one compressed batch of Kafka may inflate to; producers' own bound is about 1 MB. */
-export const kafkaInflatedBytesMax = 128 * 1024 * 1024;
-
-/**
- * One request to Kafka: time to connect, time for its replicas, and time for its answer. Below what
- * the edge grants its archive leg, so that the gateway's answer is in time.
- */
-export const kafkaConnectMs = 2000;
-export const kafkaAcksMs = 3000;
-export const kafkaRequestMs = 3500;
-
-/** Tries of one call to Kafka, the first pause between them, and the longest. */
-export const kafkaTriesMax = 3;
-export const kafkaRetryMs = 100;
-export const kafkaRetryMsMax = 500;
-
-/** Tries of a group's member before it joins under a new name, and the longest pause between them. */
-export const kafkaMemberTriesMax = 12;
-export const kafkaMemberRetryMsMax = 3000;
-
-/** Membership of a consumer group: silence after which a member is dead, and how often it speaks. */
-export const kafkaSessionMs = 15_000;
-export const kafkaHeartbeatMs = 3000;
-
-/** Time that members have to join again when the group is shared out anew. */
-export const kafkaRebalanceMs = 60_000;
-
-/** Bytes of one fetch and of one partition in it, and how long a broker waits for them. */
-export const kafkaFetchBytes = 10 * 1024 * 1024;
-export const kafkaFetchBytesPerPartition = 1024 * 1024;
-export const kafkaFetchWaitMs = 500;
-
-/** Partitions whose fetched records one consumer hands out at the same time. */
-export const kafkaPartitionsAtOnce = 64;
-
-/** How long the Kafka REST gateway waits for more records of a partition, and what ends the wait. */
-export const gatewayLingerMs = 5;
-export const gatewayBatchBytes = 1_000_000;
-export const gatewayBatchRecordsMax = 1000;
-
-/** How long the gateway believes a topic's partitions, and topics that it remembers. */
-export const gatewayTopicFreshMs = 30_000;
-export const gatewayTopicsMax = 1000;
-
-/** Records of one v3 stream that wait for their report; past it the gateway reads no further. */
-export const gatewayStreamRecordsMax = 1000;
-
-/** Connections of the gateway, silence after which one is closed, and what a stop may take. */
-export const gatewayConnectionsMax = 4096;
-export const gatewayIdleMs = 120_000;
-export const gatewayStopMsMax = 12_000;
-
-/** What a refused request may still send before its connection is cut, so that it reads the answer. */
-export const gatewayLateMs = 2000;
 
 /** Bytes that the base64 encoder takes at once, a multiple of three; bound to assembly/encode.ts. */
 export const base64WindowBytes = 49_152;

@@ -9,6 +9,7 @@ import { archiveColumns, topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
+import * as archiveLimits from '../schemas/limits/archive.ts';
 import type { Kafka } from './clients/kafka.ts';
 import { assertConditionalPut } from './clients/objects.ts';
 import type { ObjectStore } from './clients/objects.ts';
@@ -94,7 +95,7 @@ class Archiver {
 
   constructor(options: ArchiverOptions) {
     this.#options = options;
-    const pagesMax = options.columnPagesMax ?? limits.columnWriterPagesMax;
+    const pagesMax = options.columnPagesMax ?? archiveLimits.columnWriterPagesMax;
     const attributesMax = options.settings.TIDEMARK_ATTRIBUTES_MAX;
     this.#context = {
       ...options,
@@ -121,7 +122,7 @@ class Archiver {
     this.#stop.abort();
     // `sleep` never rejects, so nothing of this chain is left to handle.
     void this.#options.clock
-      .sleep(limits.archiverStopMsMax, this.#ended.signal)
+      .sleep(archiveLimits.archiverStopMsMax, this.#ended.signal)
       .then(() => this.#hardStop.abort());
   };
 
@@ -219,7 +220,7 @@ class Archiver {
 
   #backoffMs(failures: number): number {
     const doubled = this.#options.settings.TIDEMARK_ARCHIVE_POLL_MS * 2 ** (failures - 1);
-    return Math.min(doubled, limits.archiverBackoffMsMax);
+    return Math.min(doubled, archiveLimits.archiverBackoffMsMax);
   }
 
   #addUp(signal: Signal, own: LogReport): void {

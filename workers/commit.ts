@@ -13,7 +13,8 @@ import type { Signal } from '../schemas/archive.ts';
 import { commitKey, watermarkKey, watermarkPrefix } from '../schemas/commit.ts';
 import type { Commit, CommitFile, CommitRowGroup } from '../schemas/commit.ts';
 import { ConflictError, TidemarkError } from '../schemas/errors.ts';
-import { archivePutsMax, objectGetsMax } from '../schemas/limits.ts';
+import { objectGetsMax } from '../schemas/limits.ts';
+import { archivePutsMax } from '../schemas/limits/archive.ts';
 import type { CallOptions, ObjectStore } from './clients/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
 

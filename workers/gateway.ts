@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import { RestError, TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
+import * as kafkaLimits from '../schemas/limits/kafka.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { partitionIndex } from './clients/kafka.ts';
 import type { Kafka, KafkaLog } from './clients/kafka.ts';
@@ -64,11 +65,11 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const handler = new Handler(options);
   const server = createServer(
-    { keepAliveTimeout: limits.gatewayIdleMs, requestTimeout: 0 },
+    { keepAliveTimeout: kafkaLimits.gatewayIdleMs, requestTimeout: 0 },
     (message, response) => void handler.handle(message, response),
   );
-  server.setTimeout(limits.gatewayIdleMs);
-  server.maxConnections = limits.gatewayConnectionsMax;
+  server.setTimeout(kafkaLimits.gatewayIdleMs);
+  server.maxConnections = kafkaLimits.gatewayConnectionsMax;
   const port = await listen(server, options.settings);
   const { TIDEMARK_KAFKA_REST_HOST: host } = options.settings;
   const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
@@ -95,7 +96,7 @@ async function listen(server: Server, settings: GatewaySettings): Promise<number
 async function close(server: Server, handler: Handler): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   handler.stop();
-  const late = setTimeout(() => server.closeAllConnections(), limits.gatewayStopMsMax);
+  const late = setTimeout(() => server.closeAllConnections(), kafkaLimits.gatewayStopMsMax);
   await closed;
   clearTimeout(late);
   await handler.close();
@@ -333,6 +334,6 @@ function send(response: ServerResponse, status: number, type: string, body: stri
 function drain(message: IncomingMessage): void {
   if (message.complete || message.destroyed) return;
   message.resume();
-  const late = setTimeout(() => message.destroy(), limits.gatewayLateMs);
+  const late = setTimeout(() => message.destroy(), kafkaLimits.gatewayLateMs);
   message.once('close', () => clearTimeout(late));
 }

@@ -13,7 +13,8 @@ import {
 import type { Signal } from '../schemas/archive.ts';
 import type { Commit } from '../schemas/commit.ts';
 import { KafkaError } from '../schemas/errors.ts';
-import { heldRecordBytes, kafkaVisibleMsMax, watermarkIntervalMs } from '../schemas/limits.ts';
+import { watermarkIntervalMs } from '../schemas/limits/archive.ts';
+import { heldRecordBytes, kafkaVisibleMsMax } from '../schemas/limits/kafka.ts';
 import type { Budget, Holder } from './budget.ts';
 import type { KafkaBatch, KafkaRecord } from './clients/consumer.ts';
 import type { Backlog, Bounds, Source, SourceRecord } from './source.ts';

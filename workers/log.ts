@@ -12,7 +12,7 @@
 import type { ItemColumns } from '../aggregator-as/host.ts';
 import type { Commit, CommitFile } from '../schemas/commit.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import * as limits from '../schemas/limits.ts';
+import * as limits from '../schemas/limits/archive.ts';
 import { readHead, readIdleWatermark } from './clients/archive.ts';
 import { putCommit, putWatermark, storeDead, storeFiles } from './commit.ts';
 import type { Attempt, PendingFile } from './commit.ts';

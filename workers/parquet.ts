@@ -16,7 +16,7 @@ import type { ColumnBuffers, HourBatch } from '../aggregator-as/host.ts';
 import { archiveColumns, schemaVersions } from '../schemas/archive.ts';
 import type { ArchiveColumn, ArchiveType, Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
-import { rowGroupRows } from '../schemas/limits.ts';
+import { rowGroupRows } from '../schemas/limits/archive.ts';
 
 export interface ParquetFile {
   /** The whole file, in memory of its own. */

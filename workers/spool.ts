@@ -6,12 +6,12 @@
 import { archiveSpoolPrefix, parseSpoolKey, spoolPartition, topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { Commit } from '../schemas/commit.ts';
+import { objectGetsMax } from '../schemas/limits.ts';
 import {
   objectGetBytesMax,
-  objectGetsMax,
   spoolObjectsPerFlushMax,
   spoolVisibleMsMax,
-} from '../schemas/limits.ts';
+} from '../schemas/limits/archive.ts';
 import type { CallOptions, ObjectEntry, ObjectStore } from './clients/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
 import type { Backlog, Bounds, Source, SourceRecord } from './source.ts';

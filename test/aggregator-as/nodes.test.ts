@@ -4,7 +4,7 @@ import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import type { HourBatch, Provenance } from '../../aggregator-as/host.ts';
 import { traceColumns } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { openHoursMax } from '../../schemas/limits.ts';
+import { openHoursMax } from '../../schemas/limits/archive.ts';
 import { seededRandom } from '../support/random.ts';
 import { valuesOf } from './arrow.ts';
 import { expectHours } from './columns.ts';

@@ -5,7 +5,11 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { archiveSpoolPrefix, deadPrefix, topics } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { archiverStopMsMax, spoolVisibleMsMax, watermarkIntervalMs } from '../../schemas/limits.ts';
+import {
+  archiverStopMsMax,
+  spoolVisibleMsMax,
+  watermarkIntervalMs,
+} from '../../schemas/limits/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
 import type { ArchiverOptions } from '../../workers/archive.ts';

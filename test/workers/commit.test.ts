@@ -4,7 +4,7 @@ import { parseFileKey, topics } from '../../schemas/archive.ts';
 import { commitKey, parseCommit, watermarkKey } from '../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../schemas/commit.ts';
 import { DecodeError } from '../../schemas/errors.ts';
-import { archivePutsMax } from '../../schemas/limits.ts';
+import { archivePutsMax } from '../../schemas/limits/archive.ts';
 import { putCommit, putWatermark, storeDead, storeFiles } from '../../workers/commit.ts';
 import type { PendingFile } from '../../workers/commit.ts';
 import { keysUnder } from '../support/committed.ts';

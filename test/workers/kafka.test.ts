@@ -2,7 +2,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { recordHeaders } from '../../schemas/archive.ts';
 import type { Commit } from '../../schemas/commit.ts';
-import { kafkaVisibleMsMax, watermarkIntervalMs } from '../../schemas/limits.ts';
+import { watermarkIntervalMs } from '../../schemas/limits/archive.ts';
+import { kafkaVisibleMsMax } from '../../schemas/limits/kafka.ts';
 import { Budget } from '../../workers/budget.ts';
 import type { KafkaBatch, KafkaRecord } from '../../workers/clients/consumer.ts';
 import { KafkaSource } from '../../workers/kafka.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns } from '../../aggregator-as/host.ts';
 import { topics, traceColumns } from '../../schemas/archive.ts';
-import { rowGroupRows } from '../../schemas/limits.ts';
+import { rowGroupRows } from '../../schemas/limits/archive.ts';
 import { encodeParquet } from '../../workers/parquet.ts';
 import { clickhouseRows, duckdb, duckdbRows, expectedRows } from '../support/archived.ts';
 import type { ArchiveRow, Traces } from '../support/archived.ts';

@@ -2,7 +2,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { archiveSpoolPrefix, topics } from '../../schemas/archive.ts';
 import type { Commit } from '../../schemas/commit.ts';
-import { objectGetsMax, spoolVisibleMsMax } from '../../schemas/limits.ts';
+import { objectGetsMax } from '../../schemas/limits.ts';
+import { spoolVisibleMsMax } from '../../schemas/limits/archive.ts';
 import { SpoolSource } from '../../workers/spool.ts';
 import { spoolObject } from '../support/committed.ts';
 import { FaultyStore } from '../support/faults.ts';

@@ -7,7 +7,8 @@ import * as archive from '../../schemas/archive.ts';
 import * as commits from '../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../schemas/commit.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { objectGetsMax, statusPagesMax } from '../../schemas/limits.ts';
+import { objectGetsMax } from '../../schemas/limits.ts';
+import { statusPagesMax } from '../../schemas/limits/archive.ts';
 import type { CallOptions, ObjectStore } from './objects.ts';
 import { mapParallel } from './parallel.ts';
 

@@ -5,7 +5,7 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { KafkaError } from '../../schemas/errors.ts';
-import { kafkaInflatedBytesMax, kafkaZstdLevel } from '../../schemas/limits.ts';
+import { kafkaInflatedBytesMax, kafkaZstdLevel } from '../../schemas/limits/kafka.ts';
 
 /** Compresses and inflates the records of one batch, in the shape that kafkajs calls. */
 export interface Codec {

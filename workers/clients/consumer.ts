@@ -5,7 +5,11 @@
  */
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { TidemarkError } from '../../schemas/errors.ts';
-import { kafkaHeartbeatMs, kafkaPartitionsAtOnce, kafkaSessionMs } from '../../schemas/limits.ts';
+import {
+  kafkaHeartbeatMs,
+  kafkaPartitionsAtOnce,
+  kafkaSessionMs,
+} from '../../schemas/limits/kafka.ts';
 import { kafkaFault } from './fault.ts';
 
 export interface TopicPartition {

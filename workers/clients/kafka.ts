@@ -17,7 +17,7 @@ import type {
 } from 'kafkajs';
 import pRetry from 'p-retry';
 import { KafkaError, SettingError } from '../../schemas/errors.ts';
-import * as limits from '../../schemas/limits.ts';
+import * as limits from '../../schemas/limits/kafka.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { missingCodec, zstd } from './codecs.ts';
 import { heartbeatMsOf, startConsumer } from './consumer.ts';

@@ -8,7 +8,7 @@ import {
   gatewayBatchBytes,
   gatewayBatchRecordsMax,
   gatewayLingerMs,
-} from '../../schemas/limits.ts';
+} from '../../schemas/limits/kafka.ts';
 import type { ProduceRequest, Produced } from '../clients/kafka.ts';
 import type { GatewayRecord, Outcome } from './record.ts';
 

@@ -1,6 +1,6 @@
 /** Knows the partitions of topics for a while, and picks one for each record. Never creates a topic. */
 import { KafkaError, RestError } from '../../schemas/errors.ts';
-import { gatewayTopicFreshMs, gatewayTopicsMax } from '../../schemas/limits.ts';
+import { gatewayTopicFreshMs, gatewayTopicsMax } from '../../schemas/limits/kafka.ts';
 import type { GatewayRecord } from './record.ts';
 
 export interface PlacerOptions {

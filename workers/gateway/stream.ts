@@ -6,7 +6,7 @@
 import { on } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RestError, TidemarkError } from '../../schemas/errors.ts';
-import { gatewayStreamRecordsMax } from '../../schemas/limits.ts';
+import { gatewayStreamRecordsMax } from '../../schemas/limits/kafka.ts';
 import type { GatewayRecord, Outcome, Reservation } from './record.ts';
 import { errorReport, readRecord, reportOf } from './report.ts';
 import type { ReportContext } from './report.ts';

@@ -1,6 +1,6 @@
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { kafkaInflatedBytesMax } from '../../../schemas/limits.ts';
+import { kafkaInflatedBytesMax } from '../../../schemas/limits/kafka.ts';
 import { missingCodec, zstd } from '../../../workers/clients/codecs.ts';
 
 describe('zstd', () => {

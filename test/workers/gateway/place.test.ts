@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { KafkaError } from '../../../schemas/errors.ts';
-import { gatewayTopicFreshMs } from '../../../schemas/limits.ts';
+import { gatewayTopicFreshMs } from '../../../schemas/limits/kafka.ts';
 import { partitionIndex } from '../../../workers/clients/kafka.ts';
 import { Placer } from '../../../workers/gateway/place.ts';
 

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { gatewayStreamRecordsMax } from '../../../schemas/limits.ts';
+import { gatewayStreamRecordsMax } from '../../../schemas/limits/kafka.ts';
 import { readBody } from '../../../workers/gateway/body.ts';
 import type { GatewayRecord, Outcome } from '../../../workers/gateway/record.ts';
 import { InFlight } from '../../../workers/gateway/reserve.ts';

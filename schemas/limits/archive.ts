@@ -1,0 +1,40 @@
+/** Bounds of the archive fleet: flushes, files, watermarks, status, and what tends the archive. */
+
+/** Hard bound on the memory of one archive column writer: a flush of 64 MiB and its columns. */
+export const columnWriterPagesMax = 16_384;
+
+/** Requests that one archiver flush takes at most, whatever their size. */
+export const flushRecordsMax = 100_000;
+
+/** Of spool objects, each of which is read on its own and named in the commit, fewer. */
+export const spoolObjectsPerFlushMax = 10_000;
+
+/** Row groups of archive files have this many rows: the unit of range reads and of planning. */
+export const rowGroupRows = 50_000;
+
+/** Event hours that one flush may open; more than this are merged into the quarantine file. */
+export const openHoursMax = 1024;
+
+/** Bytes of spool objects that the archiver reads at once, unless a single one is larger. */
+export const objectGetBytesMax = 32 * 1024 * 1024;
+
+/** Archive files that one flush uploads at once, each held in memory until it is stored. */
+export const archivePutsMax = 4;
+
+/**
+ * A spool object is in the listing at most this long after the receive time in its key: the
+ * edge's PUT with its retries, and the difference of two clocks. Watermarks stay behind by it.
+ */
+export const spoolVisibleMsMax = 60_000;
+
+/** An idle archiver moves its watermark when the stored one is this old. */
+export const watermarkIntervalMs = 60_000;
+
+/** Pauses of the archiver after a fault grow from the poll interval up to this. */
+export const archiverBackoffMsMax = 60_000;
+
+/** What an archiver that was told to stop may still spend on the commit it is in. */
+export const archiverStopMsMax = 10_000;
+
+/** Listing pages that `tidemark status` reads of one spool before it says "or more". */
+export const statusPagesMax = 20;

@@ -1,0 +1,70 @@
+/** Bounds of the Kafka clients and of the Kafka REST gateway. */
+
+/**
+ * Clocks of Kafka's producers and brokers differ by this much at most. Watermarks stay behind by it.
+ */
+export const kafkaVisibleMsMax = 60_000;
+
+/** What a record from Kafka takes in memory beside its bytes. */
+export const heldRecordBytes = 256;
+
+/** Pause between two looks for a topic that does not exist. */
+export const kafkaTopicPollMs = 30_000;
+
+/** Level of Zstandard in what is sent to Kafka: 3 is its own default. */
+export const kafkaZstdLevel = 3;
+
+/** Bytes that one compressed batch of Kafka may inflate to; producers' own bound is about 1 MB. */
+export const kafkaInflatedBytesMax = 128 * 1024 * 1024;
+
+/**
+ * One request to Kafka: time to connect, time for its replicas, and time for its answer. Below what
+ * the edge grants its archive leg, so that the gateway's answer is in time.
+ */
+export const kafkaConnectMs = 2000;
+export const kafkaAcksMs = 3000;
+export const kafkaRequestMs = 3500;
+
+/** Tries of one call to Kafka, the first pause between them, and the longest. */
+export const kafkaTriesMax = 3;
+export const kafkaRetryMs = 100;
+export const kafkaRetryMsMax = 500;
+
+/** Tries of a group's member before it joins under a new name, and the longest pause between them. */
+export const kafkaMemberTriesMax = 12;
+export const kafkaMemberRetryMsMax = 3000;
+
+/** Membership of a consumer group: silence after which a member is dead, and how often it speaks. */
+export const kafkaSessionMs = 15_000;
+export const kafkaHeartbeatMs = 3000;
+
+/** Time that members have to join again when the group is shared out anew. */
+export const kafkaRebalanceMs = 60_000;
+
+/** Bytes of one fetch and of one partition in it, and how long a broker waits for them. */
+export const kafkaFetchBytes = 10 * 1024 * 1024;
+export const kafkaFetchBytesPerPartition = 1024 * 1024;
+export const kafkaFetchWaitMs = 500;
+
+/** Partitions whose fetched records one consumer hands out at the same time. */
+export const kafkaPartitionsAtOnce = 64;
+
+/** How long the Kafka REST gateway waits for more records of a partition, and what ends the wait. */
+export const gatewayLingerMs = 5;
+export const gatewayBatchBytes = 1_000_000;
+export const gatewayBatchRecordsMax = 1000;
+
+/** How long the gateway believes a topic's partitions, and topics that it remembers. */
+export const gatewayTopicFreshMs = 30_000;
+export const gatewayTopicsMax = 1000;
+
+/** Records of one v3 stream that wait for their report; past it the gateway reads no further. */
+export const gatewayStreamRecordsMax = 1000;
+
+/** Connections of the gateway, silence after which one is closed, and what a stop may take. */
+export const gatewayConnectionsMax = 4096;
+export const gatewayIdleMs = 120_000;
+export const gatewayStopMsMax = 12_000;
+
+/** What a refused request may still send before its connection is cut, so that it reads the answer. */
+export const gatewayLateMs = 2000;
