@@ -14,7 +14,8 @@ const rowGroup = z.strictObject({
   idMax: z.string().regex(/^[0-9a-f]{32}$/),
 });
 
-const file = z.strictObject({
+/** What a commit, or a replacement, says of one file. */
+export const commitFile = z.strictObject({
   key: z.string(),
   bytes: z.int().positive(),
   rows: z.int().positive(),
@@ -38,7 +39,7 @@ const commit = z.strictObject({
   rows: z.int().nonnegative(),
   /** Spans that were refused, by reason. */
   rejected: z.record(z.string(), z.int().positive()),
-  files: z.array(file),
+  files: z.array(commitFile),
   /**
    * Every record of this partition that was received before this time (ms since 1970) is in this
    * commit or an earlier one.
@@ -54,7 +55,7 @@ const commit = z.strictObject({
 });
 
 export type Commit = z.infer<typeof commit>;
-export type CommitFile = z.infer<typeof file>;
+export type CommitFile = z.infer<typeof commitFile>;
 export type CommitRowGroup = z.infer<typeof rowGroup>;
 
 /** Prefix of one partition's commits. The first key under it is the newest commit. */
@@ -93,6 +94,20 @@ export function watermarkKey(topic: string, partition: string, watermarkMs: numb
 export function parseWatermarkKey(key: string): number | undefined {
   const descending = /^_watermarks\/[^/]+\/[^/]+\/(\d{13})\.json$/.exec(key)?.[1];
   return descending === undefined ? undefined : timeMaxMs - Number(descending);
+}
+
+/**
+ * Text of the watermark 0 that registers a partition of which nothing is archived yet. It holds every
+ * period back until more is known. `seenMs`: when it was seen first, ms since 1970.
+ */
+export function registrationText(topic: string, partition: string, seenMs: number): string {
+  return JSON.stringify({ version: 1, topic, partition, watermarkMs: 0, seenMs });
+}
+
+/** When a partition was registered, ms since 1970; 0 when the text does not say so. */
+export function parseRegistration(text: string): number {
+  const parsed = z.object({ seenMs: z.int() }).safeParse(jsonOrUndefined(text));
+  return parsed.success ? parsed.data.seenMs : 0;
 }
 
 /** Parses and checks a commit. Throws `TidemarkError` CORRUPT_ARCHIVE naming the key. */

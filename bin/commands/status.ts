@@ -45,7 +45,7 @@ async function readStatus(
   endpoint: string,
 ): Promise<StatusReport> {
   const { lookForDueDays } = await import('../../batch/daily.ts');
-  const { archiveStatus } = await import('../../workers/clients/archive.ts');
+  const { archiveStatus } = await import('../../workers/clients/status.ts');
   const { openClickHouse } = await import('../../workers/clients/clickhouse.ts');
   const { openStore } = await import('../../workers/clients/objects.ts');
   const [store, clickhouse] = [openStore(settings), openClickHouse(settings)];

@@ -38,3 +38,12 @@ export const archiverStopMsMax = 10_000;
 
 /** Listing pages that `tidemark status` reads of one spool before it says "or more". */
 export const statusPagesMax = 20;
+
+/**
+ * A partition of which no archiver has written anything for this long, while others of its signal
+ * went on, holds no period back: Kafka's own default retention, after which waiting is in vain.
+ */
+export const silentPartitionMs = 7 * 24 * 3_600_000;
+
+/** How often an archiver asks Kafka whether a topic has got more partitions. */
+export const censusIntervalMs = 60_000;

@@ -8,39 +8,47 @@ import * as commits from '../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../schemas/commit.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { objectGetsMax } from '../../schemas/limits.ts';
-import { statusPagesMax } from '../../schemas/limits/archive.ts';
+import type { Replacement } from '../../schemas/replacement.ts';
 import type { CallOptions, ObjectStore } from './objects.ts';
 import { mapParallel } from './parallel.ts';
+import { listReplacements, traceLineage } from './replacement.ts';
+import { leastWatermark } from './watermark.ts';
+import type { Watermark } from './watermark.ts';
 
-/** A file that a commit names, with the partition that it came from. */
+/** A file that counts: one that a commit names, or that took the place of such files. */
 export interface PeriodFile extends CommitFile {
   readonly topic: string;
-  readonly partition: string;
+  /** Partitions whose commits its rows came with, sorted; a file of a commit has one. */
+  readonly partitions: readonly string[];
+  /** Tenants of its rows, sorted, where that is known. */
+  readonly tenants?: readonly string[] | undefined;
 }
 
 /** How far one partition is archived. */
-export interface PartitionState {
-  readonly topic: string;
-  /** Kafka partition number, or `spool`. */
-  readonly partition: string;
+export interface PartitionState extends Watermark {
   /** Offset of the next record that will be committed, decimal. */
   readonly nextOffset: string;
-  /** Every record received before this time (ms since 1970) is committed; 0 when nothing is known. */
-  readonly watermarkMs: number;
   /** The newest commit; `undefined` for a partition that has only watermarks. */
   readonly head: Commit | undefined;
 }
 
 export interface PeriodFiles {
-  /** In key order: by event hour, then topic, partition and offset. */
+  /** In key order: by event hour, then topic, partition and offset; outputs after these. */
   readonly files: readonly PeriodFile[];
-  /** Commits that name at least one of the files, in key order. */
+  /** Commits that named a file of the period, replaced ones included, in key order. */
   readonly commitKeys: readonly string[];
-  /** SHA-256 (hex) over the keys of those commits and files: equal exactly for equal input. */
+  /**
+   * SHA-256 (hex) over the keys of those commits and of the files that they named: equal exactly
+   * for equal input. Compaction does not change it, nor does retention; see `rowsRemoved`.
+   */
   readonly inputHash: string;
+  /** Rows that retention took from the period; the input is not whole any more unless 0. */
+  readonly rowsRemoved: number;
+  /** Replacements of the period's hours, by hour and number. */
+  readonly replacements: readonly Replacement[];
   /** Every partition of the signal's topic, whether it has files in the period or not. */
   readonly partitions: readonly PartitionState[];
-  /** The least watermark of `partitions`; 0 when there is none. */
+  /** The least watermark of `partitions` but for silent ones (`watermark.ts`); 0 without any. */
   readonly watermarkMs: number;
 }
 
@@ -82,7 +90,7 @@ export async function readCommit(
   return bytes && commits.parseCommit(key, new TextDecoder().decode(bytes));
 }
 
-/** How far a partition is archived: two listings of one key and at most one read. */
+/** How far a partition is archived: two listings of one key and one read. */
 export async function readPartition(
   store: ObjectStore,
   topic: string,
@@ -90,13 +98,28 @@ export async function readPartition(
 ): Promise<PartitionState> {
   const idleMs = await readIdleWatermark(store, topic, partition);
   const head = await readHead(store, topic, partition);
+  const committedMs = head ? Date.parse(head.committedAt) : 0;
+  const isNew = idleMs === 0 && !head;
   return {
     topic,
     partition,
     nextOffset: head?.nextOffset ?? '0',
     watermarkMs: Math.max(head?.watermarkMs ?? 0, idleMs ?? 0),
+    seenMs: isNew
+      ? await readRegistered(store, topic, partition)
+      : Math.max(committedMs, idleMs ?? 0),
     head,
   };
+}
+
+/** When a partition was registered of which nothing is archived yet, ms since 1970. */
+async function readRegistered(
+  store: ObjectStore,
+  topic: string,
+  partition: string,
+): Promise<number> {
+  const bytes = await store.get(commits.watermarkKey(topic, partition, 0));
+  return bytes === undefined ? 0 : commits.parseRegistration(new TextDecoder().decode(bytes));
 }
 
 /** Names of a topic's partitions that have a commit or a watermark, sorted. Two listings. */
@@ -108,10 +131,11 @@ export async function listPartitions(store: ObjectStore, topic: string): Promise
 }
 
 /**
- * The committed files whose event hour lies in [fromHourMs, toHourMs), both starts of UTC hours.
- * Lists the period's keys once (a request per thousand), reads each commit that those keys name
- * once, and takes the files from the commits: files of an attempt that was killed are not seen.
- * Watermarks are read first, so all that they vouch for is in the answer.
+ * The files that count and whose event hour lies in [fromHourMs, toHourMs), both starts of UTC hours.
+ * Lists the period's keys once (a request per thousand), then its replacements, and reads each
+ * commit that keys of unreplaced files name once: files of an attempt that was killed are not seen.
+ * Watermarks are read first, so all that they vouch for is in the answer. Replacements come after the
+ * keys, so each is seen whole: what it replaced does not count, and its outputs do.
  */
 export async function listPeriodFiles(
   store: ObjectStore,
@@ -124,31 +148,35 @@ export async function listPeriodFiles(
   const partitions = await mapParallel(names, objectGetsMax, (partition) =>
     readPartition(store, topic, partition),
   );
-  const wanted = await namedCommits(store, signal, fromHourMs, toHourMs);
-  const found = await mapParallel(wanted, objectGetsMax, async (key) => {
+  const listed = await listFileKeys(store, signal, fromHourMs, toHourMs);
+  const replacements = await listReplacements(store, signal, fromHourMs, toHourMs);
+  const { replaced, outputs, originKeys, rowsRemoved } = traceLineage(replacements);
+  const unreplaced = listed.filter((key) => !replaced.has(key));
+  const found = await mapParallel(commitKeysOf(unreplaced), objectGetsMax, async (key) => {
     const commit = await readCommit(store, key);
-    return { key, files: commit ? filesOfPeriod(commit, fromHourMs, toHourMs) : [] };
+    return commit ? filesOfPeriod(commit, fromHourMs, toHourMs) : [];
   });
-  const used = found.filter(({ files }) => files.length > 0);
-  const commitKeys = used.map(({ key }) => key);
-  const files = used.flatMap((commit) => commit.files).toSorted((a, b) => order(a.key, b.key));
-  const keys = [...commitKeys, ...files.map(({ key }) => key)];
+  const committed = found.flat().filter(({ key }) => !replaced.has(key));
+  const files = [...committed, ...outputs.map((output) => ({ ...output, topic }))];
   return {
-    files,
-    commitKeys,
-    inputHash: createHash('sha256').update(keys.join('\n')).digest('hex'),
+    files: files.toSorted((a, b) => order(a.key, b.key)),
+    ...identityOf([...originKeys, ...committed.map(({ key }) => key)]),
+    rowsRemoved,
+    replacements,
     partitions,
     watermarkMs: leastWatermark(partitions),
   };
 }
 
-function leastWatermark(partitions: readonly PartitionState[]): number {
-  if (partitions.length === 0) return 0;
-  return Math.min(...partitions.map((state) => state.watermarkMs));
+/** What the input is: which commits there were and which files they named. */
+function identityOf(fileKeys: readonly string[]) {
+  const commitKeys = commitKeysOf(fileKeys);
+  const keys = [...commitKeys, ...fileKeys.toSorted(order)];
+  return { commitKeys, inputHash: createHash('sha256').update(keys.join('\n')).digest('hex') };
 }
 
-/** Keys of the commits that the names of the period's files point to, sorted, each once. */
-async function namedCommits(
+/** Keys of all that lies in the period's folders. */
+async function listFileKeys(
   store: ObjectStore,
   signal: archive.Signal,
   fromHourMs: number,
@@ -156,14 +184,21 @@ async function namedCommits(
 ): Promise<string[]> {
   const startAfter = archive.hourPrefix(signal, fromHourMs);
   const end = archive.hourPrefix(signal, toHourMs);
-  const wanted = new Set<string>();
+  const keys: string[] = [];
   // Hive paths of zero-padded dates sort by time, so a period of any length is one key range.
   for await (const page of store.list(`signal=${signal}/`, { startAfter })) {
-    for (const { key } of page.filter((entry) => entry.key < end)) {
-      const parts = archive.parseFileKey(key);
-      if (parts) wanted.add(commits.commitKey(parts.topic, parts.partition, parts.firstOffset));
-    }
+    keys.push(...page.map((entry) => entry.key).filter((key) => key < end));
     if ((page.at(-1)?.key ?? end) >= end) break;
+  }
+  return keys;
+}
+
+/** Keys of the commits that the names of files point to, sorted, each once. */
+function commitKeysOf(fileKeys: readonly string[]): string[] {
+  const wanted = new Set<string>();
+  for (const key of fileKeys) {
+    const parts = archive.parseFileKey(key);
+    if (parts) wanted.add(commits.commitKey(parts.topic, parts.partition, parts.firstOffset));
   }
   return [...wanted].toSorted();
 }
@@ -172,53 +207,7 @@ function filesOfPeriod(commit: Commit, fromHourMs: number, toHourMs: number): Pe
   const { topic, partition } = commit;
   return commit.files
     .filter(({ hourMs }) => hourMs >= fromHourMs && hourMs < toHourMs)
-    .map((file) => ({ ...file, topic, partition }));
-}
-
-/** What waits in a spool. `more` is true when it holds more than was counted. */
-export interface SpoolState {
-  readonly topic: string;
-  readonly objects: number;
-  readonly bytes: number;
-  /** Receive time of the oldest object, ms since 1970; `undefined` when empty. */
-  readonly oldestMs: number | undefined;
-  readonly more: boolean;
-}
-
-export interface ArchiveStatus {
-  readonly partitions: readonly PartitionState[];
-  readonly spools: readonly SpoolState[];
-}
-
-/** The state of every partition and spool, for `tidemark status`. */
-export async function archiveStatus(store: ObjectStore): Promise<ArchiveStatus> {
-  const partitions: PartitionState[] = [];
-  const spools: SpoolState[] = [];
-  for (const topic of Object.values(archive.topics)) {
-    const names = await listPartitions(store, topic);
-    const states = await mapParallel(names, objectGetsMax, (partition) =>
-      readPartition(store, topic, partition),
-    );
-    partitions.push(...states);
-    spools.push(await spoolState(store, topic));
-  }
-  return { partitions, spools };
-}
-
-async function spoolState(store: ObjectStore, topic: string): Promise<SpoolState> {
-  const prefix = archive.archiveSpoolPrefix(topic);
-  let [objects, bytes, pages] = [0, 0, 0];
-  let oldestMs: number | undefined;
-  for await (const page of store.list(prefix)) {
-    if (pages === statusPagesMax) return { topic, objects, bytes, oldestMs, more: true };
-    pages += 1;
-    objects += page.length;
-    for (const entry of page) {
-      bytes += entry.bytes;
-      oldestMs ??= archive.parseSpoolKey(entry.key)?.receivedMs;
-    }
-  }
-  return { topic, objects, bytes, oldestMs, more: false };
+    .map((file) => ({ ...file, topic, partitions: [partition] }));
 }
 
 async function firstKey(

@@ -1,20 +1,9 @@
 /** Reading the commit log from a real bucket: what is seen, and what it costs in requests. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  archiveSpoolPrefix,
-  fileKey,
-  hourPrefix,
-  spoolName,
-  topics,
-} from '../../../schemas/archive.ts';
+import { fileKey, hourPrefix, topics } from '../../../schemas/archive.ts';
 import { commitKey, watermarkKey } from '../../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../../schemas/commit.ts';
-import {
-  archiveStatus,
-  listPeriodFiles,
-  readHead,
-  readPartition,
-} from '../../../workers/clients/archive.ts';
+import { listPeriodFiles, readHead, readPartition } from '../../../workers/clients/archive.ts';
 import { CountingStore, startBucket } from '../../support/objects.ts';
 import type { Bucket } from '../../support/objects.ts';
 
@@ -174,19 +163,5 @@ describe('listPeriodFiles()', () => {
     const period = await listPeriodFiles(store, 'traces', day, day + hour);
     expect(period.watermarkMs).toBe(day + hour);
     expect(period.partitions.map(({ partition }) => partition)).toEqual(['3', 'spool']);
-  });
-});
-
-describe('archiveStatus()', () => {
-  it('counts partitions and what waits in the spool', async () => {
-    await commit(0n, [fileOf(0n, day)]);
-    for (const receivedMs of [day + 2000, day + 1000]) {
-      const name = spoolName({ receivedMs, requestId: `r${receivedMs}`, tenantId: 'acme' });
-      await bucket.store.put(`${archiveSpoolPrefix(topic)}${name}`, 'xyz');
-    }
-    const status = await archiveStatus(store);
-    expect(status.partitions).toMatchObject([{ topic, partition: 'spool', nextOffset: '10' }]);
-    const spool = status.spools.find((state) => state.topic === topic);
-    expect(spool).toEqual({ topic, objects: 2, bytes: 6, oldestMs: day + 1000, more: false });
   });
 });
