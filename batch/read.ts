@@ -10,7 +10,7 @@ import { rowGroupsInFlight } from '../schemas/limits/batch.ts';
 import type { ShardFile, ShardRange } from '../schemas/shard.ts';
 import { ArrowBatch } from './arrow.ts';
 import { ColumnMap, shardNames, type ShardNames } from './columns.ts';
-import { RemoteFile, type ReadRange } from './remote.ts';
+import { RemoteFile, type ReadRange } from '../workers/clients/remote.ts';
 
 /** The columns of an archive file that the batch needs. */
 export const batchColumns = [

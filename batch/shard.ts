@@ -9,7 +9,7 @@ import { partialKey, type Shard, type ShardReport } from '../schemas/shard.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 import { shardNames, type ShardNames } from './columns.ts';
 import { readShard, readTraceIds, type OnFile } from './read.ts';
-import type { ReadRange } from './remote.ts';
+import type { ReadRange } from '../workers/clients/remote.ts';
 import { splitShard } from './split.ts';
 
 export interface ShardOptions {

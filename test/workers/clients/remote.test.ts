@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { RemoteFile } from '../../batch/remote.ts';
-import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
+import { RemoteFile } from '../../../workers/clients/remote.ts';
+import { footerBytesGuess, rangeGapBytesMax } from '../../../schemas/limits/batch.ts';
 
 const object = Uint8Array.from({ length: 1_000_000 }, (_, index) => (index * 31) & 255);
 

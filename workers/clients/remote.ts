@@ -3,8 +3,8 @@
  * Neighbouring slices asked for in one turn become one request; the footer comes with the first.
  * It never asks for a byte twice.
  */
-import { TidemarkError } from '../schemas/errors.ts';
-import { footerBytesGuess, rangeGapBytesMax } from '../schemas/limits/batch.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
+import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 
 /** Reads the bytes [start, end) of an object. */
 export type ReadRange = (key: string, start: number, end: number) => Promise<Uint8Array>;
