@@ -106,6 +106,7 @@ interface Exports {
   rowsInput(requestBytes: number, tenantBytes: number): number;
   tenantAt(): number;
   rowsRun(signal: number, receivedMs: number, pastMaxMs: number, futureMaxMs: number): number;
+  rowsDigest(): number;
   rowsAt(table: number): number;
   rowsBytes(table: number): number;
   rowsCount(table: number): number;
@@ -157,6 +158,18 @@ export class Transcoder {
       .map((table, index) => ({ table, ...this.#table(index) }))
       .filter(({ rowCount }) => rowCount > 0);
     return { ...tallyOf(this.#wasm, signal), tables };
+  }
+
+  /**
+   * 32 hex digits that name the request of the last `toRowBinary`: a hash of its bytes, its tenant and
+   * its signal (MurmurHash3, 128 bits). Who knows a request can make another of the same tenant with
+   * the same digest: it tells copies apart from others, and is no proof.
+   */
+  digest(): string {
+    const at = this.#wasm.rowsDigest();
+    const words = new DataView(this.#wasm.memory.buffer, at, 16);
+    const half = (offset: number) => words.getBigUint64(offset).toString(16).padStart(16, '0');
+    return half(0) + half(8);
   }
 
   /** As `toRowBinary` does it for traces, which have one table. */

@@ -23,6 +23,8 @@ export interface ArchivePart {
   readonly parts: SpoolKeyParts;
   /** A request in protobuf, as received, or several, one after the other: protobuf merges them. */
   readonly otlp: Uint8Array;
+  /** Names these bytes, their tenant and signal; of several requests, all names in order. */
+  readonly digest: string;
 }
 
 export interface ArchiveTools extends SpoolTools {

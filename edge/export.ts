@@ -113,12 +113,12 @@ async function take(
   const otlp = convert(received, wire, settings, lease);
   const receivedMs = tools.now();
   const receipt = receiptOf(tenantId, receivedMs, settings);
-  const { tally, tables } = transcode(signal, otlp, receipt, lease);
+  const { tally, tables, digest } = transcode(signal, otlp, receipt, lease);
   limits.charge(grant, { bytes: 0, items: tally.accepted + tally.rejected });
   // A request without a valid item leaves nothing behind, and needs no sink to be answered.
   if (tally.accepted > 0) {
     const parts = { tenantId, receivedMs, requestId: tools.requestId() };
-    await store(isolate, { signal, parts: [{ parts, otlp }], tables }, visit);
+    await store(isolate, { signal, parts: [{ parts, otlp, digest }], tables }, visit);
   }
   count(meter, signal, tally);
   return tally;

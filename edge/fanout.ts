@@ -39,10 +39,9 @@ export async function fanOut(
 ): Promise<void> {
   const gate = gateOf(sinkConnectionsMax);
   const archiving = archive(batch.signal, batch.parts, gate, settings, tools);
-  // Hashing takes the processor while the archive leg waits for the network.
-  const hashing = tokenOf(batch.signal, batch.parts);
+  const naming = tokenOf(batch.parts);
   const inserting = batch.tables.map(async (rows) =>
-    insert(rows, await hashing, gate, settings, tools),
+    insert(rows, await naming, gate, settings, tools),
   );
   const [archived, ...inserted] = await Promise.allSettled([archiving, ...inserting]);
   // Rows are spooled only after the archive has the batch: else the client sends it again.
@@ -52,7 +51,7 @@ export async function fanOut(
     if (outcome?.status === 'rejected') throw outcome.reason;
     return outcome?.value !== true;
   });
-  const name = spoolName({ ...namesOf(batch), requestId: await hashing });
+  const name = spoolName({ ...namesOf(batch), requestId: await naming });
   await settle(
     left.map(({ table, rows }) => {
       const key = `${speedSpoolPrefix(table)}${name}`;

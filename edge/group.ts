@@ -151,7 +151,9 @@ function mergeParts(parts: readonly ArchivePart[]): ArchivePart[] {
   return [...byTenant.values()].flatMap((ofTenant) => {
     const [first] = ofTenant;
     if (first === undefined) return [];
-    return [{ parts: first.parts, otlp: concatenate(ofTenant.map(({ otlp }) => otlp)) }];
+    const otlp = concatenate(ofTenant.map((part) => part.otlp));
+    const digest = ofTenant.map((part) => part.digest).join('+');
+    return [{ parts: first.parts, otlp, digest }];
   });
 }
 

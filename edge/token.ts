@@ -4,28 +4,20 @@
  * carry the time of receipt.
  */
 
-/** What the name is made from: the parts of a batch. */
-export interface TokenPart {
-  readonly parts: { readonly tenantId: string };
-  readonly otlp: Uint8Array;
-}
+/** Hex digits of a token, and of the digest of one request. */
+const tokenDigits = 32;
 
 /**
- * A token of 32 hex digits: 128 bits of SHA-256 over the signal and, in order, tenant and OTLP of
- * every part. ClickHouse keeps tokens by table, so the tables of a batch share one.
+ * A token of 32 hex digits: the digest of a batch that is one request; of a group, half of the
+ * SHA-256 of its digests. ClickHouse keeps tokens by table, so the tables of a batch share one.
  */
-export async function tokenOf(signal: string, parts: readonly TokenPart[]): Promise<string> {
-  const digests = await Promise.all(
-    parts.map(async ({ parts: { tenantId }, otlp }) => `${tenantId}:${hex(await sha256(otlp))}`),
-  );
-  const whole = new TextEncoder().encode([signal, ...digests].join('\n'));
-  return hex(await sha256(whole)).slice(0, 32);
+export async function tokenOf(parts: readonly { readonly digest: string }[]): Promise<string> {
+  const [first, ...others] = parts.map(({ digest }) => digest);
+  if (first?.length === tokenDigits && others.length === 0) return first;
+  const text = new TextEncoder().encode([first, ...others].join('\n'));
+  return hex(await crypto.subtle.digest('SHA-256', text)).slice(0, tokenDigits);
 }
 
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+function hex(bytes: ArrayBuffer): string {
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

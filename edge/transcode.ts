@@ -12,6 +12,8 @@ export interface Transcoded {
   readonly tally: Tally;
   /** Rows by table, copies; none when every valid item is quarantined. */
   readonly tables: readonly TableRows[];
+  /** Names the request: equal whenever the tenant sends the same bytes for the signal. */
+  readonly digest: string;
 }
 
 const pageBytes = 65_536;
@@ -32,8 +34,10 @@ export function transcodeWith(
   return (signal, otlp, receipt, lease) => {
     transcoder ??= new Transcoder(module, { pagesMax, attributesMax });
     const { tables, ...tally } = rowsOf(transcoder, signal, otlp, receipt);
+    const digest = transcoder.digest();
     lease.take(tables.reduce((sum, { rows }) => sum + rows.length, 0));
-    return { tally, tables: tables.map((table) => ({ ...table, rows: table.rows.slice() })) };
+    const copies = tables.map((table) => ({ ...table, rows: table.rows.slice() }));
+    return { tally, tables: copies, digest };
   };
 }
 

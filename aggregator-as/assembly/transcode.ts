@@ -12,6 +12,7 @@ import { sortEntries } from './itemsort';
 import { startMetricRows } from './metricrows';
 import { walkMetrics } from './metricwalk';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
+import { first, mix, second, startHash } from './murmur';
 import { groupByHour, sortedCount, sortedHour } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
 import { metricsSignal, setSignal, signal } from './signal';
@@ -78,6 +79,21 @@ export function rowsRun(kind: u32, receivedMs: f64, pastMaxMs: f64, futureMaxMs:
   if (signal == metricsSignal) startMetricRows(tail, tailBytes);
   else startRows(tail, tailBytes);
   return walk(end, true) ? noFault : faultCode;
+}
+
+const digestSpace = memory.data(16, 8);
+
+/**
+ * Where the 16 bytes are of the hash of the request that was transcoded last, its tenant and its
+ * signal: equal for what is sent twice, whenever it is received.
+ */
+export function rowsDigest(): usize {
+  startHash(signal);
+  mix(tenant, tenantBytes);
+  mix(input, inputBytes);
+  store<u64>(digestSpace, first);
+  store<u64>(digestSpace, second, 8);
+  return digestSpace;
 }
 
 /** By signal: reads the input, which ends there. */

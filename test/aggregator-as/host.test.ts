@@ -8,6 +8,7 @@ import { seededRandom } from '../support/random.ts';
 import { loadRows } from './clickhouse.ts';
 import { Generator, receivedMs } from './generate.ts';
 import { loadTranscoder, receipt } from './module.ts';
+import { hexOf, murmur } from './murmur.ts';
 import { expectSpans } from './reference.ts';
 import type { Expected } from './reference.ts';
 import { jsonRowOf, rowBinaryOf } from './rows.ts';
@@ -145,6 +146,28 @@ describe('tracesToRowBinary()', () => {
       expect.objectContaining({ code: 'CAPACITY' }),
     );
     expect(small.tracesToRowBinary(one, receipt).rowCount).toBe(1);
+  });
+});
+
+describe('digest()', () => {
+  it('digest() is the hash of signal, tenant and request, whenever it was received', () => {
+    const signals = ['traces', 'logs', 'metrics'] as const;
+    const digests = signals.flatMap((signal, number) =>
+      ['acme', 'a-longer-name-of-a-tenant'].map((tenantId) => {
+        // A schema URL without items, in all signals alike, of a size that is no multiple of 16.
+        const request = bytesField(1, bytesField(3, new Uint8Array(25).fill(0x78)));
+        const digest = () => {
+          transcoder.toRowBinary(signal, request, { ...receipt, tenantId });
+          return transcoder.digest();
+        };
+        const named = murmur(Buffer.from(tenantId), [BigInt(number), 0n]);
+        expect(digest()).toBe(hexOf(murmur(request, named)));
+        transcoder.toRowBinary('traces', new Uint8Array(), { ...receipt, receivedMs: 7 });
+        expect(digest()).toBe(hexOf(murmur(request, named)));
+        return digest();
+      }),
+    );
+    expect(new Set(digests).size).toBe(6);
   });
 });
 

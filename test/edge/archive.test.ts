@@ -37,6 +37,7 @@ function partOf(index: number, tenantId = 'acme'): ArchivePart {
   return {
     parts: { receivedMs: nowMs, requestId: `request-${index}`, tenantId },
     otlp: requestBytes([span(index)]),
+    digest: `${tenantId}:${index}`,
   };
 }
 

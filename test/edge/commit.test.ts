@@ -11,7 +11,9 @@ import { clear, keys, nowMs, requestBytes, span, stored } from './stack.ts';
 const otlp = requestBytes([span(0)]);
 const batch: Batch = {
   signal: 'traces',
-  parts: [{ parts: { receivedMs: nowMs, requestId: 'one', tenantId: 'acme' }, otlp }],
+  parts: [
+    { parts: { receivedMs: nowMs, requestId: 'one', tenantId: 'acme' }, otlp, digest: 'one' },
+  ],
   tables: [{ table: 'otel_traces', rows: Uint8Array.of(1, 2), rowCount: 1 }],
 };
 const settings = readSettings({ TIDEMARK_GROUP_MS: '100', TIDEMARK_GROUP_BYTES_MAX: '10000' });
@@ -85,7 +87,10 @@ describe('commit()', () => {
       const [part] = batch.parts;
       if (part === undefined) throw new Error('there is a part');
       const parts = { ...part.parts, requestId: `request-${index}` };
-      return { ...batch, parts: [{ parts, otlp: requestBytes([span(index)]) }] };
+      return {
+        ...batch,
+        parts: [{ parts, otlp: requestBytes([span(index)]), digest: `${index}` }],
+      };
     });
     await Promise.all(
       sent.map((each) => commit(each, 'TST', settings, { groups, meter, direct: notThisWay })),

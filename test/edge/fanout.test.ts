@@ -52,7 +52,9 @@ describe('fanOut()', () => {
     await fanOut(
       {
         signal: 'traces',
-        parts: [{ parts: { receivedMs: 1, requestId: 'r', tenantId: 't' }, otlp: two }],
+        parts: [
+          { parts: { receivedMs: 1, requestId: 'r', tenantId: 't' }, otlp: two, digest: 'd' },
+        ],
         tables: [{ table: 'otel_traces', rows: two, rowCount: 2 }],
       },
       settings,

@@ -11,7 +11,7 @@ function batch(index: number): Batch {
   const parts = { receivedMs: nowMs, requestId: `request-${index}`, tenantId: 'acme' };
   return {
     signal: 'traces',
-    parts: [{ parts, otlp: requestBytes([span(index)]) }],
+    parts: [{ parts, otlp: requestBytes([span(index)]), digest: `${index}` }],
     tables: [{ table: 'otel_traces', rows: Uint8Array.of(index), rowCount: 1 }],
   };
 }

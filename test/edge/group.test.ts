@@ -13,6 +13,7 @@ function batch(tenantId: string, otlp: number[], rows: number[], signal: 'traces
       {
         parts: { receivedMs: 1000 + otlp.length, requestId: `r${otlp[0]}`, tenantId },
         otlp: Uint8Array.from(otlp),
+        digest: `${tenantId}:${otlp.join()}`,
       },
     ],
     tables: [{ table, rows: Uint8Array.from(rows), rowCount: rows.length }],
