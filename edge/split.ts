@@ -4,7 +4,7 @@
  * under (resource, scope, schema URLs, a metric's name and kind, unknown fields); the order stays.
  */
 import type { Signal } from '../schemas/archive.ts';
-import { FieldReader } from './field.ts';
+import { FieldReader } from '../schemas/field.ts';
 
 /** One of the requests that a request becomes. */
 export interface Piece {

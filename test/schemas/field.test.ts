@@ -1,7 +1,7 @@
 /** Checks the finding of protobuf fields against protobufjs's writer. */
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
-import { FieldReader } from '../../edge/field.ts';
+import { FieldReader } from '../../schemas/field.ts';
 
 const { Writer } = protobuf;
 
