@@ -25,9 +25,27 @@ export const drainObjectsPerTickMax = 400;
 /** Tries of one object-store or ClickHouse request before its error is final. */
 export const requestTriesMax = 5;
 
-/** Time to connect to the object store, and the longest silence of one of its requests. */
+/** Time to connect to the object store. */
 export const objectConnectMs = 5000;
-export const objectTimeoutMs = 30_000;
+
+/** Pauses before an object-store request is sent again double from the first up to the second. */
+export const objectRetryMs = 100;
+export const objectRetryMsMax = 5000;
+
+/** The slowest line on which an upload still ends in time, in bytes per ms: 2 Mbit/s. */
+export const objectBytesPerMsMin = 256;
+
+/** Objects from this size on are uploaded in parts of the second size, a few at once. */
+export const objectInPartsBytesMin = 32 * 1024 * 1024;
+export const objectPartBytes = 16 * 1024 * 1024;
+export const objectPartsAtOnce = 4;
+
+/** Longest wait for a store to drop the parts of an upload that was given up. */
+export const objectAbortMs = 5000;
+
+/** Writers that race for each of so many keys when a program finds out what a store can do. */
+export const probeWriters = 8;
+export const probeRounds = 2;
 
 /** Connections that one process holds open to the object store. */
 export const objectConnectionsMax = 64;

@@ -11,8 +11,8 @@ import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
 import * as archiveLimits from '../schemas/limits/archive.ts';
 import type { Kafka } from './clients/kafka.ts';
-import { assertConditionalPut } from './clients/objects.ts';
 import type { ObjectStore } from './clients/objects.ts';
+import { assertConditionalPut } from './clients/probe.ts';
 import { SharedColumns } from './columns.ts';
 import type { ArchiveContext, ArchiverSettings, Clock, Log } from './context.ts';
 import { archiveCounters } from './counters.ts';
@@ -129,7 +129,8 @@ class Archiver {
   async run(): Promise<ArchiverReport> {
     const { store, clock } = this.#options;
     const stop = this.#stop.signal;
-    await this.#retried(() => assertConditionalPut(store, this.#randomName()), stop);
+    const options = { signal: stop };
+    await this.#retried(() => assertConditionalPut(store, this.#randomName(), options), stop);
     const wanted = this.#options.signals ?? archivedSignals;
     const spools = wanted.map((signal) => new SpoolSource(store, signal, () => clock.now()));
     await Promise.all([

@@ -13,12 +13,50 @@ export const servicesSettings = {
     ['archive', 'batch', 'start'],
   ),
   S3_BUCKET: row('string', 'tidemark', 'Bucket of the archive and the spool', ['archive', 'batch']),
-  S3_REGION: row('string', 'auto', 'Region of the bucket', ['archive', 'batch']),
-  S3_ACCESS_KEY_ID: row('string', 'tidemark', 'Access key of the bucket', ['archive', 'batch']),
+  S3_REGION: row(
+    'string',
+    'auto',
+    'Region of the bucket; R2 says `auto`, other stores name theirs',
+    ['archive', 'batch'],
+  ),
+  S3_ADDRESSING: {
+    ...row('choice', 'path', 'Where the bucket stands in addresses: in the path or the host name', [
+      'archive',
+      'batch',
+    ]),
+    choices: ['path', 'host'],
+  },
+  S3_ACCESS_KEY_ID: row(
+    'string',
+    'tidemark',
+    'Access key of the bucket; empty: what AWS SDKs find (environment, profile, role)',
+    ['archive', 'batch'],
+  ),
   S3_SECRET_ACCESS_KEY: row('secret', 'tidemark-local', 'Secret key of the bucket', [
     'archive',
     'batch',
   ]),
+  S3_SESSION_TOKEN: row('secret', '', 'Session token that belongs to temporary keys', [
+    'archive',
+    'batch',
+  ]),
+  S3_CHECKSUM: {
+    ...row(
+      'choice',
+      'crc32',
+      'Checksum that the store keeps with objects and that is compared when whole ones are read',
+      ['archive', 'batch'],
+    ),
+    choices: ['crc32', 'sha256', 'off'],
+  },
+  S3_TIMEOUT_MS: integer(
+    'ms',
+    30_000,
+    'Longest silence of a request to the bucket; uploads get more by their size',
+    ['archive', 'batch'],
+    100,
+    600_000,
+  ),
   KAFKA_BROKERS: row(
     'string',
     '',

@@ -1,6 +1,7 @@
 /**
  * Builds the real programs that tests talk to, from their own sources: with Go the OpenTelemetry
- * Collector (`collector.yaml`) and telemetrygen, with pip a Python that has the OpenTelemetry SDK.
+ * Collector (`collector.yaml`), telemetrygen and S3 servers, with pip a Python that has the
+ * OpenTelemetry SDK.
  * Builds once for all checkouts of a user, and never starts what it built.
  */
 import { spawn } from 'node:child_process';
@@ -30,6 +31,8 @@ export const peerBuildMs = 900_000;
 const builder = 'go.opentelemetry.io/collector/cmd/builder@v0.155.0';
 const generator =
   'github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0';
+const gateway = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+const unfit = 'github.com/johannesboyne/gofakes3/cmd/gofakes3@v0.0.0-20230506070712-04da935ef877';
 
 /** The OpenTelemetry Collector of `collector.yaml`. Throws in CI when it cannot be built. */
 export function collector(): Promise<Peer> {
@@ -45,6 +48,16 @@ export function collector(): Promise<Peer> {
 /** OpenTelemetry's telemetrygen. Throws in CI when it cannot be built. */
 export function telemetrygen(): Promise<Peer> {
   return built('telemetrygen', generator, (directory) => install(generator, directory));
+}
+
+/** versitygw, an S3 server of its own make, on a file system. Throws in CI when it cannot be built. */
+export function versitygw(): Promise<Peer> {
+  return built('versitygw', gateway, (directory) => install(gateway, directory));
+}
+
+/** gofakes3 as it was before it knew conditional writes: a store that is unfit for the archive. */
+export function gofakes3(): Promise<Peer> {
+  return built('gofakes3', unfit, (directory) => install(unfit, directory));
 }
 
 const pythonPackages = [

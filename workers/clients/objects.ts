@@ -10,10 +10,13 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import pRetry from 'p-retry';
+import type { ChecksumAlgorithm } from '@aws-sdk/client-s3';
 import { ConflictError, TidemarkError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
+import { BrokenBody, nameOf, statusOf, tried } from './answer.ts';
+import { uploadParts } from './upload.ts';
+import type { SendOptions } from './upload.ts';
 
 export interface ObjectEntry {
   readonly key: string;
@@ -65,7 +68,15 @@ export interface ObjectStore {
 
 export type StoreSettings = Pick<
   Settings,
-  'S3_ENDPOINT' | 'S3_BUCKET' | 'S3_REGION' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'
+  | 'S3_ENDPOINT'
+  | 'S3_BUCKET'
+  | 'S3_REGION'
+  | 'S3_ACCESS_KEY_ID'
+  | 'S3_SECRET_ACCESS_KEY'
+  | 'S3_SESSION_TOKEN'
+  | 'S3_ADDRESSING'
+  | 'S3_CHECKSUM'
+  | 'S3_TIMEOUT_MS'
 >;
 
 /** The bucket that the settings name. Connects on first use. */
@@ -73,33 +84,37 @@ export function openStore(settings: StoreSettings): ObjectStore {
   return new S3Store(settings);
 }
 
+const checksums: Readonly<Record<string, ChecksumAlgorithm>> = { crc32: 'CRC32', sha256: 'SHA256' };
+
 class S3Store implements ObjectStore {
   readonly #client: S3Client;
   readonly #bucket: string;
+  readonly #checksum: ChecksumAlgorithm | undefined;
+  readonly #timeoutMs: number;
 
   constructor(settings: StoreSettings) {
     this.#bucket = settings.S3_BUCKET;
+    this.#checksum = checksums[settings.S3_CHECKSUM];
+    this.#timeoutMs = settings.S3_TIMEOUT_MS;
     const agent = { keepAlive: true, maxSockets: limits.objectConnectionsMax };
     this.#client = new S3Client({
       endpoint: settings.S3_ENDPOINT,
       region: settings.S3_REGION,
-      forcePathStyle: true,
-      credentials: {
-        accessKeyId: settings.S3_ACCESS_KEY_ID,
-        secretAccessKey: settings.S3_SECRET_ACCESS_KEY,
-      },
-      maxAttempts: limits.requestTriesMax,
-      // Uploads are covered by the SHA-256 that the signature carries; not every store knows the
-      // newer checksum headers, so those are sent only where S3 demands one (DeleteObjects).
+      forcePathStyle: settings.S3_ADDRESSING === 'path',
+      ...credentialsOf(settings),
+      // Requests are sent again by `tried`, which ends when it is told to, in its pauses too.
+      maxAttempts: 1,
+      // Checksums are asked for by each request, as the settings say. That of the whole body which
+      // the signature carries (SHA-256) is there in any case.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       // The local R2 endpoint never answers `Expect: 100-continue`, which the SDK sends with bodies
       // of 2 MiB and more and then waits for.
       expectContinueHeader: false,
       requestHandler: {
-        connectionTimeout: limits.objectConnectMs,
-        requestTimeout: limits.objectTimeoutMs,
-        socketTimeout: limits.objectTimeoutMs,
+        connectionTimeout: Math.min(limits.objectConnectMs, this.#timeoutMs),
+        requestTimeout: this.#timeoutMs,
+        socketTimeout: this.#timeoutMs,
         throwOnRequestTimeout: true,
         httpAgent: agent,
         httpsAgent: agent,
@@ -108,47 +123,74 @@ class S3Store implements ObjectStore {
   }
 
   get(key: string, options: GetOptions = {}): Promise<Uint8Array | undefined> {
-    const { range } = options;
+    const { range, signal } = options;
     const command = {
       Bucket: this.#bucket,
       Key: key,
       // RFC 9110, section 14.1.2: the last position of a byte range is included.
       ...(range && { Range: `bytes=${range.start}-${range.end - 1}` }),
+      // Some stores send the checksum of the whole object with a part of it.
+      ...(!range && this.#checksum && { ChecksumMode: 'ENABLED' as const }),
     };
-    // The SDK tries the request again, but not a body that breaks off after its headers came.
-    return retried(isBrokenBody, options.signal, async () => {
+    return tried('read', key, signal, async () => {
       try {
-        const answer = await this.#client.send(new GetObjectCommand(command), sdkOptions(options));
+        const answer = await this.#client.send(new GetObjectCommand(command), this.#send(signal));
         return await readBody(answer.Body, answer.ContentLength);
       } catch (error) {
-        if (statusOf(error) === 404) return undefined;
-        throw storeError('read', key, error);
+        if (isMissingKey(error)) return undefined;
+        throw error;
       }
     });
   }
 
-  async head(key: string, options: CallOptions = {}): Promise<number | undefined> {
-    const command = new HeadObjectCommand({ Bucket: this.#bucket, Key: key });
-    try {
-      const answer = await this.#client.send(command, sdkOptions(options));
-      return answer.ContentLength ?? 0;
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw storeError('read', key, error);
-    }
-  }
-
-  put(key: string, body: Uint8Array | string, options: PutOptions = {}): Promise<void> {
-    const condition = options.ifNoneMatch && { IfNoneMatch: options.ifNoneMatch };
-    const command = { Bucket: this.#bucket, Key: key, Body: body, ...condition };
-    return retried(isConditionalRace, options.signal, async () => {
+  head(key: string, { signal }: CallOptions = {}): Promise<number | undefined> {
+    const command = { Bucket: this.#bucket, Key: key };
+    return tried('read', key, signal, async () => {
       try {
-        await this.#client.send(new PutObjectCommand(command), sdkOptions(options));
+        const answer = await this.#client.send(new HeadObjectCommand(command), this.#send(signal));
+        return answer.ContentLength ?? 0;
       } catch (error) {
-        if (condition && statusOf(error) === 412) throw new ConflictError(key, { cause: error });
-        throw storeError('write', key, error);
+        if (isMissingKey(error)) return undefined;
+        throw error;
       }
     });
+  }
+
+  async put(key: string, body: Uint8Array | string, options: PutOptions = {}): Promise<void> {
+    const { ifNoneMatch, signal } = options;
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    if (!ifNoneMatch && bytes.byteLength >= limits.objectInPartsBytesMin) {
+      const target = { client: this.#client, Bucket: this.#bucket, Key: key, signal };
+      const send = (byteCount: number) => this.#send(signal, byteCount);
+      await uploadParts({ ...target, checksum: this.#checksum, send }, bytes);
+      return;
+    }
+    await this.#putWhole(key, bytes, options);
+  }
+
+  #putWhole(key: string, bytes: Uint8Array, { ifNoneMatch, signal }: PutOptions): Promise<void> {
+    const command = {
+      Bucket: this.#bucket,
+      Key: key,
+      Body: bytes,
+      ...(ifNoneMatch && { IfNoneMatch: ifNoneMatch }),
+      ...(this.#checksum && { ChecksumAlgorithm: this.#checksum }),
+    };
+    const options = this.#send(signal, bytes.byteLength);
+    return tried('write', key, signal, async () => {
+      try {
+        await this.#client.send(new PutObjectCommand(command), options);
+      } catch (error) {
+        if (ifNoneMatch && statusOf(error) === 412) throw new ConflictError(key, { cause: error });
+        throw error;
+      }
+    });
+  }
+
+  /** A body may take as long as it needs on a line of `objectBytesPerMsMin`. */
+  #send(signal: AbortSignal | undefined, bytes = 0): SendOptions {
+    const requestTimeout = this.#timeoutMs + Math.ceil(bytes / limits.objectBytesPerMsMin);
+    return { requestTimeout, ...(signal && { abortSignal: signal }) };
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncIterable<readonly ObjectEntry[]> {
@@ -182,7 +224,7 @@ class S3Store implements ObjectStore {
     return folders;
   }
 
-  async #listPage(
+  #listPage(
     prefix: string,
     maxKeys: number,
     options: CallOptions & {
@@ -199,11 +241,8 @@ class S3Store implements ObjectStore {
       Delimiter: options.delimiter,
       ContinuationToken: options.token,
     });
-    try {
-      return await this.#client.send(command, sdkOptions(options));
-    } catch (error) {
-      throw storeError('list', prefix, error);
-    }
+    const { signal } = options;
+    return tried('list', prefix, signal, () => this.#client.send(command, this.#send(signal)));
   }
 
   async delete(keys: readonly string[], options: CallOptions = {}): Promise<void> {
@@ -212,17 +251,18 @@ class S3Store implements ObjectStore {
     }
   }
 
-  async #deletePage(keys: readonly string[], options: CallOptions): Promise<void> {
+  async #deletePage(keys: readonly string[], { signal }: CallOptions): Promise<void> {
     const first = keys[0] ?? '';
-    const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
-    const command = new DeleteObjectsCommand({ Bucket: this.#bucket, Delete });
-    let fault;
-    try {
-      const answer = await this.#client.send(command, sdkOptions(options));
-      fault = answer.Errors?.[0];
-    } catch (error) {
-      throw storeError('delete', first, error);
-    }
+    const command = {
+      Bucket: this.#bucket,
+      Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
+      // S3 demands a checksum here, whatever the setting; the SDK's own is CRC-32.
+      ...(this.#checksum && { ChecksumAlgorithm: this.#checksum }),
+    };
+    const answer = await tried('delete', first, signal, () =>
+      this.#client.send(new DeleteObjectsCommand(command), this.#send(signal)),
+    );
+    const fault = answer.Errors?.[0];
     // S3 answers 200 also when single keys failed; deleting them again later does no harm.
     if (!fault) return;
     const { Key = first, Code = '', Message = '' } = fault;
@@ -235,58 +275,18 @@ class S3Store implements ObjectStore {
   }
 }
 
-/**
- * Refuses a store that lets a second writer win: stores one random key twice, each time only if
- * it does not exist. Throws `TidemarkError` UNSUPPORTED_STORE with the reason. The archive's
- * promise (nothing twice) stands on this. `name` is random and ends up in a key.
- */
-export async function assertConditionalPut(store: ObjectStore, name: string): Promise<void> {
-  const key = `_probe/${name}`;
-  const reason = await probe(store, key);
-  await store.delete([key]);
-  if (reason === undefined) return;
-  throw new TidemarkError(
-    'UNSUPPORTED_STORE',
-    `Cannot use this object store for the archive: ${reason}`,
-  );
+/** Without a key, the SDK looks for one where AWS has its own: environment, profile, role. */
+function credentialsOf(settings: StoreSettings) {
+  const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = settings;
+  const { S3_SESSION_TOKEN: sessionToken } = settings;
+  if (accessKeyId === '') return {};
+  const token = sessionToken === '' ? {} : { sessionToken };
+  return { credentials: { accessKeyId, secretAccessKey, ...token } };
 }
 
-async function probe(store: ObjectStore, key: string): Promise<string | undefined> {
-  try {
-    await store.put(key, 'first', { ifNoneMatch: '*' });
-    await store.put(key, 'second', { ifNoneMatch: '*' });
-    return 'it overwrote a key in spite of If-None-Match: *';
-  } catch (error) {
-    if (error instanceof ConflictError) return undefined;
-    if (error instanceof TidemarkError && statusOf(error.cause) === 501) {
-      return 'it does not implement If-None-Match: *';
-    }
-    throw error;
-  }
-}
-
-/** Calls `send` again, a bounded number of times, for the faults that the SDK does not retry. */
-function retried<T>(
-  isPassing: (fault: unknown) => boolean,
-  signal: AbortSignal | undefined,
-  send: () => Promise<T>,
-): Promise<T> {
-  return pRetry(send, {
-    retries: limits.requestTriesMax - 1,
-    minTimeout: 100,
-    shouldRetry: ({ error }) => isPassing(error) && signal?.aborted !== true,
-  });
-}
-
-/** S3 answers 409 to a conditional write while another one of the same key is under way. */
-function isConditionalRace(error: unknown): boolean {
-  return error instanceof TidemarkError && statusOf(error.cause) === 409;
-}
-
-class BrokenBody extends Error {}
-
-function isBrokenBody(error: unknown): boolean {
-  return error instanceof TidemarkError && error.cause instanceof BrokenBody;
+/** 404 is also the answer for a bucket that does not exist, of which HEAD says nothing. */
+function isMissingKey(error: unknown): boolean {
+  return statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket';
 }
 
 async function readBody(
@@ -301,25 +301,4 @@ async function readBody(
   }
   if (bytes === undefined || read.byteLength === bytes) return read;
   throw new BrokenBody(`the body has ${read.byteLength} bytes, ${bytes} were announced`);
-}
-
-function sdkOptions({ signal }: CallOptions) {
-  return signal ? { abortSignal: signal } : {};
-}
-
-/** HTTP status of an SDK error, `undefined` when no answer came. */
-function statusOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('$metadata' in error)) return undefined;
-  return (error.$metadata as { httpStatusCode?: number }).httpStatusCode;
-}
-
-function storeError(action: string, key: string, cause: unknown): TidemarkError {
-  const status = statusOf(cause);
-  const retryable = status === undefined || status >= 500 || [408, 409, 429].includes(status);
-  const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-  const answer = status === undefined ? what : `HTTP ${status}, ${what}`;
-  return new TidemarkError('OBJECT_STORE', `Cannot ${action} "${key}" in the store: ${answer}`, {
-    cause,
-    retryable: retryable && status !== 501,
-  });
 }
