@@ -29,6 +29,7 @@ export const errorCodes = [
   'PORT_TAKEN',
   'DATA_DIRECTORY',
   'BATCH_FAILED',
+  'THREAD_ENDED',
   'PROGRAM_ENDED',
   'PROGRAM_MISSING',
 ] as const;

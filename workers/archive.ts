@@ -4,6 +4,7 @@
  * by itself: a fault of one holds up no other. This conductor starts the logs, spaces their turns,
  * and decides what happens after a fault.
  */
+import { Worker } from 'node:worker_threads';
 import { Registry } from 'prom-client';
 import { archiveColumns, topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
@@ -14,14 +15,19 @@ import type { Kafka } from './clients/kafka.ts';
 import type { ObjectStore } from './clients/objects.ts';
 import { assertConditionalPut } from './clients/probe.ts';
 import { SharedColumns } from './columns.ts';
-import type { ArchiveContext, ArchiverSettings, Clock, Log } from './context.ts';
-import { archiveCounters } from './counters.ts';
+import type { ArchiveContext, ArchiverSettings, Clock, EncoderLender, Log } from './context.ts';
+import { takeCensus } from './census.ts';
+import { archiveCounters, archiveGauges } from './counters.ts';
 import { KafkaFeed } from './feed.ts';
 import type { FeedSettings } from './feed.ts';
+import { hintOf } from './hint.ts';
 import { PartitionLog } from './log.ts';
 import type { LogReport } from './log.ts';
+import type { ThreadContext } from './message.ts';
 import type { Source } from './source.ts';
 import { SpoolSource } from './spool.ts';
+import { Vitals } from './vitals.ts';
+import { EncoderThreads } from './threads.ts';
 
 export interface ArchiverOptions {
   readonly store: ObjectStore;
@@ -42,16 +48,28 @@ export interface ArchiverOptions {
   readonly signals?: readonly Signal[];
   /** Archive what waits now, whatever its age, then end. */
   readonly once?: boolean;
-  /** Bound on the memory of the columns, in pages of 64 KiB. @default columnWriterPagesMax */
+  /** Bound on the memory of a flush's columns, in pages of 64 KiB. @default columnWriterPagesMax */
   readonly columnPagesMax?: number;
+  /** Worker threads that encode, each a flush at a time. @default 0: this thread does */
+  readonly threads?: number;
+  /** What encodes flushes, in the place of this thread or others. */
+  readonly encoders?: EncoderLender;
   /** Where the metrics go. */
   readonly registry?: Registry;
+  /** What is written down of the loops, for probes and progress. */
+  readonly vitals?: Vitals;
 }
 
 /** What an archiver did until it ended. */
 export interface ArchiverReport extends Readonly<LogReport> {
   /** Rows by signal. */
   readonly rowsOf: Readonly<Record<Signal, number>>;
+}
+
+/** What a try is for: a partition, a topic, or what all of them need. */
+interface Place {
+  readonly name: string;
+  readonly signal?: Signal;
 }
 
 /** The signals that have columns. */
@@ -71,13 +89,26 @@ export async function runArchiver(options: ArchiverOptions): Promise<ArchiverRep
   try {
     return await archiver.run();
   } finally {
-    archiver.close();
+    await archiver.close();
   }
+}
+
+function openEncoders(options: ArchiverOptions): EncoderLender {
+  if (options.encoders) return options.encoders;
+  const { transcoder, settings, clock, threads = 0 } = options;
+  const pagesMax = options.columnPagesMax ?? archiveLimits.columnWriterPagesMax;
+  const attributesMax = settings.TIDEMARK_ATTRIBUTES_MAX;
+  const bounds = { pagesMax, attributesMax };
+  if (threads === 0) return new SharedColumns(transcoder, { ...bounds, ticks: () => clock.now() });
+  const workerData: ThreadContext = { transcoder, ...bounds };
+  const startThread = () => new Worker(new URL('./thread.ts', import.meta.url), { workerData });
+  return new EncoderThreads({ threads, startThread });
 }
 
 class Archiver {
   readonly #options: ArchiverOptions;
   readonly #context: ArchiveContext;
+  readonly #vitals: Vitals;
   readonly #hardStop = new AbortController();
   /** Aborts with `options.signal`, and after a fault that ends the whole archiver. */
   readonly #stop = new AbortController();
@@ -95,12 +126,14 @@ class Archiver {
 
   constructor(options: ArchiverOptions) {
     this.#options = options;
-    const pagesMax = options.columnPagesMax ?? archiveLimits.columnWriterPagesMax;
-    const attributesMax = options.settings.TIDEMARK_ATTRIBUTES_MAX;
+    const registry = options.registry ?? new Registry();
+    const now = () => options.clock.now();
+    this.#vitals = options.vitals ?? new Vitals(now);
+    archiveGauges(registry, this.#vitals, now);
     this.#context = {
       ...options,
-      counters: archiveCounters(options.registry ?? new Registry()),
-      columns: new SharedColumns(options.transcoder, { pagesMax, attributesMax }),
+      counters: archiveCounters(registry),
+      columns: openEncoders(options),
       randomName: this.#randomName,
       signal: this.#stop.signal,
       hardStop: this.#hardStop.signal,
@@ -111,14 +144,16 @@ class Archiver {
     if (options.signal.aborted) this.#onAbort();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#options.signal.removeEventListener('abort', this.#onAbort);
     this.#ended.abort();
+    await this.#context.columns.close();
   }
 
   readonly #randomName = (): string => Buffer.from(this.#options.random(8)).toString('hex');
 
   readonly #onAbort = (): void => {
+    this.#vitals.stopping();
     this.#stop.abort();
     // `sleep` never rejects, so nothing of this chain is left to handle.
     void this.#options.clock
@@ -130,7 +165,9 @@ class Archiver {
     const { store, clock } = this.#options;
     const stop = this.#stop.signal;
     const options = { signal: stop };
-    await this.#retried(() => assertConditionalPut(store, this.#randomName(), options), stop);
+    const probe = () => assertConditionalPut(store, this.#randomName(), options);
+    await this.#retried(probe, stop, { name: 'object store' });
+    this.#vitals.storeProbed();
     const wanted = this.#options.signals ?? archivedSignals;
     const spools = wanted.map((signal) => new SpoolSource(store, signal, () => clock.now()));
     await Promise.all([
@@ -150,27 +187,38 @@ class Archiver {
       context: this.#context,
       archive: (source, revoked) =>
         this.#archive(source, AbortSignal.any([this.#stop.signal, revoked])),
+      onState: (topic, state) => this.#vitals.topic(topic, state),
     });
     const stop = this.#stop.signal;
-    return wanted.map((signal) =>
-      this.#guarded(() => this.#retried(() => feed.read(signal), stop, signal)),
-    );
+    for (const signal of wanted) this.#vitals.topic(topics[signal], 'unknown');
+    const census = () => takeCensus(kafka, wanted, this.#context);
+    return [
+      this.#guarded(() => this.#retried(census, stop, { name: 'census' })),
+      ...wanted.map((signal) => {
+        const place = { name: topics[signal], signal };
+        return this.#guarded(() => this.#retried(() => feed.read(signal), stop, place));
+      }),
+    ];
   }
 
   /** Takes turns of a source's log until `signal` aborts, or with `once` until it is empty. */
   #archive(source: Source, signal: AbortSignal): Promise<void> {
     const { clock, settings } = this.#options;
     const log = new PartitionLog({ ...this.#context, signal }, source);
-    const archived = this.#guarded(async () => {
-      while (!signal.aborted) {
-        const turn = await this.#retried(() => log.turn(), signal, source.signal);
-        if (turn?.outcome !== 'idle') continue;
-        if (turn.empty && this.#context.once) break;
-        // A source that can change ends the pause itself when it is closed.
-        await clock.sleep(settings.TIDEMARK_ARCHIVE_POLL_MS, turn.changed ?? signal);
-      }
-    });
-    return archived.then(() => this.#addUp(source.signal, log.report));
+    const place = { name: `${source.topic}/${source.partition}`, signal: source.signal };
+    const work = this.#vitals.watch(
+      () => log.state(),
+      async (watched) => {
+        while (!signal.aborted) {
+          const turn = await this.#retried(() => watched(() => log.turn()), signal, place);
+          if (turn?.outcome !== 'idle') continue;
+          if (turn.empty && this.#context.once) break;
+          // A source that can change ends the pause itself when it is closed.
+          await clock.sleep(settings.TIDEMARK_ARCHIVE_POLL_MS, turn.changed ?? signal);
+        }
+      },
+    );
+    return this.#guarded(() => work).then(() => this.#addUp(source.signal, log.report));
   }
 
   /** Never rejects: keeps the fault for the end. A bug of ours is no fault of one partition. */
@@ -187,26 +235,28 @@ class Archiver {
   async #retried<T>(
     task: () => Promise<T>,
     stop: AbortSignal,
-    signal?: Signal,
+    place: Place,
   ): Promise<T | undefined> {
     const { clock } = this.#options;
     for (let failures = 1; !stop.aborted; failures += 1) {
       try {
-        return await task();
+        const result = await task();
+        this.#vitals.fault(place.name, undefined);
+        return result;
       } catch (error) {
         if (stop.aborted && error instanceof TidemarkError) {
           const message = 'Stopped in the middle of a flush; the next start takes it up';
           this.#options.log.info({ err: error }, message);
           return undefined;
         }
-        if (!this.#mayGoOn(error, failures, signal)) throw error;
+        if (!this.#mayGoOn(error, failures, place)) throw error;
         await clock.sleep(this.#backoffMs(failures), stop);
       }
     }
     return undefined;
   }
 
-  #mayGoOn(error: unknown, failures: number, signal: Signal | undefined): boolean {
+  #mayGoOn(error: unknown, failures: number, { name, signal }: Place): boolean {
     const { once, log } = this.#options;
     if (!(error instanceof TidemarkError)) return false;
     if (error.code === 'CAPACITY') return true;
@@ -215,7 +265,13 @@ class Archiver {
     // may be mended while the others go on.
     if (!signal && !error.retryable) return false;
     this.#context.counters.errors.inc({ signal: signal ?? 'none', code: error.code });
-    log.warn({ err: error, signal, failures }, 'Cannot archive now; will try again');
+    this.#vitals.fault(name, `${error.message} [${error.code}]`);
+    const retryInMs = this.#backoffMs(failures);
+    const fields = { of: name, code: error.code, failures, retryInMs, hint: hintOf(error) };
+    const message = error.retryable
+      ? 'Cannot archive now; will try again'
+      : 'Cannot archive until somebody mends this; tries again meanwhile';
+    log.warn({ err: error, ...fields }, message);
     return true;
   }
 

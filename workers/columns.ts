@@ -1,42 +1,55 @@
 /**
- * The archiver's one set of columns, lent to one flush at a time: so memory is bounded by one
- * flush however many partitions there are. WebAssembly memory never shrinks, so the columns of
- * another signal are made anew and the old ones left to the garbage collector.
+ * One set of columns, lent to one flush at a time: so memory is bounded by one flush however many
+ * partitions there are. WebAssembly memory never shrinks, so the columns of another signal are made
+ * anew and the old ones left to the garbage collector.
  */
 import { ItemColumns } from '../aggregator-as/host.ts';
 import type { TranscoderOptions } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
-import type { ColumnsLender } from './context.ts';
+import type { EncoderLender } from './context.ts';
+import { LocalEncoder } from './encode.ts';
+import type { FlushEncoder } from './encode.ts';
 
-export class SharedColumns implements ColumnsLender {
+export interface ColumnsOptions extends TranscoderOptions {
+  /** Milliseconds, to tell where time goes. @default always 0 */
+  readonly ticks?: () => number;
+}
+
+/** Encodes flushes in the thread that it is in: see `threads.ts` for the other way. */
+export class SharedColumns implements EncoderLender {
   readonly #module: WebAssembly.Module;
-  readonly #options: TranscoderOptions;
+  readonly #options: ColumnsOptions;
   #made: { readonly signal: Signal; readonly columns: ItemColumns } | undefined;
   /** Settled when the last one in the queue is done; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(module: WebAssembly.Module, options: TranscoderOptions = {}) {
+  constructor(module: WebAssembly.Module, options: ColumnsOptions = {}) {
     this.#module = module;
     this.#options = options;
   }
 
-  /** Runs `task` with empty columns once all who asked before are done. Throws what it throws. */
-  use<T>(signal: Signal, task: (columns: ItemColumns) => Promise<T>): Promise<T> {
+  /** Runs `task` with an empty flush once all who asked before are done. Throws what it throws. */
+  use<T>(signal: Signal, task: (encoder: FlushEncoder) => Promise<T>): Promise<T> {
     const turn = this.#last.then(() => this.#lend(signal, task));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
 
-  async #lend<T>(signal: Signal, task: (columns: ItemColumns) => Promise<T>): Promise<T> {
-    const columns = this.#columnsFor(signal);
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #lend<T>(signal: Signal, task: (encoder: FlushEncoder) => Promise<T>): Promise<T> {
+    const columns = this.columnsOf(signal);
     try {
-      return await task(columns);
+      return await task(new LocalEncoder(columns, this.#options.ticks ?? (() => 0)));
     } finally {
       columns.reset();
     }
   }
 
-  #columnsFor(signal: Signal): ItemColumns {
+  /** The columns themselves, for whoever does not share them. */
+  columnsOf(signal: Signal): ItemColumns {
     if (this.#made?.signal === signal) return this.#made.columns;
     // Forgotten first, so that both are never held at once.
     this.#made = undefined;

@@ -60,29 +60,40 @@ function describeFile(attempt: Attempt, file: PendingFile): CommitFile {
 }
 
 /**
- * Stores files as they come, a few at once, and adds what a commit says of them to `stored`; before
+ * Stores files as they come, a few at once while the next is made, and adds what a commit says of them to `stored`; before
  * their first byte is sent, so that after an error it names all that may be in the store. Throws
  * OBJECT_STORE, and what `files` throws.
  */
 export async function storeFiles(
   store: ObjectStore,
   attempt: Attempt,
-  files: Iterable<PendingFile>,
+  files: Iterable<PendingFile> | AsyncIterable<PendingFile>,
   stored: CommitFile[],
   options: CallOptions,
 ): Promise<void> {
-  let group: { key: string; bytes: Uint8Array }[] = [];
-  const storeGroup = () =>
-    mapParallel(group, archivePutsMax, ({ key, bytes }) => store.put(key, bytes, options));
-  for (const file of files) {
-    const description = describeFile(attempt, file);
-    stored.push(description);
-    group.push({ key: description.key, bytes: file.bytes });
-    if (group.length < archivePutsMax) continue;
-    await storeGroup();
-    group = [];
+  const underWay = new Set<Promise<void>>();
+  const faults: unknown[] = [];
+  const put = async (key: string, bytes: Uint8Array): Promise<void> => {
+    try {
+      await store.put(key, bytes, options);
+    } catch (error) {
+      faults.push(error);
+    }
+  };
+  try {
+    for await (const file of files) {
+      const description = describeFile(attempt, file);
+      stored.push(description);
+      const one = put(description.key, file.bytes).then(() => void underWay.delete(one));
+      underWay.add(one);
+      if (underWay.size >= archivePutsMax) await Promise.race(underWay);
+      if (faults.length > 0) break;
+    }
+  } finally {
+    // Nothing is on its way into the store any more when the caller deletes it.
+    await Promise.all(underWay);
   }
-  await storeGroup();
+  if (faults.length > 0) throw faults[0];
 }
 
 /** A request to keep aside because it cannot be archived. */

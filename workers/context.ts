@@ -1,9 +1,9 @@
 /** What every part of the archiver is given to work with. Types only. */
-import type { ItemColumns } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ObjectStore } from './clients/objects.ts';
 import type { ArchiveCounters } from './counters.ts';
+import type { FlushEncoder } from './encode.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -30,9 +30,12 @@ export type ArchiverSettings = Pick<
   | 'TIDEMARK_ARCHIVE_POLL_MS'
 >;
 
-/** Lends the one set of columns, to one flush at a time: see `columns.ts`. */
-export interface ColumnsLender {
-  use<T>(signal: Signal, task: (columns: ItemColumns) => Promise<T>): Promise<T>;
+/** Lends what encodes flushes, to a bounded number at a time: `columns.ts` or `threads.ts`. */
+export interface EncoderLender {
+  /** Runs `task` with an empty flush once its turn has come. Throws what it throws. */
+  use<T>(signal: Signal, task: (encoder: FlushEncoder) => Promise<T>): Promise<T>;
+  /** Ends what is under way. */
+  close(): Promise<void>;
 }
 
 /** Shared by all partitions of one archiver. */
@@ -42,7 +45,7 @@ export interface ArchiveContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: ArchiveCounters;
-  readonly columns: ColumnsLender;
+  readonly columns: EncoderLender;
   /** Sixteen random hexadecimal digits. */
   readonly randomName: () => string;
   /** Ends the archiver: a flush whose commit is not yet being written is given up. */

@@ -9,19 +9,19 @@
  * Should it be out of date, step 6 finds that out: the files are dropped, and the next turn begins
  * with the log as it is by then.
  */
-import type { ItemColumns } from '../aggregator-as/host.ts';
 import type { Commit, CommitFile } from '../schemas/commit.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits/archive.ts';
 import { readHead, readIdleWatermark } from './clients/archive.ts';
 import { putCommit, putWatermark, storeDead, storeFiles } from './commit.ts';
-import type { Attempt, PendingFile } from './commit.ts';
+import type { Attempt } from './commit.ts';
 import type { ArchiveContext } from './context.ts';
-import { countCommit } from './counters.ts';
-import { encodeParquet } from './parquet.ts';
+import { countFlush, countTimes } from './counters.ts';
+import type { FlushEncoder } from './encode.ts';
 import type { Backlog, Source } from './source.ts';
 import { takeRecords } from './take.ts';
 import type { Taken } from './take.ts';
+import type { LogState } from './vitals.ts';
 
 /** How a turn ended, and when to look again: at once, at the next poll, or when `changed` aborts. */
 export type Turn =
@@ -43,6 +43,7 @@ export class PartitionLog {
   readonly #context: ArchiveContext;
   /** The head of the log as last seen; `undefined` when it has to be read. */
   #head: { readonly commit: Commit | undefined } | undefined;
+  #nextOffset: bigint | undefined;
   #watermarkMs = 0;
   #rowsPerByte = 0;
   /** Lowered while a flush's columns do not fit into memory. */
@@ -52,6 +53,17 @@ export class PartitionLog {
   constructor(context: ArchiveContext, source: Source) {
     this.#context = context;
     this.source = source;
+  }
+
+  /** Where the log is, as last seen. */
+  state(): LogState {
+    const { topic, partition } = this.source;
+    const { endOffset, waiting, oldestMs, heldBytes } = this.source.position();
+    const [nextOffset, watermarkMs] = [this.#nextOffset, this.#watermarkMs];
+    const behind = endOffset === undefined ? waiting : Number(endOffset - (nextOffset ?? 0n));
+    const lagRecords = Math.max(0, behind);
+    const done = { ...this.report };
+    return { topic, partition, nextOffset, lagRecords, oldestMs, watermarkMs, heldBytes, done };
   }
 
   /**
@@ -82,6 +94,7 @@ export class PartitionLog {
     const idleMs = await readIdleWatermark(store, topic, partition, { signal });
     const commit = await readHead(store, topic, partition, { signal });
     await this.source.adopt(commit, { signal });
+    this.#nextOffset = BigInt(commit?.nextOffset ?? 0);
     this.#watermarkMs = Math.max(this.#watermarkMs, idleMs ?? 0, commit?.watermarkMs ?? 0);
     return { commit };
   }
@@ -109,14 +122,8 @@ export class PartitionLog {
     const gain = watermarkMs - this.#watermarkMs;
     if (gain <= 0 || (!once && gain < limits.watermarkIntervalMs)) return;
     await putWatermark(store, topic, partition, watermarkMs, { signal });
-    this.#seeWatermark(watermarkMs);
+    this.#watermarkMs = watermarkMs;
     log.debug({ topic, partition, watermarkMs }, 'Moved the watermark of an idle partition');
-  }
-
-  #seeWatermark(watermarkMs: number): void {
-    const { topic, partition } = this.source;
-    this.#watermarkMs = Math.max(this.#watermarkMs, watermarkMs);
-    this.#context.counters.watermark.set({ topic, partition }, this.#watermarkMs / 1000);
   }
 
   async #flush(head: Commit | undefined, backlog: Backlog): Promise<Turn> {
@@ -148,29 +155,33 @@ export class PartitionLog {
   async #storeAll(
     attempt: Attempt,
     backlog: Backlog,
-    columns: ItemColumns,
+    encoder: FlushEncoder,
     stored: CommitFile[],
   ): Promise<Taken | undefined> {
-    const { store, signal } = this.#context;
-    const taken = await this.#take(attempt, backlog, columns);
+    const { store, signal, counters } = this.#context;
+    const taken = await this.#take(attempt, backlog, encoder);
     if (!taken) return undefined;
     const letters = taken.dead.map(({ record, error }) => ({ ...record, error }));
     try {
       await storeDead(store, attempt.topic, letters, { signal });
-      await storeFiles(store, attempt, encoded(columns), stored, { signal });
+      await storeFiles(store, attempt, encoder.files(), stored, { signal });
     } catch (error) {
       this.#shrink(error, taken);
       await this.#discard(stored);
       throw error;
+    } finally {
+      countTimes(counters, attempt.signal, encoder.times);
     }
     return taken;
   }
 
-  #take(attempt: Attempt, backlog: Backlog, columns: ItemColumns): Promise<Taken | undefined> {
+  #take(attempt: Attempt, backlog: Backlog, encoder: FlushEncoder): Promise<Taken | undefined> {
     const { settings, signal } = this.#context;
-    return takeRecords(backlog, columns, {
+    const { topic, partitionNumber } = this.source;
+    return takeRecords(backlog, encoder, {
       signal,
-      source: this.source,
+      topic,
+      partitionNumber,
       firstOffset: attempt.firstOffset,
       rowsMax: settings.TIDEMARK_FLUSH_ROWS,
       pastMaxMs: settings.TIDEMARK_PAST_MAX_MS,
@@ -214,25 +225,27 @@ export class PartitionLog {
   /** Step 7. */
   async #finish(commit: Commit, taken: Taken, startedMs: number): Promise<void> {
     const { clock, log, hardStop } = this.#context;
+    const elapsedMs = clock.now() - startedMs;
     this.#head = { commit };
-    this.#count(commit, taken);
+    this.#count(commit, taken, elapsedMs);
     this.#rowsPerByte = taken.rows / Math.max(1, taken.bytes);
     this.#recordsMax = limits.flushRecordsMax;
     const { topic, partition, firstOffset, nextOffset, rows, rejected, watermarkMs } = commit;
     const figures = { firstOffset, nextOffset, rows, rejected, watermarkMs };
     const more = { files: commit.files.length, dead: taken.dead.length };
-    const elapsedMs = clock.now() - startedMs;
-    log.info({ topic, partition, ...figures, ...more, elapsedMs }, 'Committed a flush');
+    log.debug({ topic, partition, ...figures, ...more, elapsedMs }, 'Committed a flush');
     await this.source.adopt(commit, { signal: hardStop });
   }
 
-  #count(commit: Commit, taken: Taken): void {
+  #count(commit: Commit, taken: Taken, elapsedMs: number): void {
     this.report.commits += 1;
     this.report.requests += taken.count;
     this.report.rows += commit.rows;
     this.report.files += commit.files.length;
-    countCommit(this.#context.counters, this.source.signal, commit, taken.count);
-    this.#seeWatermark(commit.watermarkMs);
+    const flush = { commit, requests: taken.count, dead: taken.dead.length, elapsedMs };
+    countFlush(this.#context.counters, this.source.signal, flush);
+    this.#nextOffset = BigInt(commit.nextOffset);
+    this.#watermarkMs = Math.max(this.#watermarkMs, commit.watermarkMs);
   }
 
   /** Another archiver has committed at our offset: our files are nobody's. */
@@ -240,7 +253,7 @@ export class PartitionLog {
     const { counters, log } = this.#context;
     const { signal, topic, partition } = this.source;
     this.#head = undefined;
-    counters.conflicts.inc({ signal });
+    counters.commits.inc({ signal, outcome: 'conflict' });
     log.info({ topic, partition, files: stored.length }, 'Another archiver committed first');
     await this.#discard(stored);
     return { outcome: 'conflict' };
@@ -259,19 +272,13 @@ export class PartitionLog {
 
   /** After a flush that does not fit into memory: half as many requests, then none but one. */
   #shrink(error: unknown, taken: Taken): void {
-    if (!(error instanceof TidemarkError) || error.code !== 'CAPACITY') return;
-    if (taken.count === 1) this.#oversized.add(taken.lastName);
+    if (!(error instanceof TidemarkError)) return;
+    if (error.code !== 'CAPACITY' && error.code !== 'THREAD_ENDED') return;
+    // What killed a thread may not be the record's fault: it is tried for as long as it takes.
+    if (taken.count === 1 && error.code === 'CAPACITY') this.#oversized.add(taken.lastName);
     this.#recordsMax = Math.max(1, Math.floor(taken.count / 2));
     const { topic, partition } = this.source;
     const figures = { topic, partition, recordsMax: this.#recordsMax };
-    this.#context.log.warn(figures, 'Flush too large; taking fewer requests');
-  }
-}
-
-/** The files of all hours, one at a time; none touches the columns' buffers once it is given. */
-function* encoded(columns: ItemColumns): Iterable<PendingFile> {
-  for (const batch of columns.hours()) {
-    const { rows, hourMs, quarantined, timeMinNs, timeMaxNs } = batch;
-    yield { rows, hourMs, quarantined, timeMinNs, timeMaxNs, ...encodeParquet(batch) };
+    this.#context.log.warn(figures, 'Flush too large or its thread died; taking fewer requests');
   }
 }

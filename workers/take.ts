@@ -1,11 +1,12 @@
 /**
- * Decodes a source's records into columns, in order, until a flush is full. What cannot be decoded
- * is set aside with the reason. Stores nothing.
+ * Hands a source's records to the encoder of a flush, in order, until it is full. What cannot be
+ * decoded is set aside with the reason. Decodes and stores nothing itself.
  */
-import type { ItemColumns, Tally } from '../aggregator-as/host.ts';
-import { TidemarkError } from '../schemas/errors.ts';
+import type { TidemarkError } from '../schemas/errors.ts';
+import { takeBytesMax, takeRecordsMax } from '../schemas/limits/archive.ts';
 import type { CallOptions } from './clients/objects.ts';
-import type { Backlog, Source, SourceRecord } from './source.ts';
+import type { Added, AddOptions, FlushEncoder } from './encode.ts';
+import type { Backlog, SourceRecord } from './source.ts';
 
 /** A request that cannot be archived, kept aside with the reason. */
 export interface DeadRecord {
@@ -27,91 +28,62 @@ export interface Taken {
   readonly ingestedMaxMs: number;
 }
 
-export interface TakeOptions extends CallOptions {
-  readonly source: Pick<Source, 'topic' | 'partitionNumber'>;
+export interface TakeOptions extends CallOptions, AddOptions {
   readonly firstOffset: bigint;
-  readonly rowsMax: number;
-  readonly pastMaxMs: number;
-  readonly futureMaxMs: number;
-  /** Names of records that did not fit into memory on their own; they become dead letters. */
-  readonly oversized: ReadonlySet<string>;
 }
 
 /**
- * Decodes the backlog in order into `columns` (which must be empty), until `rowsMax` rows are there
- * or no memory is left. Returns `undefined` when a record is gone: then another archiver has
- * committed it, and this flush cannot succeed. Throws OBJECT_STORE.
+ * Gives the backlog in order to `encoder` (which must be empty), until `rowsMax` rows are there or
+ * no memory is left. Returns `undefined` when a record is gone: then another archiver has committed
+ * it, and this flush cannot succeed. Throws OBJECT_STORE and what the encoder throws.
  */
 export async function takeRecords(
   backlog: Backlog,
-  columns: ItemColumns,
+  encoder: Pick<FlushEncoder, 'add'>,
   options: TakeOptions,
 ): Promise<Taken | undefined> {
-  const take = new Take(columns, options);
+  const take = new Take(options.firstOffset);
+  let [group, bytes]: [SourceRecord[], number] = [[], 0];
   for await (const record of backlog.records(options.firstOffset, options)) {
     if (!record) return undefined;
-    if (!take.add(record)) break;
+    group.push(record);
+    bytes += record.request.byteLength;
+    if (bytes < takeBytesMax && group.length < takeRecordsMax) continue;
+    if (take.count(group, await encoder.add(group, options))) return take.taken;
+    [group, bytes] = [[], 0];
   }
-  return take;
+  if (group.length > 0) take.count(group, await encoder.add(group, options));
+  return take.taken;
 }
 
-class Take implements Taken {
-  readonly dead: DeadRecord[] = [];
-  readonly rejected: Record<string, number> = {};
-  count = 0;
-  rows = 0;
-  nextOffset: bigint;
-  lastName = '';
-  bytes = 0;
-  ingestedMaxMs = 0;
-  readonly #columns: ItemColumns;
-  readonly #options: TakeOptions;
+class Take {
+  readonly taken: { -readonly [K in keyof Taken]: Taken[K] };
+  readonly #dead: DeadRecord[] = [];
+  readonly #rejected: Record<string, number> = {};
 
-  constructor(columns: ItemColumns, options: TakeOptions) {
-    this.#columns = columns;
-    this.#options = options;
-    this.nextOffset = options.firstOffset;
+  constructor(nextOffset: bigint) {
+    const none = { count: 0, lastName: '', rows: 0, bytes: 0, ingestedMaxMs: 0 };
+    this.taken = { ...none, nextOffset, dead: this.#dead, rejected: this.#rejected };
   }
 
-  /** Adds one request. False when the flush is full without it. */
-  add(record: SourceRecord): boolean {
-    if (this.rows >= this.#options.rowsMax) return false;
-    try {
-      this.#count(this.#decode(record));
-    } catch (error) {
-      if (!(error instanceof TidemarkError)) throw error;
-      if (error.code === 'CAPACITY' && this.rows > 0) return false;
-      if (error.code !== 'CAPACITY' && error.code !== 'BAD_OTLP') throw error;
-      this.dead.push({ record, error });
-      this.#reject('undecodable_request', 1);
+  /** Counts what was added of these records. True when the flush is full. */
+  count(records: readonly SourceRecord[], added: Added): boolean {
+    const { taken } = this;
+    for (const record of records.slice(0, added.count)) {
+      taken.count += 1;
+      taken.nextOffset = record.offset + 1n;
+      taken.lastName = record.name;
+      taken.bytes += record.request.byteLength;
+      taken.ingestedMaxMs = Math.max(taken.ingestedMaxMs, record.receivedMs);
     }
-    this.count += 1;
-    this.rows = this.#columns.rowCount;
-    this.nextOffset = record.offset + 1n;
-    this.lastName = record.name;
-    this.bytes += record.request.byteLength;
-    this.ingestedMaxMs = Math.max(this.ingestedMaxMs, record.receivedMs);
-    return true;
-  }
-
-  #decode(record: SourceRecord): Tally {
-    const { name, receivedMs, tenantId, request, offset } = record;
-    const { source, pastMaxMs, futureMaxMs, oversized } = this.#options;
-    if (tenantId === undefined) {
-      throw new TidemarkError('BAD_OTLP', `Cannot archive "${name}": not the name of a request`);
+    taken.rows = added.rows;
+    for (const { index, error } of added.dead) {
+      const record = records[index];
+      if (record) this.#dead.push({ record, error });
     }
-    if (oversized.has(name)) {
-      throw new TidemarkError('CAPACITY', `Cannot archive "${name}": its columns need more memory`);
+    for (const [reason, count] of Object.entries(added.rejected)) {
+      this.#rejected[reason] = (this.#rejected[reason] ?? 0) + count;
     }
-    const place = { topic: source.topic, partition: source.partitionNumber, offset };
-    return this.#columns.add(request, { tenantId, receivedMs, pastMaxMs, futureMaxMs, ...place });
-  }
-
-  #count(tally: Tally): void {
-    for (const [reason, count] of Object.entries(tally.rejectedBy)) this.#reject(reason, count);
-  }
-
-  #reject(reason: string, count: number): void {
-    if (count > 0) this.rejected[reason] = (this.rejected[reason] ?? 0) + count;
+    return added.full;
   }
 }

@@ -1,10 +1,15 @@
 /** `tidemark archive`: settings → store, Kafka → archiver. The archiver itself is in `workers/`. */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Command, Option } from 'commander';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
+import type { Settings } from '../../schemas/settings.ts';
+import type { Log } from '../../workers/context.ts';
+import type { Vitals } from '../../workers/vitals.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
 import manifest from '../../package.json' with { type: 'json' };
@@ -24,18 +29,35 @@ export function archiveCommand(context: Context): Command {
     )
     .option('--once', 'archive what waits now, then end')
     .option('--json', 'print the result as one line of JSON')
+    .addHelpText('after', examples)
     .action((flags: Flags) => archive(context, flags));
 }
+
+const examples = `
+Examples:
+  tidemark archive                          for as long as it is left to run; SIGTERM ends it
+  tidemark archive --once                   what waits now, such as from cron
+  tidemark archive --signal traces          one of several fleets, each with its own signals
+
+Any number of archivers share the partitions out. While it runs it serves /metrics, /healthz and
+/readyz on TIDEMARK_METRICS_HOST:TIDEMARK_METRICS_PORT (127.0.0.1:9464); see docs/FLEET.md.`;
+
+/** How often it is looked whether a line of progress is due. */
+const progressMs = 1000;
 
 async function archive(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
   const { openStore } = await import('../../workers/clients/objects.ts');
   const { openKafka } = await import('../../workers/clients/kafka.ts');
   const { runArchiver } = await import('../../workers/archive.ts');
+  const { Vitals } = await import('../../workers/vitals.ts');
   const log = logOf(context, settings);
   const kafka = settings.KAFKA_BROKERS === '' ? undefined : openKafka(settings, log);
   const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
   const store = openStore(settings);
+  const registry = openRegistry();
+  const vitals = new Vitals(context.now);
+  const shown = await show({ settings, registry, vitals, log, once: flags.once ?? false }, context);
   try {
     const report = await runArchiver({
       store,
@@ -50,8 +72,12 @@ async function archive(context: Context, flags: Flags): Promise<void> {
       log,
       signal: context.signal,
       codeVersion: manifest.version,
+      registry,
+      vitals,
       ...(flags.signal && { signals: flags.signal }),
       once: flags.once ?? false,
+      columnPagesMax: Math.floor(settings.TIDEMARK_ENCODE_BYTES_MAX / 65_536),
+      threads: settings.TIDEMARK_ARCHIVE_THREADS || Math.max(1, availableParallelism() - 1),
     });
     const { commits, requests, rowsOf, files } = report;
     const items = `${rowsOf.traces} spans, ${rowsOf.logs} log records, ${rowsOf.metrics} points`;
@@ -59,5 +85,49 @@ async function archive(context: Context, flags: Flags): Promise<void> {
     context.stdout.write(`${flags.json ? JSON.stringify(report) : text}\n`);
   } finally {
     store.close();
+    await shown.close();
   }
+}
+
+/** A registry of this run alone, with Node's own metrics in it. */
+function openRegistry(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const help = 'Always 1; the version of Tidemark is its label';
+  const labelNames = ['version'];
+  new Gauge({ name: 'tidemark_build_info', help, labelNames, registers: [registry] }).set(
+    { version: manifest.version },
+    1,
+  );
+  return registry;
+}
+
+interface Shown {
+  readonly settings: Settings;
+  readonly registry: Registry;
+  readonly vitals: Vitals;
+  readonly log: Log;
+  readonly once: boolean;
+}
+
+/** Serves metrics and probes, and writes progress to the log, until it is closed. */
+async function show(shown: Shown, context: Context): Promise<{ close(): Promise<void> }> {
+  const { settings, vitals, log } = shown;
+  const { startMonitor } = await import('../../workers/monitor.ts');
+  const { Progress } = await import('../../workers/progress.ts');
+  const isServed = settings.TIDEMARK_METRICS_PORT !== 0 && !shown.once;
+  const monitor = isServed ? await startMonitor(shown) : undefined;
+  if (monitor) log.info({ url: monitor.url }, 'Serves /metrics, /healthz and /readyz');
+  const flushAgeMs = settings.TIDEMARK_FLUSH_AGE_MS;
+  const progress = new Progress({ vitals, now: context.now, flushAgeMs });
+  const timer = setInterval(() => {
+    const line = progress.next();
+    if (line) log.info(line.fields, line.message);
+  }, progressMs);
+  return {
+    async close() {
+      clearInterval(timer);
+      await monitor?.close();
+    },
+  };
 }

@@ -47,3 +47,29 @@ export const silentPartitionMs = 7 * 24 * 3_600_000;
 
 /** How often an archiver asks Kafka whether a topic has got more partitions. */
 export const censusIntervalMs = 60_000;
+
+/** One turn of a partition's log that takes longer is stuck: `/healthz` fails then. */
+export const turnMsMax = 900_000;
+
+/** Partitions that one archiver's metrics tell apart; the rest are `other`. */
+export const meteredPartitionsMax = 1000;
+
+/** How often an archiver that drains a backlog says how far it is, and how often one that keeps up. */
+export const backlogReportMs = 10_000;
+export const quietReportMs = 60_000;
+
+/** What is older than this, and than three times the flush age, is a backlog. */
+export const backlogAgeMs = 120_000;
+
+/** Connections of the archiver's metrics and probes. */
+export const monitorConnectionsMax = 64;
+
+/** OTLP bytes and records that a flush hands to its encoder at once, unless one alone is larger. */
+export const takeBytesMax = 4 * 1024 * 1024;
+export const takeRecordsMax = 4096;
+
+/** Decoded bytes that a merge of files puts together at once, as a part of a row group. */
+export const mergeBatchBytes = 96 * 1024 * 1024;
+
+/** Tenants that a replacement names of one of its files; of files with more it names none. */
+export const mergeTenantsMax = 1000;

@@ -5,9 +5,11 @@ import { topics } from '../../schemas/archive.ts';
 import { SharedColumns } from '../../workers/columns.ts';
 import { spoolObject } from '../support/committed.ts';
 
-const receipt = { tenantId: 'acme', receivedMs: 0, pastMaxMs: 1e15, futureMaxMs: 1e15 };
-const place = { topic: topics.traces, partition: 0, offset: 0n };
+const windows = { rowsMax: 1e9, pastMaxMs: 1e15, futureMaxMs: 1e15 };
+const place = { topic: topics.traces, partitionNumber: 0, oversized: new Set<string>() };
+const options = { ...windows, ...place };
 const { body } = spoolObject(topics.traces, Date.UTC(2026, 10, 22), 'r', ['a', 'b']);
+const record = { offset: 0n, receivedMs: 0, tenantId: 'acme', request: body, name: 'r' };
 const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
 
 let transcoder: WebAssembly.Module;
@@ -25,11 +27,12 @@ describe('SharedColumns.use()', () => {
     const shared = new SharedColumns(transcoder);
     const seen: string[] = [];
     const use = (name: string) =>
-      shared.use('traces', async (columns) => {
-        seen.push(`${name} begins with ${columns.rowCount}`);
-        columns.add(body, { ...receipt, ...place });
+      shared.use('traces', async (encoder) => {
+        const before = await encoder.add([], options);
+        seen.push(`${name} begins with ${before.rows}`);
+        const after = await encoder.add([record], options);
         await turns(20);
-        seen.push(`${name} ends with ${columns.rowCount}`);
+        seen.push(`${name} ends with ${after.rows}`);
       });
     await Promise.all(['first', 'second', 'third'].map(use));
     expect(seen).toEqual(
@@ -43,8 +46,8 @@ describe('SharedColumns.use()', () => {
   it('goes on after a task that failed', async () => {
     const shared = new SharedColumns(transcoder);
     const failing = shared.use('traces', () => Promise.reject(new Error('broken')));
-    const next = shared.use('traces', (columns) => Promise.resolve(columns.rowCount));
+    const next = shared.use('traces', (encoder) => encoder.add([], options));
     await expect(failing).rejects.toThrow('broken');
-    expect(await next).toBe(0);
+    expect(await next).toMatchObject({ rows: 0 });
   });
 });

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns } from '../../aggregator-as/host.ts';
 import { topics } from '../../schemas/archive.ts';
+import { LocalEncoder } from '../../workers/encode.ts';
 import type { Backlog, SourceRecord } from '../../workers/source.ts';
 import { takeRecords } from '../../workers/take.ts';
 import type { TakeOptions } from '../../workers/take.ts';
@@ -20,7 +21,8 @@ beforeAll(async () => {
 });
 
 const options: TakeOptions = {
-  source: { topic, partitionNumber: 3 },
+  topic,
+  partitionNumber: 3,
   firstOffset: 100n,
   rowsMax: 1e9,
   pastMaxMs: 1e9,
@@ -43,6 +45,10 @@ function requestOf(names: readonly string[]): Uint8Array {
   return spoolObject(topic, startMs, 'r', names).body;
 }
 
+function encoderOf(columns: ItemColumns): LocalEncoder {
+  return new LocalEncoder(columns, () => 0);
+}
+
 /** A backlog of these records and nothing else. */
 function backlogOf(records: readonly (SourceRecord | undefined)[]): Backlog {
   return {
@@ -58,7 +64,7 @@ describe('takeRecords()', () => {
     const columns = new ItemColumns(transcoder, 'traces');
     const taken = await takeRecords(
       backlogOf(requests.map((r, i) => record(i, r))),
-      columns,
+      encoderOf(columns),
       options,
     );
     expect(taken).toMatchObject({
@@ -77,7 +83,7 @@ describe('takeRecords()', () => {
     const records = [0, 5, 9].map((index) => record(index, requestOf(['a'])));
     const taken = await takeRecords(
       backlogOf(records),
-      new ItemColumns(transcoder, 'traces'),
+      encoderOf(new ItemColumns(transcoder, 'traces')),
       options,
     );
     expect(taken).toMatchObject({ count: 3, nextOffset: 110n });
@@ -92,21 +98,24 @@ describe('takeRecords()', () => {
     const spans = [span, ...bad, ...bad];
     const request = encodeTraces({ resourceSpans: [{ scopeSpans: [{ spans }] }] });
     const columns = new ItemColumns(transcoder, 'traces');
-    const taken = await takeRecords(backlogOf([record(0, request)]), columns, options);
+    const taken = await takeRecords(backlogOf([record(0, request)]), encoderOf(columns), options);
     expect(taken).toMatchObject({ rows: 1, rejected: { trace_id_length: 2, span_id_zero: 2 } });
   });
 
   it('stops at rowsMax, and leaves the rest of the backlog for later', async () => {
     const records = [0, 1, 2, 3, 4].map((index) => record(index, requestOf(['a', 'b', 'c'])));
     const columns = new ItemColumns(transcoder, 'traces');
-    const taken = await takeRecords(backlogOf(records), columns, { ...options, rowsMax: 4 });
+    const taken = await takeRecords(backlogOf(records), encoderOf(columns), {
+      ...options,
+      rowsMax: 4,
+    });
     expect(taken).toMatchObject({ rows: 6, count: 2, nextOffset: 102n });
   });
 
   it('stops before the request for which there is no memory', async () => {
     const records = [0, 1].map((index) => record(index, requestOf(['y'.repeat(3_000_000)])));
     const columns = new ItemColumns(transcoder, 'traces', { pagesMax: 80 });
-    const taken = await takeRecords(backlogOf(records), columns, options);
+    const taken = await takeRecords(backlogOf(records), encoderOf(columns), options);
     expect(taken).toMatchObject({ rows: 1, count: 1, dead: [] });
   });
 
@@ -116,7 +125,10 @@ describe('takeRecords()', () => {
     const nobodys = { ...rest, tenantId: undefined };
     const oversized = new Set([big.name]);
     const columns = new ItemColumns(transcoder, 'traces');
-    const taken = await takeRecords(backlogOf([big, nobodys]), columns, { ...options, oversized });
+    const taken = await takeRecords(backlogOf([big, nobodys]), encoderOf(columns), {
+      ...options,
+      oversized,
+    });
     expect(taken?.dead.map(({ error }) => error.code)).toEqual(['CAPACITY', 'BAD_OTLP']);
     expect(taken).toMatchObject({ rows: 0, count: 2, nextOffset: 102n });
   });
@@ -124,6 +136,6 @@ describe('takeRecords()', () => {
   it('gives up when a record is gone', async () => {
     const columns = new ItemColumns(transcoder, 'traces');
     const records = [record(0, requestOf(['a'])), undefined];
-    expect(await takeRecords(backlogOf(records), columns, options)).toBeUndefined();
+    expect(await takeRecords(backlogOf(records), encoderOf(columns), options)).toBeUndefined();
   });
 });
