@@ -1,16 +1,15 @@
 /**
- * Plans a period: cuts the space of trace ids into shards that hold about equally many rows and
- * says which row groups each one reads. Data in, data out: it never reads an object.
+ * Plans a period: cuts the space of ids (trace ids, series hashes, sort keys) into shards that hold
+ * about equally many rows and says which row groups each one reads. Data in, data out: it never reads an object.
  */
 import type { CommitFile } from '../schemas/commit.ts';
 import {
   kernelBaseBytes,
-  kernelRowBytes,
   planSamplesMax,
   samplesPerRowGroupMax,
   shardsMax,
 } from '../schemas/limits/batch.ts';
-import { traceIdEnd, type Shard } from '../schemas/shard.ts';
+import { idEnd, type Shard } from '../schemas/shard.ts';
 
 export interface PlanOptions {
   /** Rows that one shard may have, see `shardRowsMax`. */
@@ -22,15 +21,15 @@ export interface PlanOptions {
 }
 
 /**
- * Rows to plan for a kernel of `memoryBytes`. Statistics only say where a row group begins and ends,
- * so half of the memory is left for what they do not show.
+ * Rows to plan for a kernel of `memoryBytes` that takes `rowBytes` a row. Statistics only say where a
+ * row group begins and ends, so half of the memory is left for what they do not show.
  */
-export function shardRowsMax(memoryBytes: number): number {
-  return Math.max(1, Math.floor((memoryBytes - kernelBaseBytes) / kernelRowBytes / 2));
+export function shardRowsMax(memoryBytes: number, rowBytes: number): number {
+  return Math.max(1, Math.floor((memoryBytes - kernelBaseBytes) / rowBytes / 2));
 }
 
 interface Sample {
-  readonly traceId: bigint;
+  readonly id: bigint;
   rows: number;
 }
 
@@ -43,11 +42,11 @@ interface RowGroupRange {
 }
 
 /**
- * Shards of the given files: their ranges cover every trace id exactly once, and each row group
+ * Shards of the given files: their ranges cover every id exactly once, and each row group
  * stands in every shard whose range it touches. Files marked quarantined are left out: their rows
  * do not belong to the hour they lie under. No files give no shards.
  *
- * One trace is never cut, so a shard may have more than `rowsMax` rows when a single trace does; it then
+ * One id is never cut, so a shard may have more than `rowsMax` rows when a single id does; it then
  * stands alone in its shard. The result does not depend on the order of `files`.
  */
 export function planShards(files: readonly CommitFile[], options: PlanOptions): Shard[] {
@@ -57,8 +56,8 @@ export function planShards(files: readonly CommitFile[], options: PlanOptions): 
   const ranges = inputs.flatMap(rowGroupRanges);
   const total = ranges.reduce((sum, range) => sum + range.rows, 0);
   if (total === 0) return [];
-  const samples = sampleTraceIds(ranges);
-  const cuts = cutTraceIds(samples, total, shardCount(total, options));
+  const samples = sampleIds(ranges);
+  const cuts = cutIds(samples, total, shardCount(total, options));
   return assign(inputs, ranges, cuts);
 }
 
@@ -81,9 +80,9 @@ function rowGroupRanges(file: CommitFile, fileIndex: number): RowGroupRange[] {
 
 /**
  * Points that stand for the rows: each row group gives a few, evenly spaced between its least and
- * greatest trace id. Sorted by id, one entry an id.
+ * greatest id. Sorted by id, one entry an id.
  */
-function sampleTraceIds(ranges: readonly RowGroupRange[]): Sample[] {
+function sampleIds(ranges: readonly RowGroupRange[]): Sample[] {
   const perGroup = Math.floor(planSamplesMax / ranges.length);
   const count = Math.max(1, Math.min(samplesPerRowGroupMax, perGroup));
   const samples: Sample[] = [];
@@ -92,10 +91,10 @@ function sampleTraceIds(ranges: readonly RowGroupRange[]): Sample[] {
     const points = width === 0n ? 1 : count;
     for (let point = 0; point < points; point += 1) {
       const offset = (width * BigInt(2 * point + 1)) / BigInt(2 * points);
-      samples.push({ traceId: range.min + offset, rows: range.rows / points });
+      samples.push({ id: range.min + offset, rows: range.rows / points });
     }
   }
-  samples.sort((a, b) => (a.traceId < b.traceId ? -1 : Number(a.traceId > b.traceId)));
+  samples.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
   return joinEqual(samples);
 }
 
@@ -103,7 +102,7 @@ function joinEqual(sorted: readonly Sample[]): Sample[] {
   const joined: Sample[] = [];
   for (const sample of sorted) {
     const last = joined.at(-1);
-    if (last?.traceId === sample.traceId) last.rows += sample.rows;
+    if (last?.id === sample.id) last.rows += sample.rows;
     else joined.push({ ...sample });
   }
   return joined;
@@ -114,25 +113,25 @@ function joinEqual(sorted: readonly Sample[]): Sample[] {
  * running sum passes a multiple of total / count; a sample heavier than a shard gets one on each
  * side. At least one sample lies between two cuts.
  */
-function cutTraceIds(samples: readonly Sample[], total: number, count: number): bigint[] {
+function cutIds(samples: readonly Sample[], total: number, count: number): bigint[] {
   const shardRows = total / count;
   /** Cut before the sample of this index, at this trace id. */
   const cuts = new Map<number, bigint>();
   let rowsBefore = 0;
-  for (const [index, { traceId, rows }] of samples.entries()) {
+  for (const [index, { id, rows }] of samples.entries()) {
     const rowsAfter = rowsBefore + rows;
     const multiple = Math.floor(rowsAfter / shardRows) * shardRows;
     if (multiple > rowsBefore) {
       const heavy = rows > shardRows;
       const before = multiple - rowsBefore < rowsAfter - multiple;
-      if (heavy || (before && !cuts.has(index))) cuts.set(index, traceId);
-      if (heavy || !before) cuts.set(index + 1, traceId + 1n);
+      if (heavy || (before && !cuts.has(index))) cuts.set(index, id);
+      if (heavy || !before) cuts.set(index + 1, id + 1n);
     }
     rowsBefore = rowsAfter;
   }
   cuts.delete(0);
   cuts.delete(samples.length);
-  return [...cuts.values(), traceIdEnd];
+  return [...cuts.values(), idEnd];
 }
 
 /** Gives each row group to the shards that it touches. */
@@ -141,21 +140,21 @@ function assign(
   ranges: readonly RowGroupRange[],
   cuts: readonly bigint[],
 ): Shard[] {
-  const shards = cuts.map((traceIdTo, index) => ({
+  const shards = cuts.map((idTo, index) => ({
     index,
-    traceIdFrom: cuts[index - 1] ?? 0n,
-    traceIdTo,
+    idFrom: cuts[index - 1] ?? 0n,
+    idTo,
     files: new Map<number, number[]>(),
     estimatedRows: 0,
   }));
   for (const range of ranges) {
     for (let index = shardOf(cuts, range.min); index < shards.length; index += 1) {
       const shard = shards[index];
-      if (shard === undefined || shard.traceIdFrom > range.max) break;
+      if (shard === undefined || shard.idFrom > range.max) break;
       const rowGroups = shard.files.get(range.file) ?? [];
       rowGroups.push(range.rowGroup);
       shard.files.set(range.file, rowGroups);
-      shard.estimatedRows += rowsWithin(range, shard.traceIdFrom, shard.traceIdTo);
+      shard.estimatedRows += rowsWithin(range, shard.idFrom, shard.idTo);
     }
   }
   return shards.map((shard) => ({
@@ -164,18 +163,19 @@ function assign(
     files: [...shard.files].map(([file, rowGroups]) => ({
       key: files[file]?.key ?? '',
       bytes: files[file]?.bytes ?? 0,
+      hourMs: files[file]?.hourMs ?? 0,
       rowGroups,
     })),
   }));
 }
 
-/** Index of the shard that holds a trace id: the first whose end lies past it. */
-function shardOf(cuts: readonly bigint[], traceId: bigint): number {
+/** Index of the shard that holds an id: the first whose end lies past it. */
+function shardOf(cuts: readonly bigint[], id: bigint): number {
   let low = 0;
   let high = cuts.length - 1;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((cuts[middle] ?? traceIdEnd) > traceId) high = middle;
+    if ((cuts[middle] ?? idEnd) > id) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -182,10 +182,10 @@ class Thread {
 }
 
 function failed({ shard, tries }: Job, reason: string): TidemarkError {
-  const range = `[${hex(shard.traceIdFrom)}, ${hex(shard.traceIdTo)})`;
+  const range = `[${hex(shard.idFrom)}, ${hex(shard.idTo)})`;
   return new TidemarkError(
     'BATCH_FAILED',
-    `Cannot compute shard ${shard.index}, trace ids ${range}, try ${tries} of ${shardTriesMax}: ` +
+    `Cannot compute shard ${shard.index}, ids ${range}, try ${tries} of ${shardTriesMax}: ` +
       reason,
   );
 }
@@ -197,6 +197,6 @@ function stopped(cause: unknown): TidemarkError {
   });
 }
 
-function hex(traceId: bigint): string {
-  return traceId.toString(16).padStart(32, '0');
+function hex(id: bigint): string {
+  return id.toString(16).padStart(32, '0');
 }

@@ -3,11 +3,12 @@
  * reader knows, are counted there, and then one row of `batch_runs` makes them current. It never
  * changes or removes what readers see.
  */
+import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { debrisAgeMs, publishRowsPerInsert, publishTriesMax } from '../schemas/limits/batch.ts';
+import { debrisAgeMs, publishTriesMax } from '../schemas/limits/batch.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import type { GroupStats } from './merge.ts';
 import { publishedRunIds, type PublishedRun } from './runs.ts';
+import type { RunResults, TableRow } from './work.ts';
 
 /** A run as it is about to be published; what publishing itself decides is not in it. */
 export type RunRecord = Omit<PublishedRun, 'runId' | 'publishedAtMs'>;
@@ -21,30 +22,24 @@ export interface PublishOptions {
   readonly previousMs: number;
 }
 
-type TableRow = Readonly<Record<string, unknown>>;
-
-const statsTable = 'service_stats_batch';
-const dedupTable = 'service_dedup_batch';
-const tables = [statsTable, dedupTable];
-
 /**
  * Publishes the run and returns it as it stands in `batch_runs`. A crash at any point leaves readers on the
  * run that was current before, and rows that a later run of the day removes.
  *
- * `groups` have the quantiles 0.5, 0.95 and 0.99. Throws `ClickHouseError`, and `TidemarkError`
- * BATCH_FAILED when the rows that arrived are not those that were sent.
+ * Throws `ClickHouseError`, and `TidemarkError` BATCH_FAILED when the rows that arrived are not those
+ * that were sent.
  */
 export async function publishRun(
   clickhouse: ClickHouse,
   run: RunRecord,
-  groups: readonly GroupStats[],
+  results: RunResults,
   options: PublishOptions,
 ): Promise<PublishedRun> {
   for (let attempt = 1; ; attempt += 1) {
     const runId = options.newRunId();
     try {
-      await insertResults(clickhouse, run.date, runId, groups);
-      await assertArrived(clickhouse, run.date, runId, groups);
+      await insertResults(clickhouse, run.date, runId, results);
+      await assertArrived(clickhouse, run.date, runId, results);
       return await makeCurrent(clickhouse, { ...run, runId }, options);
     } catch (error) {
       // An insert whose answer got lost may have happened: not repeated, begun anew under a new id.
@@ -70,16 +65,24 @@ export async function makeCurrent(
   return published;
 }
 
+export interface DropOptions {
+  readonly date: string;
+  readonly signal: Signal;
+  /** The tables that hold runs of the signal. */
+  readonly tables: readonly string[];
+  readonly clock: () => number;
+  readonly runsKept: number;
+}
+
 /**
  * Removes rows of the day that nobody reads any more: those of runs before the last `runsKept`, and those
  * that an unfinished publishing left behind long ago. Returns the ids of the runs. Throws `ClickHouseError`.
  */
 export async function dropOldRuns(
   clickhouse: ClickHouse,
-  date: string,
-  { clock, runsKept }: { readonly clock: () => number; readonly runsKept: number },
+  { date, signal, tables, clock, runsKept }: DropOptions,
 ): Promise<string[]> {
-  const published = await publishedRunIds(clickhouse, date);
+  const published = await publishedRunIds(clickhouse, signal, date);
   const kept = new Set(published.slice(0, runsKept));
   const known = new Set(published);
   const dropped = new Set<string>();
@@ -98,77 +101,17 @@ async function insertResults(
   clickhouse: ClickHouse,
   date: string,
   runId: string,
-  groups: readonly GroupStats[],
+  { tables }: RunResults,
 ): Promise<void> {
   const key = { date, run_id: runId };
-  for (let from = 0; from < groups.length; from += publishRowsPerInsert) {
-    const part = groups.slice(from, from + publishRowsPerInsert);
-    await clickhouse.insertRows(
-      statsTable,
-      part.map((group) => ({ ...key, ...statsRow(group) })),
-    );
+  for (const table of tables) {
+    for await (const part of table.parts()) {
+      await clickhouse.insertRows(
+        table.name,
+        part.map((row) => ({ ...key, ...row })),
+      );
+    }
   }
-  const services = dedupRows(groups);
-  for (let from = 0; from < services.length; from += publishRowsPerInsert) {
-    const part = services.slice(from, from + publishRowsPerInsert);
-    await clickhouse.insertRows(
-      dedupTable,
-      part.map((service) => ({ ...key, ...service })),
-    );
-  }
-}
-
-function statsRow(group: GroupStats): TableRow {
-  const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN] = group.quantilesMs;
-  return {
-    tenant_id: group.tenantId,
-    service_name: group.serviceName,
-    operation_name: group.operationName,
-    total_spans: group.totalSpans,
-    duplicate_spans: group.duplicateSpans,
-    p50_ms: double(p50),
-    p95_ms: double(p95),
-    p99_ms: double(p99),
-    min_ms: double(group.minMs),
-    max_ms: double(group.maxMs),
-    mean_ms: double(group.meanMs),
-    error_count: group.errorCount,
-    unique_traces: group.uniqueTraces,
-    conflict_spans: group.conflicts,
-  };
-}
-
-/** JSON has no NaN; ClickHouse reads it from a string. A group whose spans were all duplicates has it. */
-function double(value: number): number | string {
-  return Number.isNaN(value) ? 'nan' : value;
-}
-
-interface DedupRow {
-  readonly tenant_id: string;
-  readonly service_name: string;
-  raw_span_count: number;
-  deduped_span_count: number;
-  duplicate_span_count: number;
-}
-
-/** Sums over the operations of each service. */
-function dedupRows(groups: readonly GroupStats[]): DedupRow[] {
-  const services = new Map<string, DedupRow>();
-  for (const { tenantId, serviceName, totalSpans, duplicateSpans } of groups) {
-    const key = JSON.stringify([tenantId, serviceName]);
-    const row = services.get(key) ?? {
-      tenant_id: tenantId,
-      service_name: serviceName,
-      raw_span_count: 0,
-      deduped_span_count: 0,
-      duplicate_span_count: 0,
-    };
-    row.raw_span_count += totalSpans + duplicateSpans;
-    row.deduped_span_count += totalSpans;
-    row.duplicate_span_count += duplicateSpans;
-    services.set(key, row);
-  }
-  return [...services.values()];
 }
 
 /** Counts the run's rows in the tables: an insert that happened twice or in part is not published. */
@@ -176,26 +119,23 @@ async function assertArrived(
   clickhouse: ClickHouse,
   date: string,
   runId: string,
-  groups: readonly GroupStats[],
+  { tables }: RunResults,
 ): Promise<void> {
+  const counts = tables.flatMap(({ name, sumColumn }) =>
+    ['count()', `sum(${sumColumn})`].map(
+      (of) => `(SELECT ${of} FROM ${name} WHERE date = {date:Date} AND run_id = {run:String})`,
+    ),
+  );
   const rows = await clickhouse.query<{ counts: (string | number)[] }>(
-    `SELECT [
-       (SELECT count() FROM ${statsTable} WHERE date = {date:Date} AND run_id = {run:String}),
-       (SELECT sum(total_spans) FROM ${statsTable}
-         WHERE date = {date:Date} AND run_id = {run:String}),
-       (SELECT count() FROM ${dedupTable} WHERE date = {date:Date} AND run_id = {run:String}),
-       (SELECT sum(deduped_span_count) FROM ${dedupTable}
-         WHERE date = {date:Date} AND run_id = {run:String})
-     ] AS counts`,
+    `SELECT [${counts.join(', ')}] AS counts`,
     { date, run: runId },
   );
-  const spans = groups.reduce((sum, group) => sum + group.totalSpans, 0);
-  const wanted = [groups.length, spans, dedupRows(groups).length, spans];
+  const wanted = tables.flatMap(({ rowCount, sum }) => [rowCount, sum]);
   const found = rows[0]?.counts.map(Number) ?? [];
   if (wanted.every((count, index) => found[index] === count)) return;
   throw new TidemarkError(
     'BATCH_FAILED',
-    `Cannot publish run ${runId}: ${found.join(', ')} rows and spans are in ClickHouse, ` +
+    `Cannot publish run ${runId}: ${found.join(', ')} rows and items are in ClickHouse, ` +
       `${wanted.join(', ')} were sent`,
     { retryable: true },
   );
@@ -203,6 +143,7 @@ async function assertArrived(
 
 function runRow(run: PublishedRun): TableRow {
   return {
+    signal: run.signal,
     period_kind: 'day',
     period_start: `${run.date}T00:00:00Z`,
     run_id: run.runId,

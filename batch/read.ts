@@ -1,32 +1,23 @@
 /**
  * Reads a shard's rows out of Parquet files: only the columns and row groups that it needs, by
- * range requests, as columns for the kernel. Rows outside the shard's range never leave here.
+ * range requests. Rows outside the shard's range never leave here.
  */
 import { ParquetFile, wasmMemory, type RecordBatch } from 'parquet-wasm/node';
-import type { ShardColumns } from '../aggregator-as/kernel.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { rowGroupRows } from '../schemas/limits/archive.ts';
 import { rowGroupsInFlight } from '../schemas/limits/batch.ts';
 import type { ShardFile, ShardRange } from '../schemas/shard.ts';
 import { ArrowBatch } from './arrow.ts';
-import { ColumnMap, shardNames, type ShardNames } from './columns.ts';
+import { IdCut } from './cut.ts';
 import { RemoteFile, type ReadRange } from '../workers/clients/remote.ts';
+import type { RowSlice } from './work.ts';
 
-/** The columns of an archive file that the batch needs. */
-export const batchColumns = [
-  'TraceId',
-  'SpanId',
-  'SpanName',
-  'SpanKind',
-  'ServiceName',
-  'Duration',
-  'StatusCode',
-  'TenantId',
-  'IngestedAt',
-  'Partition',
-  'Offset',
-  'ItemIndex',
-];
+/** Which columns to read. */
+export interface ReadColumns {
+  /** The ids that the rows of a file ascend by, 16 bytes each. */
+  readonly id: string;
+  readonly others: readonly string[];
+}
 
 export interface ReadReport {
   readonly rows: number;
@@ -38,43 +29,43 @@ export interface ReadReport {
 export type OnFile = (key: string) => void;
 
 /**
- * Hands every row of the shard to `onColumns`, a row group at a time, in the order of the plan. The
- * arrays are valid only during the call. A damaged file can stop the whole thread: it is then the
- * last one that `onFile` named.
+ * Hands every row of the shard to `onRows`, a row group at a time, in the order of the plan. A damaged
+ * file can stop the whole thread: it is then the last one that `onFile` named.
  *
  * Throws what `read` throws, and `TidemarkError` CORRUPT_ARCHIVE for a file that is not ours.
  */
 export async function readShard(
   read: ReadRange,
   shard: ShardRange,
-  names: ShardNames,
-  onColumns: (columns: ShardColumns) => void,
+  { id, others }: ReadColumns,
+  onRows: (rows: RowSlice) => void,
   onFile?: OnFile,
 ): Promise<ReadReport> {
-  const map = new ColumnMap(shard, names);
+  const cut = new IdCut(id, shard);
   let rows = 0;
   let rowsDecoded = 0;
-  await eachBatch(read, shard.files, { columns: batchColumns, onFile }, (arrow) => {
-    rows += map.forward(arrow, onColumns);
+  await eachBatch(read, shard.files, { columns: [id, ...others], onFile }, (arrow, hourMs) => {
+    const { from, to } = cut.rows(arrow);
+    rows += to - from;
     rowsDecoded += arrow.rows;
+    if (from < to) onRows({ arrow, from, to, hourMs });
   });
   return { rows, rowsDecoded };
 }
 
 /**
- * Hands the trace ids of the shard's rows, 16 bytes each, to `onTraceIds`, a row group at a time and
- * sorted within it; reads no other column. Valid only during the call. Throws as `readShard` does.
+ * Hands the ids of the shard's rows, 16 bytes each, to `onIds`, a row group at a time and sorted
+ * within it; reads no other column. Valid only during the call. Throws as `readShard` does.
  */
-export async function readTraceIds(
+export async function readIds(
   read: ReadRange,
   shard: ShardRange,
-  onTraceIds: (traceIds: Uint8Array) => void,
+  id: string,
+  onIds: (ids: Uint8Array) => void,
   onFile?: OnFile,
 ): Promise<void> {
-  const map = new ColumnMap(shard, shardNames());
-  await eachBatch(read, shard.files, { columns: ['TraceId'], onFile }, (arrow) => {
-    onTraceIds(map.traceIds(arrow));
-  });
+  const cut = new IdCut(id, shard);
+  await eachBatch(read, shard.files, { columns: [id], onFile }, (arrow) => onIds(cut.ids(arrow)));
 }
 
 interface BatchOptions {
@@ -86,12 +77,14 @@ async function eachBatch(
   read: ReadRange,
   files: readonly ShardFile[],
   { columns, onFile }: BatchOptions,
-  use: (arrow: ArrowBatch) => void,
+  use: (arrow: ArrowBatch, hourMs: number) => void,
 ): Promise<void> {
   const waiting: Promise<RowGroup>[] = [];
   const consume = async () => {
     const group = await waiting.shift();
-    for (const batch of group?.batches ?? []) withBatch(group?.key ?? '', batch, use);
+    if (group === undefined) return;
+    const { key, hourMs, batches } = group;
+    for (const batch of batches) withBatch(key, batch, (arrow) => use(arrow, hourMs));
   };
   for (const file of files) {
     const opened = new OpenedFile(read, file, onFile);
@@ -108,6 +101,7 @@ async function eachBatch(
 
 interface RowGroup {
   readonly key: string;
+  readonly hourMs: number;
   readonly batches: readonly RecordBatch[];
 }
 
@@ -116,11 +110,13 @@ class OpenedFile {
   readonly #remote: RemoteFile;
   #file: Promise<ParquetFile> | undefined;
   readonly #onFile: OnFile | undefined;
+  readonly #hourMs: number;
   #unread: number;
 
   constructor(read: ReadRange, file: ShardFile, onFile: OnFile | undefined) {
     this.#remote = new RemoteFile(read, file.key, file.bytes);
     this.#onFile = onFile;
+    this.#hourMs = file.hourMs;
     this.#unread = file.rowGroups.length;
   }
 
@@ -133,7 +129,7 @@ class OpenedFile {
     table.free();
     this.#unread -= 1;
     if (this.#unread === 0) file.free();
-    return { key, batches };
+    return { key, hourMs: this.#hourMs, batches };
   }
 
   #open(): Promise<ParquetFile> {

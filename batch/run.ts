@@ -1,26 +1,27 @@
 /**
- * The conductor of the batch: list → plan → compute → merge → publish, for one day of traces. It
+ * The conductor of the batch: list → plan → compute → merge → publish, for one signal of one day. It
  * does none of that itself; it knows the order, and when there is nothing to do.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { shardRowsMin } from '../schemas/limits/batch.ts';
-import { publishedQuantiles } from '../schemas/partial.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { partialKey, partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
-import { listPeriodFiles, type PeriodFiles } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
-import { mergePartials, type GroupStats } from './merge.ts';
+import { listInput, type BatchInput } from './input.ts';
 import { planShards, shardRowsMax } from './plan.ts';
 import { runShards } from './pool.ts';
 import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from './publish.ts';
 import type { PartialReader } from './ranges.ts';
 import { currentRuns, type PublishedRun } from './runs.ts';
 import { dayMs, decideRun, isComplete, startOfDay } from './schedule.ts';
+import { signalBatches } from './signals.ts';
+import type { MergeOptions, RunResults } from './work.ts';
 import type { WorkerContext } from './worker.ts';
 import manifest from '../package.json' with { type: 'json' };
 
@@ -34,6 +35,8 @@ export type BatchPhase = 'list' | 'compute' | 'merge' | 'publish';
 
 export interface BatchProgress {
   readonly date: string;
+  /** The signal that is computed. */
+  readonly of: Signal;
   readonly phase: BatchPhase;
   readonly shardsDone: number;
   readonly shardCount: number;
@@ -52,6 +55,8 @@ export interface BatchOptions {
   readonly log: BatchLog;
   /** The day, UTC: `2026-11-21`. */
   readonly date: string;
+  /** The signal to compute; `signal` below is the platform's word for being told to stop. */
+  readonly of: Signal;
   /** Computes and publishes again what is published, and a day that has not ended. */
   readonly force?: boolean;
   readonly onProgress?: (progress: BatchProgress) => void;
@@ -64,12 +69,13 @@ export interface BatchOptions {
  */
 export interface RunReport {
   readonly date: string;
+  readonly of: Signal;
   readonly outcome: 'published' | 'confirmed' | 'unchanged';
   /** A sentence for the user. */
   readonly message: string;
   /** The run that is current now, if any. */
   readonly run: PublishedRun | undefined;
-  /** Groups (tenant, service, operation) that were published. */
+  /** Rows of the signal's first table: of traces, groups of (tenant, service, operation). */
   readonly groups: number;
   /** Shards whose partials an earlier, unfinished attempt had left. */
   readonly shardsReused: number;
@@ -84,17 +90,18 @@ export interface RunReport {
  * see the run that was current before, and the next call goes on from there.
  */
 export async function runBatch(options: BatchOptions): Promise<RunReport> {
-  const { store, clickhouse, settings, clock, date } = options;
+  const { store, clickhouse, settings, clock, date, of } = options;
   const startedMs = clock();
   const startMs = startOfDay(date);
   const progress = progressOf(options);
   progress('list');
-  const input = await listPeriodFiles(store, 'traces', startMs, startMs + dayMs);
-  const current = (await currentRuns(clickhouse, date, date)).get(date);
+  const input = await listInput(store, of, date);
+  const current = (await currentRuns(clickhouse, of, date, date)).get(date);
   const isFinal = isComplete(date, input.watermarkMs, settings.TIDEMARK_ALLOWED_LATENESS_MS);
   const state = {
     date,
-    files: filesOf(input).length,
+    signal: of,
+    files: input.dayFiles,
     inputHash: input.inputHash,
     isFinal,
     hasEnded: clock() >= startMs + dayMs,
@@ -102,12 +109,12 @@ export async function runBatch(options: BatchOptions): Promise<RunReport> {
   };
   const { action, message } = decideRun(state, options.force ?? false);
   if (action === 'refuse') throw new TidemarkError('BATCH_FAILED', message);
-  if (action === 'nothing') return { ...nothing, date, message, run: current };
+  if (action === 'nothing') return { ...nothing, date, of, message, run: current };
   if (action === 'confirm' && current !== undefined) {
     const confirmed = { ...current, isFinal, watermarkMs: input.watermarkMs };
     const previousMs = current.publishedAtMs;
     const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
-    return { ...nothing, date, outcome: 'confirmed', message, run };
+    return { ...nothing, date, of, outcome: 'confirmed', message, run };
   }
   return computeRun({ options, input, current, isFinal, startedMs, progress });
 }
@@ -128,7 +135,7 @@ type Progress = (
 
 interface Computation {
   readonly options: BatchOptions;
-  readonly input: PeriodFiles;
+  readonly input: BatchInput;
   readonly current: PublishedRun | undefined;
   readonly isFinal: boolean;
   readonly startedMs: number;
@@ -137,11 +144,12 @@ interface Computation {
 
 async function computeRun(computation: Computation): Promise<RunReport> {
   const { options, input, progress } = computation;
-  const { store, settings, date } = options;
-  const kernel = await loadKernel();
-  const name = computationName(date, input.inputHash, kernel.codeVersion);
-  const shards = planShards(filesOf(input), {
-    rowsMax: shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES),
+  const { store, settings, date, of } = options;
+  const batch = signalBatches[of];
+  const kernel = await loadKernel(batch.kernel);
+  const name = computationName(computation, kernel.codeVersion);
+  const shards = planShards(input.files, {
+    rowsMax: rowsMaxOf(options),
     shardsWanted: threadsOf(settings),
     rowsMin: shardRowsMin,
   });
@@ -151,24 +159,28 @@ async function computeRun(computation: Computation): Promise<RunReport> {
   const computed = await computeShards(computation, missing, name, kernel.module);
   const reports = [...reused, ...computed];
   progress('merge', reports.length, reports.length);
-  const groups = await mergePartials(readersOf(store, reports), publishedQuantiles);
+  const results = await batch.merge(readersOf(store, reports), mergeOptions(settings));
   progress('publish', reports.length, reports.length);
-  const run = await publish(computation, name, groups, reports.length, kernel.codeVersion);
+  const run = await publish(computation, name, results, reports.length, kernel.codeVersion);
   const runsDropped = await tidy(options, name);
   return {
     date,
+    of,
     outcome: 'published',
     message: publishedMessage(run),
     run,
-    groups: groups.length,
+    groups: results.groups,
     shardsReused: reused.length,
     runsDropped,
   };
 }
 
-function filesOf(input: PeriodFiles): PeriodFiles['files'] {
-  // Quarantined rows lie under the hour of their receipt: their own time is not of this day.
-  return input.files.filter((file) => !file.quarantined);
+function rowsMaxOf({ settings, of }: BatchOptions): number {
+  return shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES, signalBatches[of].rowBytes);
+}
+
+function mergeOptions(settings: Settings): MergeOptions {
+  return { seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX };
 }
 
 function threadsOf(settings: Settings): number {
@@ -181,8 +193,8 @@ interface Kernel {
   readonly codeVersion: string;
 }
 
-async function loadKernel(): Promise<Kernel> {
-  const url = new URL('../aggregator-as/build/aggregate.wasm', import.meta.url);
+async function loadKernel(name: string): Promise<Kernel> {
+  const url = new URL(`../aggregator-as/build/${name}.wasm`, import.meta.url);
   const bytes = await readFile(url);
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
   const module = await WebAssembly.compile(bytes);
@@ -190,8 +202,10 @@ async function loadKernel(): Promise<Kernel> {
 }
 
 /** Names what the figures are a function of; another attempt at the same finds its partials. */
-function computationName(date: string, inputHash: string, codeVersion: string): string {
-  const content = ['traces', date, inputHash, codeVersion].join('\n');
+function computationName({ options, input }: Computation, codeVersion: string): string {
+  const { date, of, settings } = options;
+  const given = JSON.stringify(mergeOptions(settings));
+  const content = [of, date, input.inputHash, codeVersion, given].join('\n');
   return `${date}-${createHash('sha256').update(content).digest('hex').slice(0, 12)}`;
 }
 
@@ -213,16 +227,21 @@ function computeShards(
   name: string,
   kernel: WebAssembly.Module,
 ): Promise<ShardReport[]> {
-  const { settings, log, signal, date } = options;
+  const { settings, log, signal, date, of } = options;
   const context: WorkerContext = {
     store: settings,
     computation: name,
-    kernel,
-    memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
-    rowsMax: shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES),
-    hashSeed: BigInt(Math.floor(options.random() * 2 ** 48)),
+    of,
+    work: {
+      kernel,
+      memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
+      hashSeed: BigInt(Math.floor(options.random() * 2 ** 48)),
+      periodMs: startOfDay(date),
+      ...mergeOptions(settings),
+    },
+    rowsMax: rowsMaxOf(options),
   };
-  const rows = filesOf(input).reduce((sum, file) => sum + file.rows, 0);
+  const rows = input.files.reduce((sum, file) => sum + file.rows, 0);
   let shardsDone = 0;
   progress('compute', 0, shards.length, rows);
   return runShards(shards, {
@@ -232,7 +251,8 @@ function computeShards(
       shardsDone += 1;
       progress('compute', shardsDone, shardCount, rows);
     },
-    onRetry: (shard, reason) => log.warn({ date, shard: shard.index, reason }, 'shard failed once'),
+    onRetry: (shard, reason) =>
+      log.warn({ date, of, shard: shard.index, reason }, 'shard failed once'),
     signal,
   });
 }
@@ -253,26 +273,25 @@ function readersOf(store: ObjectStore, reports: readonly ShardReport[]): Partial
 function publish(
   { options, input, current, isFinal, startedMs }: Computation,
   name: string,
-  groups: readonly GroupStats[],
+  results: RunResults,
   shards: number,
   codeVersion: string,
 ): Promise<PublishedRun> {
-  const { clickhouse, clock, random, date } = options;
-  const sum = (of: (group: GroupStats) => number) =>
-    groups.reduce((total, group) => total + of(group), 0);
-  const rowsRead = sum((group) => group.totalSpans + group.duplicateSpans);
+  const { clickhouse, clock, random, date, of } = options;
+  const rowsRead = results.items + results.duplicates;
   const record: RunRecord = {
+    signal: of,
     date,
     isFinal,
     watermarkMs: input.watermarkMs,
     inputHash: input.inputHash,
     codeVersion,
     commits: input.commitKeys.length,
-    files: filesOf(input).length,
+    files: input.dayFiles,
     rowsRead,
-    totalSpans: sum((group) => group.totalSpans),
-    duplicateSpans: sum((group) => group.duplicateSpans),
-    conflictSpans: sum((group) => group.conflicts),
+    totalSpans: results.items,
+    duplicateSpans: results.duplicates,
+    conflictSpans: results.conflicts,
     lateSpans: current === undefined ? 0 : rowsRead - current.rowsRead,
     shards,
     elapsedMs: Math.round(clock() - startedMs),
@@ -280,18 +299,19 @@ function publish(
   // The suffix keeps two attempts apart, even one that was killed while ClickHouse worked for it.
   const newRunId = () => `${name}-${hex32(random())}`;
   const previousMs = current?.publishedAtMs ?? 0;
-  return publishRun(clickhouse, record, groups, { clock, newRunId, previousMs });
+  return publishRun(clickhouse, record, results, { clock, newRunId, previousMs });
 }
 
 /** Removes what the run leaves behind. The run is published: a fault here is only worth a warning. */
 async function tidy(options: BatchOptions, name: string): Promise<string[]> {
-  const { store, clickhouse, clock, settings, log, date } = options;
+  const { store, clickhouse, clock, settings, log, date, of } = options;
   try {
     for await (const page of store.list(partialPrefix(name))) {
       await store.delete(page.map((entry) => entry.key));
     }
     const runsKept = settings.TIDEMARK_RUNS_KEPT;
-    return await dropOldRuns(clickhouse, date, { clock, runsKept });
+    const { tables } = signalBatches[of];
+    return await dropOldRuns(clickhouse, { date, signal: of, tables, clock, runsKept });
   } catch (error) {
     log.warn({ date, err: error }, 'cannot tidy up after the run');
     return [];
@@ -300,19 +320,21 @@ async function tidy(options: BatchOptions, name: string): Promise<string[]> {
 
 function publishedMessage(run: PublishedRun): string {
   const finality = run.isFinal ? 'final' : 'provisional';
-  if (run.rowsRead === 0) return `${run.date} has no spans; published as ${finality} and empty`;
+  const day = `${run.date} (${run.signal})`;
+  const { items } = signalBatches[run.signal];
+  if (run.rowsRead === 0) return `${day} has no ${items}; published as ${finality} and empty`;
   const late = run.lateSpans > 0 ? `, ${run.lateSpans} rows that the run before had not` : '';
   return (
-    `${run.date} is published as ${finality}: ${run.totalSpans} spans, ` +
+    `${day} is published as ${finality}: ${run.totalSpans} ${items}, ` +
     `${run.duplicateSpans} duplicates removed${late}`
   );
 }
 
-function progressOf({ date, onProgress }: BatchOptions): Progress {
+function progressOf({ date, of, onProgress }: BatchOptions): Progress {
   let rowsKnown = 0;
   return (phase, shardsDone = 0, shardCount = 0, rows = rowsKnown) => {
     rowsKnown = rows;
-    onProgress?.({ date, phase, shardsDone, shardCount, rows });
+    onProgress?.({ date, of, phase, shardsDone, shardCount, rows });
   };
 }
 

@@ -2,16 +2,18 @@
  * Decides which days the batch should compute now. A pure decision over what is archived and what is
  * published: it reads nothing and starts nothing.
  */
+import type { Signal } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
 import { scheduleLookBackDays } from '../schemas/limits/batch.ts';
 
 export const dayMs = 86_400_000;
 
-/** What is known of one day. */
+/** What is known of one signal of one day. */
 export interface DayState {
+  readonly signal: Signal;
   /** `2026-11-21`, UTC. */
   readonly date: string;
-  /** Files of the day's spans in the archive. */
+  /** Files of the day in the archive. */
   readonly files: number;
   readonly inputHash: string;
   /** Everything received before this time (ms since 1970) is in those files. */
@@ -25,6 +27,7 @@ export type DueReason = 'missing' | 'changed' | 'complete';
 
 export interface DueDay {
   readonly date: string;
+  readonly signal: Signal;
   readonly reason: DueReason;
 }
 
@@ -52,14 +55,14 @@ export function isComplete(date: string, watermarkMs: number, allowedLatenessMs:
 }
 
 /**
- * The days that are due, oldest first. A day without files is never due: nothing was sent, or the
+ * The days that are due, oldest first, signals in the order given. A day without files is never due: nothing was sent, or the
  * archive was cleared and the published figures are all that is left.
  */
 export function dueDays(days: readonly DayState[], allowedLatenessMs: number): DueDay[] {
   return days
     .flatMap((day) => {
       const reason = dueReason(day, allowedLatenessMs);
-      return reason === undefined ? [] : [{ date: day.date, reason }];
+      return reason === undefined ? [] : [{ date: day.date, signal: day.signal, reason }];
     })
     .toSorted((a, b) => (a.date < b.date ? -1 : Number(a.date > b.date)));
 }
@@ -72,9 +75,10 @@ function dueReason(day: DayState, allowedLatenessMs: number): DueReason | undefi
   return complete && !day.current.isFinal ? 'complete' : undefined;
 }
 
-/** What is known when a run of one day is asked for. */
+/** What is known when a run of one signal of one day is asked for. */
 export interface RunState {
   readonly date: string;
+  readonly signal: Signal;
   readonly files: number;
   readonly inputHash: string;
   /** Whether a run would be final. */
@@ -92,22 +96,23 @@ export interface RunDecision {
 
 /** Whether a run that was asked for has to be computed. `force` computes whatever there is. */
 export function decideRun(state: RunState, force: boolean): RunDecision {
-  const { date, current, isFinal } = state;
+  const { current, isFinal } = state;
+  const day = `${state.date} (${state.signal})`;
   if (force) return { action: 'compute', message: '' };
   if (!state.hasEnded) {
-    const message = `Cannot run the batch for ${date}: the day has not ended, and live figures would go`;
+    const message = `Cannot run the batch for ${day}: the day has not ended, and live figures would go`;
     return { action: 'refuse', message };
   }
   if (current?.inputHash === state.inputHash) {
     return isFinal && !current.isFinal
-      ? { action: 'confirm', message: `${date} is complete: the run that was provisional is final` }
-      : { action: 'nothing', message: `${date} is up to date: nothing came since its current run` };
+      ? { action: 'confirm', message: `${day} is complete: the run that was provisional is final` }
+      : { action: 'nothing', message: `${day} is up to date: nothing came since its current run` };
   }
   if (state.files > 0) return { action: 'compute', message: '' };
   if (current !== undefined && current.files > 0) {
-    const message = `${date} has no files in the archive any more: its published figures stay`;
+    const message = `${day} has no files in the archive any more: its published figures stay`;
     return { action: 'nothing', message };
   }
   if (isFinal) return { action: 'compute', message: '' };
-  return { action: 'nothing', message: `${date} has no spans in the archive so far` };
+  return { action: 'nothing', message: `${day} has nothing in the archive so far` };
 }

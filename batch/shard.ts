@@ -1,23 +1,23 @@
 /**
- * Computes one shard: reads its rows, lets the kernel dedup and sort them, stores the partial. A pure
+ * Computes one shard: reads its rows, lets the signal's work make a partial of them, stores that. A pure
  * function of the shard and the files: computed again, it stores the same bytes under the same key.
  */
-import type { GroupResult, ShardKernel } from '../aggregator-as/kernel.ts';
+import { archiveColumns, type Signal } from '../schemas/archive.ts';
 import { ConflictError, TidemarkError } from '../schemas/errors.ts';
-import { encodePartial, type PartialGroup } from '../schemas/partial.ts';
 import { partialKey, type Shard, type ShardReport } from '../schemas/shard.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
-import { shardNames, type ShardNames } from './columns.ts';
-import { readShard, readTraceIds, type OnFile } from './read.ts';
+import { readIds, readShard, type OnFile } from './read.ts';
 import type { ReadRange } from '../workers/clients/remote.ts';
 import { splitShard } from './split.ts';
+import type { ShardWork } from './work.ts';
 
 export interface ShardOptions {
   readonly store: ObjectStore;
   /** Name of the computation that the partial belongs to. */
   readonly computation: string;
-  /** Reset by this function before use. */
-  readonly kernel: ShardKernel;
+  readonly of: Signal;
+  /** Of that signal; reset by this function before use. */
+  readonly work: ShardWork;
   /** Rows of a part, should the shard not fit into the kernel's memory. */
   readonly rowsMax: number;
   readonly onFile: OnFile;
@@ -32,19 +32,19 @@ export type ShardOutcome =
  * Stores the shard's partial. A shard that passes the kernel's memory
  * comes back as smaller ones.
  *
- * Throws `TidemarkError`: CAPACITY for one trace that is too large alone, CORRUPT_ARCHIVE for a file that
+ * Throws `TidemarkError`: CAPACITY for the rows of one id that are too many alone, CORRUPT_ARCHIVE for a file that
  * is damaged or gone, OBJECT_STORE.
  */
 export async function computeShard(shard: Shard, options: ShardOptions): Promise<ShardOutcome> {
-  const { store, computation, kernel } = options;
+  const { store, computation, of, work } = options;
   const key = partialKey(computation, shard);
   const read = rangesOf(store);
-  const names = shardNames();
+  const columns = { id: idColumn(of), others: work.columns };
   let partial: Uint8Array;
   try {
-    kernel.reset();
-    await readShard(read, shard, names, (columns) => kernel.add(columns), options.onFile);
-    partial = encodePartial(named(kernel.finish(), names));
+    work.reset();
+    await readShard(read, shard, columns, (rows) => work.add(rows), options.onFile);
+    partial = work.finish();
   } catch (error) {
     if (!isTooLarge(error)) throw error;
     return { type: 'split', shards: await parts(shard, read, options, error) };
@@ -64,19 +64,9 @@ function rangesOf(store: ObjectStore): ReadRange {
   };
 }
 
-/** The kernel's groups with strings in place of codes. */
-function* named(groups: Iterable<GroupResult>, names: ShardNames): Generator<PartialGroup> {
-  const tenants = names.tenants.values();
-  const services = names.services.values();
-  const operations = names.operations.values();
-  for (const group of groups) {
-    yield {
-      ...group,
-      tenantId: tenants[group.tenant] ?? '',
-      serviceName: services[group.service] ?? '',
-      operationName: operations[group.operation] ?? '',
-    };
-  }
+/** The column that the rows of a signal's files ascend by: the first. */
+function idColumn(signal: Signal): string {
+  return archiveColumns[signal][0]?.name ?? '';
 }
 
 function isTooLarge(error: unknown): error is TidemarkError {
@@ -86,18 +76,19 @@ function isTooLarge(error: unknown): error is TidemarkError {
 async function parts(
   shard: Shard,
   read: ReadRange,
-  { rowsMax, onFile }: ShardOptions,
+  { of, rowsMax, onFile }: ShardOptions,
   cause: TidemarkError,
 ): Promise<readonly Shard[]> {
   const shards = await splitShard(
-    (range, onTraceIds) => readTraceIds(read, range, onTraceIds, onFile),
+    (range, onIds) => readIds(read, range, idColumn(of), onIds, onFile),
     shard,
     rowsMax,
   );
   if (shards !== undefined) return shards;
   throw new TidemarkError(
     'CAPACITY',
-    `${cause.message}, and it is one trace, which cannot be split; raise TIDEMARK_BATCH_MEMORY_BYTES`,
+    `${cause.message}, and all of it has one ${idColumn(of)}, which cannot be split; ` +
+      'raise TIDEMARK_BATCH_MEMORY_BYTES',
     { cause },
   );
 }

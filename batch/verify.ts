@@ -14,9 +14,8 @@ type SourceSettings = Pick<
 
 /** A figure that is not the same in both. */
 export interface Difference {
-  readonly tenantId: string;
-  readonly serviceName: string;
-  readonly operationName: string;
+  /** What the group is called by: its key, values separated by spaces. */
+  readonly group: string;
   readonly figure: string;
   readonly published: string;
   readonly recomputed: string;
@@ -32,105 +31,55 @@ export interface VerifyReport {
   readonly differences: readonly Difference[];
 }
 
-/** What the query of `verifySql` gives and `service_stats_batch` holds, beside the group's key. */
-const figures = [
-  'total_spans',
-  'duplicate_spans',
-  'p50_ms',
-  'p95_ms',
-  'p99_ms',
-  'min_ms',
-  'max_ms',
-  'mean_ms',
-  'error_count',
-  'unique_traces',
-  'conflict_spans',
-] as const;
-
-type StatsRow = Readonly<Record<(typeof figures)[number], string | number | null>> & {
-  readonly tenant_id: string;
-  readonly service_name: string;
-  readonly operation_name: string;
-};
-
-/** The columns that `verifySql` reads, as ClickHouse types. */
-const structure = [
-  'TenantId String',
-  'ServiceName String',
-  'SpanName String',
-  'TraceId FixedString(16)',
-  'SpanId FixedString(8)',
-  'SpanKind String',
-  'StatusCode String',
-  'Duration UInt64',
-  "IngestedAt DateTime64(3, ''UTC'')",
-  'Partition Int32',
-  'Offset Int64',
-  'ItemIndex UInt32',
-].join(', ');
-
-/**
- * A ClickHouse query over the rows of `source` (a table, table function or subquery with the archive's
- * columns) that gives each group's exact figures. Of the copies of a span, one identity of (tenant, trace id,
- * span id, kind), the first by (IngestedAt, Partition, Offset, ItemIndex) counts; the others are
- * duplicates of the group that they name.
- */
-export function verifySql(source: string): string {
-  return `SELECT
-  TenantId AS tenant_id,
-  ServiceName AS service_name,
-  SpanName AS operation_name,
-  countIf(place = 1) AS total_spans,
-  countIf(place > 1) AS duplicate_spans,
-  ${milliseconds('quantileExactInclusive', '(0.5)')} AS p50_ms,
-  ${milliseconds('quantileExactInclusive', '(0.95)')} AS p95_ms,
-  ${milliseconds('quantileExactInclusive', '(0.99)')} AS p99_ms,
-  ${milliseconds('min', '')} AS min_ms,
-  ${milliseconds('max', '')} AS max_ms,
-  ${milliseconds('avg', '')} AS mean_ms,
-  countIf(place = 1 AND content.3) AS error_count,
-  uniqExactIf(TraceId, place = 1) AS unique_traces,
-  countIf(content != first_content) AS conflict_spans
-FROM
-(
-  SELECT
-    TenantId,
-    ServiceName,
-    SpanName,
-    TraceId,
-    Duration,
-    (ServiceName, SpanName, StatusCode = 'Error', Duration) AS content,
-    row_number() OVER arrival AS place,
-    first_value(content) OVER arrival AS first_content
-  FROM ${source}
-  WINDOW arrival AS (
-    PARTITION BY TenantId, TraceId, SpanId, SpanKind
-    ORDER BY IngestedAt, Partition, Offset, ItemIndex
-  )
-)
-GROUP BY tenant_id, service_name, operation_name
-ORDER BY tenant_id, service_name, operation_name`;
+/** How a published table is proved. */
+export interface Proof {
+  readonly table: string;
+  /** Columns of the table that name a row. */
+  readonly keys: readonly string[];
+  /** The other columns of the query. */
+  readonly figures: readonly string[];
+  /** The archive's columns that the query reads, with their ClickHouse types. */
+  readonly structure: readonly string[];
+  /**
+   * A ClickHouse query over the rows of `source`, a table, table function or subquery with the columns
+   * of `structure`, that gives each row's exact figures.
+   */
+  sql(source: string, options: ProofOptions): string;
 }
 
-/** An aggregate over the durations of the group's distinct spans; it has none without a span. */
-function milliseconds(aggregate: string, parameters: string): string {
-  return `if(total_spans = 0, nan, ${aggregate}If${parameters}(Duration, place = 1) / 1e6)`;
+export interface ProofOptions {
+  /** First millisecond of the day. */
+  readonly periodMs: number;
+  readonly seriesMax: number;
 }
+
+/** NaN and infinities as text: JSON has none of them, and they are not the same. */
+const denormals = 'SETTINGS output_format_json_quote_denormals = 1';
+
+type FigureRow = Readonly<Record<string, string | number | null>>;
 
 /**
  * A subquery over Parquet files of the bucket, which ClickHouse reads itself by its `s3` table
  * function. `keys` are those of archive files; throws `TidemarkError` CORRUPT_ARCHIVE for another.
  */
-export function filesSource(settings: SourceSettings, keys: readonly string[]): string {
+export function filesSource(
+  settings: SourceSettings,
+  keys: readonly string[],
+  structure: readonly string[],
+): string {
   const sources: string[] = [];
   for (let from = 0; from < keys.length; from += verifyFilesPerSource) {
     const part = keys.slice(from, from + verifyFilesPerSource);
-    sources.push(`SELECT * FROM ${s3Function(settings, part)}`);
+    sources.push(`SELECT * FROM ${s3Function(settings, part, structure)}`);
   }
   return `(${sources.join(' UNION ALL ')})`;
 }
 
-function s3Function(settings: SourceSettings, keys: readonly string[]): string {
+function s3Function(
+  settings: SourceSettings,
+  keys: readonly string[],
+  structure: readonly string[],
+): string {
   const odd = keys.find((key) => !/^[\w=/+.-]+$/.test(key));
   if (odd !== undefined) {
     throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot verify "${odd}": it is no archive file`);
@@ -139,16 +88,17 @@ function s3Function(settings: SourceSettings, keys: readonly string[]): string {
   const names = keys.length === 1 ? (keys[0] ?? '') : `{${keys.join(',')}}`;
   const url = `${settings.S3_ENDPOINT.replace(/\/$/, '')}/${settings.S3_BUCKET}/${names}`;
   const secrets = [settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY];
-  return `s3(${[url, ...secrets].map(quote).join(', ')}, 'Parquet', '${structure}')`;
+  return `s3(${[url, ...secrets, 'Parquet', structure.join(', ')].map(quote).join(', ')})`;
 }
 
-export interface VerifyOptions {
+export interface VerifyOptions extends ProofOptions {
   readonly clickhouse: ClickHouse;
   readonly settings: SourceSettings;
   readonly date: string;
   readonly runId: string;
   /** Keys of the files that the run read. */
   readonly keys: readonly string[];
+  readonly proofs: readonly Proof[];
 }
 
 /**
@@ -156,64 +106,77 @@ export interface VerifyOptions {
  * Throws `ClickHouseError`, also when ClickHouse cannot reach the object store.
  */
 export async function verifyRun(options: VerifyOptions): Promise<VerifyReport> {
-  const { clickhouse, settings, date, runId, keys } = options;
-  const published = await clickhouse.query<StatsRow>(
-    `SELECT tenant_id, service_name, operation_name, ${figures.join(', ')}
-     FROM service_stats_batch WHERE date = {date:Date} AND run_id = {run:String}`,
+  let [rows, figures] = [0, 0];
+  const differences: Difference[] = [];
+  for (const proof of options.proofs) {
+    const recomputed = await recompute(proof, options);
+    differences.push(...compareRows(proof, await readPublished(proof, options), recomputed));
+    rows += recomputed.length;
+    figures += recomputed.length * proof.figures.length;
+  }
+  const equal = differences.length === 0;
+  return { equal, rows, figures, differences: differences.slice(0, verifyDifferencesMax) };
+}
+
+function readPublished(
+  { table, keys, figures }: Proof,
+  { clickhouse, date, runId }: VerifyOptions,
+): Promise<FigureRow[]> {
+  return clickhouse.query<FigureRow>(
+    `SELECT ${[...keys, ...figures].join(', ')}
+     FROM ${table} WHERE date = {date:Date} AND run_id = {run:String} ${denormals}`,
     { date, run: runId },
   );
-  const sql = keys.length === 0 ? undefined : verifySql(filesSource(settings, keys));
-  const recomputed = sql === undefined ? [] : await clickhouse.query<StatsRow>(sql);
-  const differences = compareRows(published, recomputed);
-  return {
-    equal: differences.length === 0,
-    rows: recomputed.length,
-    figures: recomputed.length * figures.length,
-    differences: differences.slice(0, verifyDifferencesMax),
-  };
+}
+
+async function recompute(proof: Proof, options: VerifyOptions): Promise<FigureRow[]> {
+  const { clickhouse, settings, keys } = options;
+  if (keys.length === 0) return [];
+  const source = filesSource(settings, keys, proof.structure);
+  return clickhouse.query<FigureRow>(`${proof.sql(source, options)} ${denormals}`);
 }
 
 function compareRows(
-  published: readonly StatsRow[],
-  recomputed: readonly StatsRow[],
+  proof: Proof,
+  published: readonly FigureRow[],
+  recomputed: readonly FigureRow[],
 ): Difference[] {
+  const keyOf = (row: FigureRow) => JSON.stringify(proof.keys.map((key) => row[key]));
   const byKey = new Map(published.map((row) => [keyOf(row), row]));
-  const differences = recomputed.flatMap((row) => compareRow(byKey.get(keyOf(row)), row));
+  const differences = recomputed.flatMap((row) => compareRow(proof, byKey.get(keyOf(row)), row));
   const found = new Set(recomputed.map(keyOf));
   const extra = published.filter((row) => !found.has(keyOf(row)));
-  const missing = byKey.size === published.length ? [] : ['a group is published twice'];
+  const twice = byKey.size === published.length ? [] : ['a group is published twice'];
   return [
     ...differences,
-    ...extra.flatMap((row) => compareRow(row, undefined)),
-    ...missing.map((figure) => ({ ...noGroup, figure })),
+    ...extra.flatMap((row) => compareRow(proof, row, undefined)),
+    ...twice.map((figure) => ({ group: proof.table, figure, published: '', recomputed: '' })),
   ];
 }
 
-const noGroup = {
-  tenantId: '',
-  serviceName: '',
-  operationName: '',
-  published: '',
-  recomputed: '',
-};
-
-function compareRow(published: StatsRow | undefined, recomputed: StatsRow | undefined) {
+function compareRow(
+  { keys, figures }: Proof,
+  published: FigureRow | undefined,
+  recomputed: FigureRow | undefined,
+): Difference[] {
   const row = published ?? recomputed;
   if (row === undefined) return [];
+  const group = keys.map((key) => String(row[key])).join(' ');
   return figures
-    .filter((figure) => published?.[figure] !== recomputed?.[figure])
+    .filter((figure) => textOf(published, figure) !== textOf(recomputed, figure))
     .map((figure) => ({
-      tenantId: row.tenant_id,
-      serviceName: row.service_name,
-      operationName: row.operation_name,
+      group,
       figure,
-      published: String(published?.[figure]),
-      recomputed: String(recomputed?.[figure]),
+      published: textOf(published, figure),
+      recomputed: textOf(recomputed, figure),
     }));
 }
 
-function keyOf(row: StatsRow): string {
-  return JSON.stringify([row.tenant_id, row.service_name, row.operation_name]);
+/** Figures may be lists. */
+function textOf(row: FigureRow | undefined, figure: string): string {
+  if (row === undefined) return 'no row';
+  // NaN has a sign, which means nothing.
+  return JSON.stringify(row[figure]).replaceAll('"-nan"', '"nan"');
 }
 
 function quote(text: string): string {

@@ -3,38 +3,36 @@
  * a connection to the object store of its own. What it cannot handle ends the thread.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { ShardKernel } from '../aggregator-as/kernel.ts';
+import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Shard, WorkerReply } from '../schemas/shard.ts';
 import { openStore, type StoreSettings } from '../workers/clients/objects.ts';
 import { computeShard } from './shard.ts';
+import { signalBatches } from './signals.ts';
+import type { WorkOptions } from './work.ts';
 
 /** What a thread is given when it starts. */
 export interface WorkerContext {
   readonly store: StoreSettings;
   /** Name of the computation that the partials belong to. */
   readonly computation: string;
-  readonly kernel: WebAssembly.Module;
-  readonly memoryBytes: number;
+  readonly of: Signal;
+  readonly work: WorkOptions;
   readonly rowsMax: number;
-  readonly hashSeed: bigint;
 }
 
 const context = workerData as WorkerContext;
 const store = openStore(context.store);
-const kernel = new ShardKernel(context.kernel, {
-  memoryBytesMax: context.memoryBytes,
-  hashSeed: context.hashSeed,
-});
+const work = signalBatches[context.of].startWork(context.work);
 
 parentPort?.on('message', (shard: Shard) => {
   void compute(shard).then(reply);
 });
 
 async function compute(shard: Shard): Promise<WorkerReply> {
-  const { computation, rowsMax } = context;
+  const { computation, of, rowsMax } = context;
   try {
-    return await computeShard(shard, { store, computation, kernel, rowsMax, onFile });
+    return await computeShard(shard, { store, computation, of, work, rowsMax, onFile });
   } catch (error) {
     if (error instanceof TidemarkError) {
       return { type: 'failed', message: error.message, retryable: error.retryable };

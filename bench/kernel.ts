@@ -10,7 +10,7 @@ import path from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { Session } from 'chdb';
 import { ShardKernel, type ShardColumns } from '../aggregator-as/kernel.ts';
-import { mergePartials } from '../batch/merge.ts';
+import { mergePartials } from '../batch/traces/merge.ts';
 import { encodePartial, publishedQuantiles } from '../schemas/partial.ts';
 
 const rows = 2_000_000;

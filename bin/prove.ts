@@ -1,11 +1,13 @@
-/** Proves the current run of a day against the Parquet files that it was computed from. */
+/** Proves the current runs of a day against the Parquet files that they were computed from. */
+import { listInput } from '../batch/input.ts';
 import { currentRuns } from '../batch/runs.ts';
-import { dayMs, startOfDay } from '../batch/schedule.ts';
+import { startOfDay } from '../batch/schedule.ts';
+import { signalBatches } from '../batch/signals.ts';
 import { verifyRun } from '../batch/verify.ts';
 import type { VerifyReport } from '../batch/verify.ts';
+import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { listPeriodFiles } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 
@@ -16,24 +18,34 @@ export interface VerifyClients {
 }
 
 /**
- * Recomputes the day with ClickHouse's engine and compares every figure. Throws NOT_FOUND when no run
- * is current for the day, BATCH_FAILED when files came after that run: then figures must differ.
+ * Recomputes a signal of the day with ClickHouse's engine and compares every figure. Throws NOT_FOUND
+ * when no run is current for it, BATCH_FAILED when files came after that run: then figures must differ.
  */
 export async function proveDate(
   clients: VerifyClients,
   date: string,
+  signal: Signal,
 ): Promise<{ runId: string; report: VerifyReport }> {
   const { settings, store, clickhouse } = clients;
-  const run = (await currentRuns(clickhouse, date, date)).get(date);
-  if (!run)
-    throw new TidemarkError('NOT_FOUND', `Cannot verify ${date}: no run is published for it`);
-  const startMs = startOfDay(date);
-  const period = await listPeriodFiles(store, 'traces', startMs, startMs + dayMs);
-  if (period.inputHash !== run.inputHash) {
-    const message = `Cannot verify ${date}: data came after its run; run the batch for it first`;
+  const run = (await currentRuns(clickhouse, signal, date, date)).get(date);
+  if (!run) {
+    const message = `Cannot verify ${date} (${signal}): no run is published for it`;
+    throw new TidemarkError('NOT_FOUND', message);
+  }
+  const input = await listInput(store, signal, date);
+  if (input.inputHash !== run.inputHash) {
+    const message = `Cannot verify ${date} (${signal}): data came after its run; run the batch first`;
     throw new TidemarkError('BATCH_FAILED', message);
   }
-  const keys = period.files.filter((file) => !file.quarantined).map(({ key }) => key);
-  const { runId } = run;
-  return { runId, report: await verifyRun({ clickhouse, settings, date, runId, keys }) };
+  const report = await verifyRun({
+    clickhouse,
+    settings,
+    date,
+    runId: run.runId,
+    keys: input.files.map(({ key }) => key),
+    proofs: signalBatches[signal].proofs,
+    periodMs: startOfDay(date),
+    seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
+  });
+  return { runId: run.runId, report };
 }

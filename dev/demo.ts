@@ -188,6 +188,7 @@ class Run {
       random: this.#options.random,
       log: { info: () => undefined, warn: (_fields, message) => this.#progress.update(message) },
       date: this.#traffic.yesterday,
+      of: 'traces',
       onProgress: ({ phase, shardsDone, shardCount }) => {
         this.#progress.update(`${phase}, ${shardsDone} of ${shardCount} shards`);
       },
@@ -212,7 +213,7 @@ class Run {
       settings: this.#stack.settings,
       clock: this.#options.now,
     });
-    const reason = due.find((day) => day.date === date)?.reason;
+    const reason = due.find((day) => day.date === date && day.signal === 'traces')?.reason;
     if (reason === 'changed') return;
     throw unexpected(`the schedule did not see that ${date} is dirty`);
   }
@@ -233,7 +234,7 @@ class Run {
       store: this.#store,
       clickhouse: this.#clickhouse,
     };
-    const archive = comparisonOf((await proveDate(clients, yesterday)).report);
+    const archive = comparisonOf((await proveDate(clients, yesterday, 'traces')).report);
     const signals = await this.#signals(query);
     const proofs = [archive, generator, signals.comparison];
     const isEqual = proofs.every(({ differences }) => differences.length === 0);
@@ -265,9 +266,8 @@ function comparisonOf({ rows, figures: count, differences }: VerifyReport): Comp
     rows,
     figures: count,
     differences: differences.map((difference) => {
-      const { serviceName, operationName, figure, published, recomputed } = difference;
-      const operation = `${serviceName} ${operationName}`;
-      return `${operation}, ${figure}: published ${published}, from Parquet ${recomputed}`;
+      const { group, figure, published, recomputed } = difference;
+      return `${group}, ${figure}: published ${published}, from Parquet ${recomputed}`;
     }),
   };
 }

@@ -1,23 +1,26 @@
 /**
- * A shard: the unit of the batch's work. It says which row groups to read and which trace ids
- * count; planning makes it, a worker thread or another machine executes it.
+ * A shard: the unit of the batch's work. It says which row groups to read and which ids count: trace
+ * ids, series hashes or sort keys, whatever the first column of the signal's files has. Planning makes
+ * it, a worker thread or another machine executes it.
  */
 import { createHash } from 'node:crypto';
 
-/** One past the greatest trace id. */
-export const traceIdEnd = 1n << 128n;
+/** One past the greatest id. */
+export const idEnd = 1n << 128n;
 
 export interface ShardFile {
   readonly key: string;
   readonly bytes: number;
+  /** Start of the event hour (UTC) of all its rows, ms since 1970. */
+  readonly hourMs: number;
   /** Indexes of the row groups that may hold rows of the shard, ascending. */
   readonly rowGroups: readonly number[];
 }
 
-/** The rows of `files` whose trace id lies in [traceIdFrom, traceIdTo). */
+/** The rows of `files` whose id lies in [idFrom, idTo). */
 export interface ShardRange {
-  readonly traceIdFrom: bigint;
-  readonly traceIdTo: bigint;
+  readonly idFrom: bigint;
+  readonly idTo: bigint;
   readonly files: readonly ShardFile[];
 }
 
@@ -53,10 +56,10 @@ export function partialPrefix(computation: string): string {
  * twice gives one object, and two plans never mix.
  */
 export function partialKey(computation: string, shard: Shard): string {
-  const { traceIdFrom, traceIdTo, files } = shard;
+  const { idFrom, idTo, files } = shard;
   const content = files.map(({ key, rowGroups }) => `${key} ${rowGroups.join(',')}`);
   const hash = createHash('sha256')
-    .update([traceIdFrom.toString(16), traceIdTo.toString(16), ...content].join('\n'))
+    .update([idFrom.toString(16), idTo.toString(16), ...content].join('\n'))
     .digest('hex');
   const index = String(shard.index).padStart(5, '0');
   return `${partialPrefix(computation)}${index}-${hash.slice(0, 16)}.bin`;

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun } from '../../batch/verify.ts';
 import type { BatchProcess } from '../support/batch.ts';
 import { archiveSpans } from '../support/day.ts';
@@ -69,7 +70,16 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
   );
   const runId = run?.run_id ?? '';
   const keys = files.map((file) => file.key);
-  const verified = await verifyRun({ clickhouse, settings, date, runId, keys });
+  const verified = await verifyRun({
+    clickhouse,
+    settings,
+    date,
+    runId,
+    keys,
+    proofs: [spanProof],
+    periodMs: Date.parse(date),
+    seriesMax: 1,
+  });
   expect(verified).toMatchObject({ equal: true, differences: [] });
   expect(verified.rows).toBeGreaterThan(10);
 }, 180_000);

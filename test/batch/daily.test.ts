@@ -32,14 +32,15 @@ it('runDueDays() computes missing days, then only what late data and completenes
     },
   };
   const due = () => lookForDueDays(options);
+  const signal = 'traces';
 
   expect(await due()).toEqual([]);
   await archive('2026-11-19', 50);
   await archive('2026-11-21', 60);
   await archive('2026-11-22', 70);
   expect(await due()).toEqual([
-    { date: '2026-11-19', reason: 'missing' },
-    { date: '2026-11-21', reason: 'missing' },
+    { date: '2026-11-19', signal, reason: 'missing' },
+    { date: '2026-11-21', signal, reason: 'missing' },
   ]);
   const first = await runDueDays(options);
   expect(first.runs.map(({ date, outcome, run }) => [date, outcome, run?.rowsRead])).toEqual([
@@ -51,8 +52,8 @@ it('runDueDays() computes missing days, then only what late data and completenes
   await archive('2026-11-19', 5);
   await moveWatermark(stack.store, Date.parse('2026-11-22T00:00:00Z') + 3 * hourMs);
   expect(await due()).toEqual([
-    { date: '2026-11-19', reason: 'changed' },
-    { date: '2026-11-21', reason: 'complete' },
+    { date: '2026-11-19', signal, reason: 'changed' },
+    { date: '2026-11-21', signal, reason: 'complete' },
   ]);
   const second = await runDueDays(options);
   expect(second.runs.map(({ date, outcome, run }) => [date, outcome, run?.isFinal])).toEqual([

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { planShards, shardRowsMax, type PlanOptions } from '../../batch/plan.ts';
 import type { CommitFile } from '../../schemas/commit.ts';
-import { traceIdEnd, type Shard } from '../../schemas/shard.ts';
+import { idEnd, type Shard } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 
 const small: PlanOptions = { rowsMax: 1000, shardsWanted: 1, rowsMin: 1 };
 
 describe('shardRowsMax()', () => {
   it('leaves half of the kernel memory free', () => {
-    expect(shardRowsMax(2 * 1024 * 1024 + 160 * 1000)).toBe(1000);
-    expect(shardRowsMax(1024)).toBe(1);
+    expect(shardRowsMax(2 * 1024 * 1024 + 160 * 1000, 80)).toBe(1000);
+    expect(shardRowsMax(1024, 80)).toBe(1);
   });
 });
 
@@ -23,9 +23,9 @@ describe('planShards()', () => {
     expect(shards).toEqual([
       {
         index: 0,
-        traceIdFrom: 0n,
-        traceIdTo: traceIdEnd,
-        files: [{ key: 'a', bytes: 1, rowGroups: [0] }],
+        idFrom: 0n,
+        idTo: idEnd,
+        files: [{ key: 'a', bytes: 1, hourMs: 0, rowGroups: [0] }],
         estimatedRows: 10,
       },
     ]);
@@ -37,7 +37,7 @@ describe('planShards()', () => {
   });
 
   it('cuts for threads only while shards keep rowsMin rows', () => {
-    const files = [file('a', [group(1000, 0n, traceIdEnd - 1n)])];
+    const files = [file('a', [group(1000, 0n, idEnd - 1n)])];
     const roomy = { ...small, rowsMax: 1e9, shardsWanted: 8 };
     expect(planShards(files, { ...roomy, rowsMin: 100 })).toHaveLength(8);
     expect(planShards(files, { ...roomy, rowsMin: 400 })).toHaveLength(2);
@@ -46,7 +46,7 @@ describe('planShards()', () => {
 
   it('balances evenly spread ids to within a sample', () => {
     const files = Array.from({ length: 40 }, (_, i) =>
-      file(`f${i}`, [group(1000, 0n, traceIdEnd - 1n)]),
+      file(`f${i}`, [group(1000, 0n, idEnd - 1n)]),
     );
     const shards = planShards(files, small);
     expect(shards).toHaveLength(40);
@@ -76,16 +76,16 @@ describe('planShards()', () => {
     const giant = 0x77n << 120n;
     const groups = Array.from({ length: 50 }, () => group(1000, giant, giant));
     const files = [file('a', [group(1000, 0n, giant - 1n), ...groups])];
-    files.push(file('b', [group(1000, giant + 1n, traceIdEnd - 1n)]));
+    files.push(file('b', [group(1000, giant + 1n, idEnd - 1n)]));
     const shards = planShards(files, small);
-    const alone = shards.find((s) => s.traceIdFrom === giant);
-    expect(alone?.traceIdTo).toBe(giant + 1n);
+    const alone = shards.find((s) => s.idFrom === giant);
+    expect(alone?.idTo).toBe(giant + 1n);
     expect(alone?.estimatedRows).toBe(50_000);
     expectPartition(shards);
   });
 
   it('handles ids at both ends of the space', () => {
-    const last = traceIdEnd - 1n;
+    const last = idEnd - 1n;
     const files = [file('a', [group(5000, 0n, 0n)]), file('b', [group(5000, last, last)])];
     const shards = planShards(files, small);
     expectPartition(shards);
@@ -116,12 +116,12 @@ describe('planShards()', () => {
 });
 
 function expectPartition(shards: readonly Shard[]): void {
-  expect(shards[0]?.traceIdFrom).toBe(0n);
-  expect(shards.at(-1)?.traceIdTo).toBe(traceIdEnd);
+  expect(shards[0]?.idFrom).toBe(0n);
+  expect(shards.at(-1)?.idTo).toBe(idEnd);
   for (const [i, shard] of shards.entries()) {
     expect(shard.index).toBe(i);
-    expect(shard.traceIdFrom < shard.traceIdTo).toBe(true);
-    if (i > 0) expect(shard.traceIdFrom).toBe(shards[i - 1]?.traceIdTo);
+    expect(shard.idFrom < shard.idTo).toBe(true);
+    if (i > 0) expect(shard.idFrom).toBe(shards[i - 1]?.idTo);
   }
 }
 
@@ -131,9 +131,7 @@ function expectOverlaps(files: readonly CommitFile[], shards: readonly Shard[]):
       .map((f) => ({
         key: f.key,
         rowGroups: f.rowGroups.flatMap((g, i) =>
-          BigInt(`0x${g.idMin}`) < shard.traceIdTo && BigInt(`0x${g.idMax}`) >= shard.traceIdFrom
-            ? [i]
-            : [],
+          BigInt(`0x${g.idMin}`) < shard.idTo && BigInt(`0x${g.idMax}`) >= shard.idFrom ? [i] : [],
         ),
       }))
       .filter((f) => f.rowGroups.length > 0)
@@ -170,7 +168,7 @@ function group(rows: number, min: bigint, max: bigint): CommitFile['rowGroups'][
 }
 
 function clamp(id: bigint): bigint {
-  return id < traceIdEnd ? id : traceIdEnd - 1n;
+  return id < idEnd ? id : idEnd - 1n;
 }
 
 function hex(id: bigint): string {

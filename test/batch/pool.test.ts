@@ -59,7 +59,7 @@ describe('runShards()', () => {
     await expect(runShards(shards(3), { threads: 1, startThread })).rejects.toMatchObject({
       code: 'BATCH_FAILED',
       message:
-        'Cannot compute shard 1, trace ids [00000000000000000000000000000000, ' +
+        'Cannot compute shard 1, ids [00000000000000000000000000000000, ' +
         '00000000000000000000000000000064), try 3 of 3: a passing fault',
     });
     expect(tries(3)[1]).toBe(3);
@@ -112,8 +112,8 @@ describe('runShards()', () => {
 function shards(count: number): Shard[] {
   return Array.from({ length: count }, (_, index) => ({
     index,
-    traceIdFrom: 0n,
-    traceIdTo: 100n,
+    idFrom: 0n,
+    idTo: 100n,
     files: [],
     estimatedRows: 1,
   }));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GroupStats } from '../../batch/merge.ts';
+import type { GroupStats } from '../../batch/traces/merge.ts';
+import { spanResults, spanTables } from '../../batch/traces/tables.ts';
 import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish.ts';
 import { currentRuns, publishedRunIds } from '../../batch/runs.ts';
 import { ClickHouseError } from '../../schemas/errors.ts';
@@ -24,9 +25,14 @@ describe('publishRun()', () => {
       group('a', 'pay', "o'd \\ \t", 1, 1),
       group('b', 'cart', 'GET /', 0, 3),
     ];
-    const run = await publishRun(stack.clickhouse, record('2026-11-01', groups), groups, options());
+    const run = await publishRun(
+      stack.clickhouse,
+      record('2026-11-01', groups),
+      spanResults(groups),
+      options(),
+    );
     expect(run.publishedAtMs).toBe(nowMs);
-    const current = await currentRuns(stack.clickhouse, '2026-11-01', '2026-11-01');
+    const current = await currentRuns(stack.clickhouse, 'traces', '2026-11-01', '2026-11-01');
     expect(current.get('2026-11-01')).toEqual(run);
     const services = await stack.clickhouse.query(
       `SELECT tenant_id, service_name, raw_span_count, deduped_span_count, duplicate_span_count
@@ -48,7 +54,7 @@ describe('publishRun()', () => {
 
   it('publishes after the run that is current, whatever the clock says', async () => {
     const previousMs = nowMs + 60_000;
-    const run = await publishRun(stack.clickhouse, record('2026-11-02', []), [], {
+    const run = await publishRun(stack.clickhouse, record('2026-11-02', []), spanResults([]), {
       ...options(),
       previousMs,
     });
@@ -67,7 +73,7 @@ describe('publishRun()', () => {
         return stack.clickhouse.insertRows(...args);
       },
     };
-    await publishRun(clickhouse, record('2026-11-03', groups), groups, options());
+    await publishRun(clickhouse, record('2026-11-03', groups), spanResults(groups), options());
     expect(inserts).toBe(4);
   });
 
@@ -82,12 +88,17 @@ describe('publishRun()', () => {
       },
     };
     const groups = [group('a', 's', 'o', 3, 1)];
-    const run = await publishRun(clickhouse, record('2026-11-04', groups), groups, options());
+    const run = await publishRun(
+      clickhouse,
+      record('2026-11-04', groups),
+      spanResults(groups),
+      options(),
+    );
     const [seen] = await stack.clickhouse.query<{ spans: string }>(
       `SELECT sum(total_spans) AS spans FROM service_stats_merged WHERE date = '2026-11-04'`,
     );
     expect(Number(seen?.spans)).toBe(3);
-    expect(await publishedRunIds(stack.clickhouse, '2026-11-04')).toEqual([run.runId]);
+    expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-04')).toEqual([run.runId]);
   });
 
   it('does not publish rows that arrived twice', async () => {
@@ -99,12 +110,17 @@ describe('publishRun()', () => {
       },
     };
     const groups = [group('a', 's', 'o', 3, 1)];
-    const publishing = publishRun(clickhouse, record('2026-11-05', groups), groups, options());
+    const publishing = publishRun(
+      clickhouse,
+      record('2026-11-05', groups),
+      spanResults(groups),
+      options(),
+    );
     await expect(publishing).rejects.toMatchObject({
       code: 'BATCH_FAILED',
-      message: expect.stringContaining('2, 6, 1, 3 rows and spans are in ClickHouse') as string,
+      message: expect.stringContaining('2, 6, 1, 3 rows and items are in ClickHouse') as string,
     });
-    expect(await publishedRunIds(stack.clickhouse, '2026-11-05')).toEqual([]);
+    expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-05')).toEqual([]);
   });
 });
 
@@ -112,13 +128,19 @@ describe('dropOldRuns()', () => {
   it('removes what a crash left only when it is old, and never a kept run', async () => {
     const date = '2026-11-06';
     const groups = [group('a', 's', 'o', 3, 1)];
-    const kept = await publishRun(stack.clickhouse, record(date, groups), groups, options());
+    const kept = await publishRun(
+      stack.clickhouse,
+      record(date, groups),
+      spanResults(groups),
+      options(),
+    );
     const row = { date, run_id: 'left-behind', tenant_id: 'a', service_name: 's' };
     await stack.clickhouse.insertRows('service_dedup_batch', [row]);
-    const young = { clock: () => Date.now(), runsKept: 1 };
-    expect(await dropOldRuns(stack.clickhouse, date, young)).toEqual([]);
-    const old = { clock: () => Date.now() + debrisAgeMs + 60_000, runsKept: 1 };
-    expect(await dropOldRuns(stack.clickhouse, date, old)).toEqual(['left-behind']);
+    const day = { date, signal: 'traces', tables: spanTables } as const;
+    const young = { ...day, clock: () => Date.now(), runsKept: 1 };
+    expect(await dropOldRuns(stack.clickhouse, young)).toEqual([]);
+    const old = { ...day, clock: () => Date.now() + debrisAgeMs + 60_000, runsKept: 1 };
+    expect(await dropOldRuns(stack.clickhouse, old)).toEqual(['left-behind']);
     const left = await stack.clickhouse.query<{ run_id: string }>(
       `SELECT DISTINCT run_id FROM service_dedup_batch WHERE date = '${date}'`,
     );
@@ -163,6 +185,7 @@ function group(
 
 function record(date: string, groups: readonly GroupStats[]): RunRecord {
   return {
+    signal: 'traces',
     date,
     isFinal: true,
     watermarkMs: nowMs - 1000,

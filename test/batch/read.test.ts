@@ -1,15 +1,16 @@
 import { tableFromIPC } from 'apache-arrow';
 import { ParquetFile, readParquet } from 'parquet-wasm/node';
 import { describe, expect, it } from 'vitest';
-import { shardNames } from '../../batch/columns.ts';
-import { batchColumns, readShard } from '../../batch/read.ts';
+import { readShard } from '../../batch/read.ts';
+import { ColumnMap, spanColumns, spanNames } from '../../batch/traces/columns.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
-import { traceIdEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
+import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, writeSpanFile, type SpanRow } from '../support/spans.ts';
 
-const everything = { traceIdFrom: 0n, traceIdTo: traceIdEnd };
+const columns = { id: 'TraceId', others: spanColumns };
+const everything = { idFrom: 0n, idTo: idEnd };
 
 describe('readShard()', () => {
   it('hands over every row of every file, as another Parquet reader sees them', async () => {
@@ -47,12 +48,12 @@ describe('readShard()', () => {
     const store = new Map([['f', file.bytes]]);
     const files = [shardFile('f', file.bytes, 10)];
     const ids = file.rows.map((row) => BigInt(`0x${row.traceId}`));
-    const cuts = [0n, 1n, ids[0] ?? 0n, ids[500] ?? 0n, (ids[700] ?? 0n) + 1n, traceIdEnd];
+    const cuts = [0n, 1n, ids[0] ?? 0n, ids[500] ?? 0n, (ids[700] ?? 0n) + 1n, idEnd];
     const sorted = cuts.toSorted((a, b) => (a < b ? -1 : 1));
-    for (const [index, traceIdFrom] of sorted.slice(0, -1).entries()) {
-      const traceIdTo = sorted[index + 1] ?? 0n;
-      const rows = await collect(store, { traceIdFrom, traceIdTo, files });
-      const wanted = ids.filter((id) => id >= traceIdFrom && id < traceIdTo);
+    for (const [index, idFrom] of sorted.slice(0, -1).entries()) {
+      const idTo = sorted[index + 1] ?? 0n;
+      const rows = await collect(store, { idFrom, idTo, files });
+      const wanted = ids.filter((id) => id >= idFrom && id < idTo);
       expect(rows.map((row) => BigInt(`0x${row.traceId}`))).toEqual(wanted);
     }
   });
@@ -64,15 +65,15 @@ describe('readShard()', () => {
       .metadata()
       .rowGroup(2)
       .columns()
-      .filter((column) => batchColumns.includes(column.columnPath()[0] ?? ''))
+      .filter((column) => ['TraceId', ...spanColumns].includes(column.columnPath()[0] ?? ''))
       .reduce((sum, column) => sum + column.compressedSize(), 0);
     const requests: number[] = [];
     const read = async (_: string, start: number, end: number) => {
       requests.push(end - start);
       return file.bytes.subarray(start, end);
     };
-    const files = [{ key: 'f', bytes: file.bytes.length, rowGroups: [2] }];
-    await readShard(read, { ...everything, files }, shardNames(), () => undefined);
+    const files = [{ key: 'f', bytes: file.bytes.length, hourMs: 0, rowGroups: [2] }];
+    await readShard(read, { ...everything, files }, columns, () => undefined);
     const bytes = requests.reduce((sum, count) => sum + count, 0);
     expect(requests.length).toBeLessThanOrEqual(4);
     expect(bytes).toBeLessThan(needed + footerBytesGuess + 2 * rangeGapBytesMax);
@@ -90,7 +91,7 @@ describe('readShard()', () => {
         calls += 1;
         return file.bytes.subarray(start, end);
       };
-      const reading = readShard(read, { ...everything, files }, shardNames(), () => undefined);
+      const reading = readShard(read, { ...everything, files }, columns, () => undefined);
       await expect(reading).rejects.toBe(fault);
     }
     const rows = await collect(new Map([['f', file.bytes]]), { ...everything, files });
@@ -102,7 +103,7 @@ describe('readShard()', () => {
     const fault = new TidemarkError('CAPACITY', 'Cannot keep 10 rows');
     const files = [shardFile('f', file.bytes, 1)];
     const read = async (_: string, start: number, end: number) => file.bytes.subarray(start, end);
-    const reading = readShard(read, { ...everything, files }, shardNames(), () => {
+    const reading = readShard(read, { ...everything, files }, columns, () => {
       throw fault;
     });
     await expect(reading).rejects.toBe(fault);
@@ -121,7 +122,7 @@ describe('readShard()', () => {
     });
     await expect(collectFile(writeSpanFile(rows, 10, [], 'unsorted').bytes)).rejects.toMatchObject({
       code: 'CORRUPT_ARCHIVE',
-      message: expect.stringContaining('is not in the order of trace ids') as string,
+      message: expect.stringContaining('is not in the order of TraceId') as string,
     });
   });
 });
@@ -131,14 +132,16 @@ function collectFile(bytes: Uint8Array) {
 }
 
 async function collect(store: ReadonlyMap<string, Uint8Array>, shard: ShardRange) {
-  const names = shardNames();
+  const names = spanNames();
+  const map = new ColumnMap(names);
   const rows: (Omit<SpanRow, 'status' | 'timestampNs' | 'ingestedMs'> & {
     ingestedMs: bigint;
     error: number;
   })[] = [];
   const read = async (key: string, start: number, end: number) =>
     (store.get(key) ?? new Uint8Array()).subarray(start, end);
-  const report = await readShard(read, shard, names, (columns) => {
+  const report = await readShard(read, shard, columns, (slice) => {
+    const columns = map.columns(slice);
     for (let row = 0; row < columns.rows; row += 1) {
       rows.push({
         traceId: Buffer.from(columns.traceIds.subarray(16 * row, 16 * row + 16)).toString('hex'),
@@ -165,5 +168,10 @@ function nameOf(list: readonly string[], code: number | undefined): string {
 }
 
 function shardFile(key: string, bytes: Uint8Array, rowGroups: number): ShardFile {
-  return { key, bytes: bytes.length, rowGroups: Array.from({ length: rowGroups }, (_, i) => i) };
+  return {
+    key,
+    bytes: bytes.length,
+    hourMs: 0,
+    rowGroups: Array.from({ length: rowGroups }, (_, i) => i),
+  };
 }

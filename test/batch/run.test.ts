@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runBatch, type BatchOptions, type BatchProgress } from '../../batch/run.ts';
+import { spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun } from '../../batch/verify.ts';
 import { partialPrefix } from '../../schemas/shard.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
@@ -108,7 +109,9 @@ describe('runBatch() decides', () => {
 
     const again = await runBatch(optionsFor(date));
     expect(again).toMatchObject({ outcome: 'unchanged', run: { runId: first.run?.runId } });
-    expect(again.message).toBe(`${date} is up to date: nothing came since its current run`);
+    expect(again.message).toBe(
+      `${date} (traces) is up to date: nothing came since its current run`,
+    );
 
     await moveWatermark(stack.store, Date.parse(`${date}T00:00:00Z`) + 27 * hourMs);
     const confirmed = await runBatch(optionsFor(date));
@@ -141,7 +144,7 @@ describe('runBatch() decides', () => {
     const date = '2026-11-20';
     expect(await runBatch(optionsFor(date))).toMatchObject({
       outcome: 'unchanged',
-      message: `${date} has no spans in the archive so far`,
+      message: `${date} (traces) has nothing in the archive so far`,
       run: undefined,
     });
     const settings = { ...stack.settings, TIDEMARK_ALLOWED_LATENESS_MS: 0 };
@@ -149,7 +152,7 @@ describe('runBatch() decides', () => {
     const report = await runBatch({ ...optionsFor(past), settings });
     expect(report).toMatchObject({
       outcome: 'published',
-      message: `${past} has no spans; published as final and empty`,
+      message: `${past} (traces) has no spans; published as final and empty`,
       run: { isFinal: true, totalSpans: 0, shards: 0 },
     });
     expect((await runBatch({ ...optionsFor(past), settings })).outcome).toBe('unchanged');
@@ -162,7 +165,7 @@ describe('runBatch() decides', () => {
     await stack.store.delete(files.map((file) => file.key));
     expect(await runBatch(optionsFor(date))).toMatchObject({
       outcome: 'unchanged',
-      message: `${date} has no files in the archive any more: its published figures stay`,
+      message: `${date} (traces) has no files in the archive any more: its published figures stay`,
     });
     expect(await currentRows(date)).toEqual(await publishedRows(run?.runId ?? ''));
   });
@@ -275,6 +278,7 @@ function optionsFor(date: string): BatchOptions {
     random: seededRandom(takeRandomSeed()),
     log: { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
     date,
+    of: 'traces',
   };
 }
 
@@ -387,7 +391,16 @@ async function expectExact(date: string, files: readonly ArchivedFile[]): Promis
   const runId = runs[0]?.run_id ?? '';
   const { clickhouse, settings } = stack;
   const keys = files.map((file) => file.key);
-  const verified = await verifyRun({ clickhouse, settings, date, runId, keys });
+  const verified = await verifyRun({
+    clickhouse,
+    settings,
+    date,
+    runId,
+    keys,
+    proofs: [spanProof],
+    periodMs: Date.parse(date),
+    seriesMax: 1,
+  });
   expect(verified.differences).toEqual([]);
   expect(verified.rows).toBeGreaterThan(0);
   const published = await clickhouse.query<Record<keyof OracleRow, string | number | null>>(

@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => stack.close());
 
 it('currentRuns() names the runs that the view batch_current does', async () => {
-  const runs = await currentRuns(stack.clickhouse, '2026-11-01', '2026-11-30');
+  const runs = await currentRuns(stack.clickhouse, 'traces', '2026-11-01', '2026-11-30');
   const view = await stack.clickhouse.query<{ date: string; run_id: string }>(
     `SELECT toString(toDate(period_start)) AS date, run_id FROM batch_current`,
   );
@@ -44,12 +44,12 @@ it('currentRuns() names the runs that the view batch_current does', async () => 
 });
 
 it('currentRuns() keeps to the days that it is asked for', async () => {
-  const runs = await currentRuns(stack.clickhouse, '2026-11-02', '2026-11-02');
+  const runs = await currentRuns(stack.clickhouse, 'traces', '2026-11-02', '2026-11-02');
   expect([...runs.keys()]).toEqual(['2026-11-02']);
 });
 
 it('publishedRunIds() lists a run where it was published last', async () => {
-  expect(await publishedRunIds(stack.clickhouse, '2026-11-01')).toEqual(['b', 'c', 'a']);
-  expect(await publishedRunIds(stack.clickhouse, '2026-11-03')).toEqual(['f', 'g']);
-  expect(await publishedRunIds(stack.clickhouse, '2026-11-09')).toEqual([]);
+  expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-01')).toEqual(['b', 'c', 'a']);
+  expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-03')).toEqual(['f', 'g']);
+  expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-09')).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { daysToLookAt, dueDays, isComplete, type DayState } from '../../batch/sc
 const hourMs = 3_600_000;
 const day: DayState = {
   date: '2026-11-21',
+  signal: 'traces',
   files: 3,
   inputHash: 'a',
   watermarkMs: Date.parse('2026-11-22T04:00:00Z'),
@@ -12,20 +13,22 @@ const day: DayState = {
 
 describe('dueDays()', () => {
   it('takes a day that was never computed', () => {
-    expect(dueDays([day], 3 * hourMs)).toEqual([{ date: '2026-11-21', reason: 'missing' }]);
+    expect(dueDays([day], 3 * hourMs)).toEqual([
+      { date: '2026-11-21', signal: 'traces', reason: 'missing' },
+    ]);
   });
 
   it('takes a day whose input changed since its run, even a final one', () => {
     const current = { inputHash: 'before', isFinal: true };
     expect(dueDays([{ ...day, current }], 3 * hourMs)).toEqual([
-      { date: '2026-11-21', reason: 'changed' },
+      { date: '2026-11-21', signal: 'traces', reason: 'changed' },
     ]);
   });
 
   it('takes a provisional day once it is complete', () => {
     const current = { inputHash: 'a', isFinal: false };
     expect(dueDays([{ ...day, current }], 4 * hourMs)).toEqual([
-      { date: '2026-11-21', reason: 'complete' },
+      { date: '2026-11-21', signal: 'traces', reason: 'complete' },
     ]);
     expect(dueDays([{ ...day, current }], 4 * hourMs + 1)).toEqual([]);
   });

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ShardKernel } from '../../aggregator-as/kernel.ts';
-import { computeShard } from '../../batch/shard.ts';
+import { computeShard, type ShardOptions } from '../../batch/shard.ts';
+import { startSpanWork } from '../../batch/traces/work.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 import { decodePartialHeader } from '../../schemas/partial.ts';
-import { partialKey, traceIdEnd, type Shard } from '../../schemas/shard.ts';
+import { partialKey, idEnd, type Shard } from '../../schemas/shard.ts';
 import { CountingStore, startBucket, type Bucket } from '../support/objects.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, writeSpanFile } from '../support/spans.ts';
@@ -40,8 +40,8 @@ describe('computeShard()', () => {
     const shard = await storeFile('ranges', 2000, 150);
     const middle = 7n << 125n;
     const halves = [
-      { ...shard, traceIdTo: middle },
-      { ...shard, index: 1, traceIdFrom: middle },
+      { ...shard, idTo: middle },
+      { ...shard, index: 1, idFrom: middle },
     ];
     let rows = 0;
     for (const half of halves) {
@@ -58,7 +58,7 @@ describe('computeShard()', () => {
     const store = new CountingStore(bucket.store);
     const options = { ...optionsFor('cost', 64 * megabyte), store };
     const [file] = shard.files;
-    const files = [{ key: file?.key ?? '', bytes: file?.bytes ?? 0, rowGroups: [1] }];
+    const files = [{ key: file?.key ?? '', bytes: file?.bytes ?? 0, hourMs: 0, rowGroups: [1] }];
     await computeShard({ ...shard, files }, options);
     expect(store.requests).toMatchObject({ head: 0, put: 1, list: 0, delete: 0 });
     expect(store.requests.get).toBeLessThanOrEqual(4);
@@ -109,15 +109,16 @@ async function storeFile(
   const rowGroups = file.rowGroups.map((_, index) => index);
   return {
     index: 0,
-    traceIdFrom: 0n,
-    traceIdTo: traceIdEnd,
-    files: [{ key, bytes: file.bytes.length, rowGroups }],
+    idFrom: 0n,
+    idTo: idEnd,
+    files: [{ key, bytes: file.bytes.length, hourMs: 0, rowGroups }],
     estimatedRows: rows,
   };
 }
 
-function optionsFor(computation: string, memoryBytesMax: number, hashSeed = 1n) {
-  const kernel = new ShardKernel(module, { memoryBytesMax, hashSeed });
+function optionsFor(computation: string, memoryBytes: number, hashSeed = 1n): ShardOptions {
+  const options = { kernel: module, memoryBytes, hashSeed, periodMs: 0, seriesMax: 1 };
+  const work = startSpanWork(options);
   const rowsMax = 5000;
-  return { store: bucket.store, computation, kernel, rowsMax, onFile: () => undefined };
+  return { store: bucket.store, computation, of: 'traces', work, rowsMax, onFile: () => undefined };
 }

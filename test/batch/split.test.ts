@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { splitShard } from '../../batch/split.ts';
-import { traceIdEnd, type Shard } from '../../schemas/shard.ts';
+import { idEnd, type Shard } from '../../schemas/shard.ts';
 
 const shard: Shard = {
   index: 3,
-  traceIdFrom: 0n,
-  traceIdTo: traceIdEnd,
-  files: [{ key: 'f', bytes: 9, rowGroups: [0, 1] }],
+  idFrom: 0n,
+  idTo: idEnd,
+  files: [{ key: 'f', bytes: 9, hourMs: 0, rowGroups: [0, 1] }],
   estimatedRows: 1000,
 };
 
@@ -16,11 +16,11 @@ describe('splitShard()', () => {
     const parts = await splitShard(reader([ids.slice(0, 400), ids.slice(400)]), shard, 250);
     expect(parts).toHaveLength(4);
     expect(parts?.map((part) => part.index)).toEqual([3, 3, 3, 3]);
-    expect(parts?.[0]?.traceIdFrom).toBe(0n);
-    expect(parts?.at(-1)?.traceIdTo).toBe(traceIdEnd);
+    expect(parts?.[0]?.idFrom).toBe(0n);
+    expect(parts?.at(-1)?.idTo).toBe(idEnd);
     for (const [i, part] of (parts ?? []).entries()) {
-      if (i > 0) expect(part.traceIdFrom).toBe(parts?.[i - 1]?.traceIdTo);
-      const inside = ids.filter((id) => id >= part.traceIdFrom && id < part.traceIdTo);
+      if (i > 0) expect(part.idFrom).toBe(parts?.[i - 1]?.idTo);
+      const inside = ids.filter((id) => id >= part.idFrom && id < part.idTo);
       expect(inside.length).toBe(250);
     }
   });
@@ -30,7 +30,7 @@ describe('splitShard()', () => {
     const few = Array.from({ length: 100 }, (_, i) => BigInt(1000 + i));
     const parts = await splitShard(reader([giant, few]), shard, 600);
     expect(parts?.length).toBe(2);
-    expect(parts?.[0]?.traceIdTo).toBe(1000n);
+    expect(parts?.[0]?.idTo).toBe(1000n);
   });
 
   it('gives up on a single trace', async () => {
@@ -45,7 +45,7 @@ describe('splitShard()', () => {
     const parts = await splitShard(reader(groups), { ...shard, estimatedRows: 4e6 }, 100_000);
     expect(parts).toHaveLength(4);
     for (const part of parts ?? []) {
-      const inside = ids.filter((id) => id >= part.traceIdFrom && id < part.traceIdTo);
+      const inside = ids.filter((id) => id >= part.idFrom && id < part.idTo);
       expect(Math.abs(inside.length - 100_000)).toBeLessThan(200);
     }
   });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
+import { spanProof } from '../../batch/traces/proof.ts';
 import { filesSource, verifyRun } from '../../batch/verify.ts';
 import { archiveSpans } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
@@ -23,9 +24,18 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
     random: seededRandom(1),
     log: { info: () => undefined, warn: () => undefined },
     date,
+    of: 'traces',
   });
   const keys = files.map((file) => file.key);
-  const options = { ...stack, date, runId: run?.runId ?? '', keys };
+  const options = {
+    ...stack,
+    date,
+    runId: run?.runId ?? '',
+    keys,
+    proofs: [spanProof],
+    periodMs: Date.parse(date),
+    seriesMax: 1,
+  };
   const good = await verifyRun(options);
   expect(good).toMatchObject({ equal: true, differences: [] });
   expect(good.figures).toBe(good.rows * 11);
@@ -44,7 +54,8 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
 
   await copy('short', '', "service_name != 'cart'");
   const short = await verifyRun({ ...options, runId: 'short' });
-  expect(short.differences[0]).toMatchObject({ serviceName: 'cart', published: 'undefined' });
+  expect(short.differences[0]).toMatchObject({ published: 'no row' });
+  expect(short.differences[0]?.group).toContain(' cart ');
 
   await copy('twice', '', '1');
   await copy('twice', '', "service_name = 'cart'");
@@ -58,6 +69,8 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
 
 it('filesSource() refuses what could be a pattern or end the literal', () => {
   for (const key of ["a'b.parquet", 'a{b,c}.parquet', 'a*.parquet', 'a b', '']) {
-    expect(() => filesSource(stack.settings, [key])).toThrow('it is no archive file');
+    expect(() => filesSource(stack.settings, [key], spanProof.structure)).toThrow(
+      'it is no archive file',
+    );
   }
 });

@@ -1,7 +1,7 @@
 /** Kernel, partials and merge in a row: shards of any cut give what one shard gives. */
 import { expect, it } from 'vitest';
 import { ShardKernel } from '../../aggregator-as/kernel.ts';
-import { mergePartials } from '../../batch/merge.ts';
+import { mergePartials } from '../../batch/traces/merge.ts';
 import { encodePartial } from '../../schemas/partial.ts';
 import { compileModule } from '../support/assembly.ts';
 import { columnsOf, randomRows, referenceGroups, type KernelRow } from '../support/kernel.ts';

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { partialKey, partialPrefix, traceIdEnd, type Shard } from '../../schemas/shard.ts';
+import { partialKey, partialPrefix, idEnd, type Shard } from '../../schemas/shard.ts';
 
 const shard: Shard = {
   index: 7,
-  traceIdFrom: 0n,
-  traceIdTo: traceIdEnd,
-  files: [{ key: 'a', bytes: 9, rowGroups: [0, 2] }],
+  idFrom: 0n,
+  idTo: idEnd,
+  files: [{ key: 'a', bytes: 9, hourMs: 0, rowGroups: [0, 2] }],
   estimatedRows: 5,
 };
 
@@ -21,10 +21,10 @@ it('partialKey() differs exactly when the range or the row groups do', () => {
   expect(partialKey('c', { ...shard, estimatedRows: 99 })).toBe(key);
   const [file] = shard.files;
   const others: Shard[] = [
-    { ...shard, traceIdFrom: 1n },
-    { ...shard, traceIdTo: traceIdEnd - 1n },
-    { ...shard, files: [{ key: 'b', bytes: 9, rowGroups: [0, 2] }] },
-    { ...shard, files: [{ key: 'a', bytes: 9, rowGroups: [0] }] },
+    { ...shard, idFrom: 1n },
+    { ...shard, idTo: idEnd - 1n },
+    { ...shard, files: [{ key: 'b', bytes: 9, hourMs: 0, rowGroups: [0, 2] }] },
+    { ...shard, files: [{ key: 'a', bytes: 9, hourMs: 0, rowGroups: [0] }] },
     { ...shard, files: file ? [file, file] : [] },
   ];
   expect(new Set([key, ...others.map((other) => partialKey('c', other))]).size).toBe(6);

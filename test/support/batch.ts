@@ -24,6 +24,7 @@ const options: BatchOptions = {
   random: Math.random,
   log: { info: () => undefined, warn: (fields, message) => say({ warning: message, ...fields }) },
   date,
+  of: 'traces',
   force,
   onProgress: say,
 };

@@ -19,7 +19,7 @@ parentPort?.on('message', (shard: Shard) => {
   const attempt = Atomics.add(counts, shard.index, 1);
   const deed = deeds[shard.index]?.[attempt] ?? 'done';
   reply({ type: 'file', key: `file of ${shard.index}` });
-  const key = `${shard.index}-${shard.traceIdFrom}`;
+  const key = `${shard.index}-${shard.idFrom}`;
   if (deed === 'done') reply({ type: 'done', report: { key, bytes: 1 } });
   if (deed === 'fail') reply({ type: 'failed', message: 'a passing fault', retryable: true });
   if (deed === 'refuse') reply({ type: 'failed', message: 'a lasting fault', retryable: false });
@@ -29,10 +29,10 @@ parentPort?.on('message', (shard: Shard) => {
 });
 
 function halves(shard: Shard): Shard[] {
-  const middle = (shard.traceIdFrom + shard.traceIdTo) / 2n;
+  const middle = (shard.idFrom + shard.idTo) / 2n;
   return [
-    { ...shard, traceIdTo: middle },
-    { ...shard, traceIdFrom: middle },
+    { ...shard, idTo: middle },
+    { ...shard, idFrom: middle },
   ];
 }
 

@@ -106,6 +106,8 @@ describe('migrate()', () => {
     expect(tables.map(({ name }) => name)).toEqual([
       'batch_current',
       'batch_runs',
+      'log_stats_batch',
+      'log_stats_current',
       'otel_logs',
       'otel_metrics_exp_histogram',
       'otel_metrics_exponential_histogram',

@@ -4,10 +4,10 @@
  * them. Memory is bounded either way, and the result is exact.
  */
 import assert from 'node:assert/strict';
-import { TidemarkError } from '../schemas/errors.ts';
-import { bucketBits, bucketMinNs } from '../schemas/histogram.ts';
-import { runWidth } from '../schemas/partial.ts';
-import { readExactly, readRanges, type MergeLimits, type PartialReader } from './ranges.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
+import { bucketBits, bucketMinNs } from '../../schemas/histogram.ts';
+import { runWidth } from '../../schemas/partial.ts';
+import { readExactly, readRanges, type MergeLimits, type PartialReader } from '../ranges.ts';
 
 /** Sorted durations of one bucket in one partial. */
 export interface Run {

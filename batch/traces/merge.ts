@@ -3,7 +3,7 @@
  * the histograms, and then fetches only the runs that hold wanted ranks. It writes nothing.
  */
 import assert from 'node:assert/strict';
-import { partialHeaderBytesGuess } from '../schemas/limits/batch.ts';
+import { partialHeaderBytesGuess } from '../../schemas/limits/batch.ts';
 import {
   compareKeys,
   decodePartialHeader,
@@ -12,15 +12,15 @@ import {
   type GroupTotals,
   type PartialHeader,
   type PartialHeaderGroup,
-} from '../schemas/partial.ts';
-import { interpolate, mean, quantileRank, toMs } from './quantile.ts';
+} from '../../schemas/partial.ts';
+import { interpolate, mean, quantileRank, toMs } from '../quantile.ts';
 import {
   mapBounded,
   mergeLimits,
   readExactly,
   type MergeLimits,
   type PartialReader,
-} from './ranges.ts';
+} from '../ranges.ts';
 import { selectDurations, type Run, type Selection } from './select.ts';
 
 /** Exact results of one group of the period. */

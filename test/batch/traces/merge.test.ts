@@ -1,18 +1,18 @@
 /** The merge against one process that has everything, against ClickHouse and against DuckDB. */
 import { describe, expect, it } from 'vitest';
-import { mergePartials, type GroupStats } from '../../batch/merge.ts';
-import { interpolate, mean, quantileRank, toMs } from '../../batch/quantile.ts';
-import { mergeLimits } from '../../batch/ranges.ts';
-import { bucketOf } from '../../schemas/histogram.ts';
-import { encodePartial } from '../../schemas/partial.ts';
-import { askEngines } from '../support/engines.ts';
+import { mergePartials, type GroupStats } from '../../../batch/traces/merge.ts';
+import { interpolate, mean, quantileRank, toMs } from '../../../batch/quantile.ts';
+import { mergeLimits } from '../../../batch/ranges.ts';
+import { bucketOf } from '../../../schemas/histogram.ts';
+import { encodePartial } from '../../../schemas/partial.ts';
+import { askEngines } from '../../support/engines.ts';
 import {
   countingReaders,
   dealPartials,
   operationNameOf,
   partialGroup,
-} from '../support/partials.ts';
-import { seededRandom } from '../support/random.ts';
+} from '../../support/partials.ts';
+import { seededRandom } from '../../support/random.ts';
 
 const seed = 42;
 const published = [0.5, 0.95, 0.99];

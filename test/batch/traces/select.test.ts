@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { mergeLimits } from '../../batch/ranges.ts';
-import { selectDurations, type Selection } from '../../batch/select.ts';
-import { bucketBits, bucketCount, bucketMinNs } from '../../schemas/histogram.ts';
-import { decodePartialHeader, runRange } from '../../schemas/partial.ts';
-import { countingReaders, dealPartials } from '../support/partials.ts';
-import { seededRandom } from '../support/random.ts';
+import { mergeLimits } from '../../../batch/ranges.ts';
+import { selectDurations, type Selection } from '../../../batch/traces/select.ts';
+import { bucketBits, bucketCount, bucketMinNs } from '../../../schemas/histogram.ts';
+import { decodePartialHeader, runRange } from '../../../schemas/partial.ts';
+import { countingReaders, dealPartials } from '../../support/partials.ts';
+import { seededRandom } from '../../support/random.ts';
 
 const seed = 11;
 /** So small that nearly everything has to be narrowed, and windows hold little. */

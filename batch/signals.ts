@@ -1,0 +1,26 @@
+/** The signals of the batch as data: everything that differs between them is named here. */
+import type { Signal } from '../schemas/archive.ts';
+import { kernelRowBytes } from '../schemas/limits/batch.ts';
+import { spanProof } from './traces/proof.ts';
+import { mergeSpans, spanTables } from './traces/tables.ts';
+import { startSpanWork } from './traces/work.ts';
+import type { SignalBatch } from './work.ts';
+
+export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
+  traces: {
+    signal: 'traces',
+    items: 'spans',
+    kernel: 'aggregate',
+    rowBytes: kernelRowBytes,
+    leadMs: 0,
+    tables: spanTables,
+    startWork: startSpanWork,
+    merge: mergeSpans,
+    proofs: [spanProof],
+  },
+  logs: undefined as never,
+  metrics: undefined as never,
+};
+
+/** The order in which the signals of a day are computed. */
+export const signals: readonly Signal[] = ['traces'];

@@ -1,0 +1,68 @@
+/** The rows of `service_stats_batch` and `service_dedup_batch`. Only forms them. */
+import { publishedQuantiles } from '../../schemas/partial.ts';
+import type { PartialReader } from '../ranges.ts';
+import { arrayTable, double } from '../table.ts';
+import type { RunResults, TableRow } from '../work.ts';
+import { mergePartials, type GroupStats } from './merge.ts';
+
+export const spanTables = ['service_stats_batch', 'service_dedup_batch'] as const;
+
+/** Merges the partials of spans. Throws as `mergePartials` does. */
+export async function mergeSpans(readers: readonly PartialReader[]): Promise<RunResults> {
+  return spanResults(await mergePartials(readers, publishedQuantiles));
+}
+
+/** What is published of the groups, which have the quantiles 0.5, 0.95 and 0.99. */
+export function spanResults(groups: readonly GroupStats[]): RunResults {
+  const sum = (of: (group: GroupStats) => number) =>
+    groups.reduce((total, group) => total + of(group), 0);
+  const items = sum((group) => group.totalSpans);
+  return {
+    items,
+    duplicates: sum((group) => group.duplicateSpans),
+    conflicts: sum((group) => group.conflicts),
+    groups: groups.length,
+    tables: [
+      arrayTable(spanTables[0], groups.map(statsRow), 'total_spans', items),
+      arrayTable(spanTables[1], dedupRows(groups), 'deduped_span_count', items),
+    ],
+  };
+}
+
+function statsRow(group: GroupStats): TableRow {
+  const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN] = group.quantilesMs;
+  return {
+    tenant_id: group.tenantId,
+    service_name: group.serviceName,
+    operation_name: group.operationName,
+    total_spans: group.totalSpans,
+    duplicate_spans: group.duplicateSpans,
+    p50_ms: double(p50),
+    p95_ms: double(p95),
+    p99_ms: double(p99),
+    min_ms: double(group.minMs),
+    max_ms: double(group.maxMs),
+    mean_ms: double(group.meanMs),
+    error_count: group.errorCount,
+    unique_traces: group.uniqueTraces,
+    conflict_spans: group.conflicts,
+  };
+}
+
+/** Sums over the operations of each service. */
+function dedupRows(groups: readonly GroupStats[]): TableRow[] {
+  const services = Map.groupBy(groups, ({ tenantId, serviceName }) =>
+    JSON.stringify([tenantId, serviceName]),
+  );
+  return Array.from(services.values(), (own) => {
+    const kept = own.reduce((sum, { totalSpans }) => sum + totalSpans, 0);
+    const duplicates = own.reduce((sum, { duplicateSpans }) => sum + duplicateSpans, 0);
+    return {
+      tenant_id: own[0]?.tenantId,
+      service_name: own[0]?.serviceName,
+      raw_span_count: kept + duplicates,
+      deduped_span_count: kept,
+      duplicate_span_count: duplicates,
+    };
+  });
+}
