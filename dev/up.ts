@@ -29,6 +29,11 @@ export interface UpOptions {
   readonly schedulesBatch?: boolean;
   /** Whether a real Kafka with its REST gateway is the archive leg. @default false */
   readonly kafka?: boolean;
+  /**
+   * Whether the archiver serves its metrics; else several stacks can run beside each other without a
+   * port for it. @default false
+   */
+  readonly metrics?: boolean;
 }
 
 /** A running stack. */
@@ -52,7 +57,8 @@ const root = path.join(import.meta.dirname, '..');
  * PROGRAM_ENDED or PROGRAM_MISSING with the reason; then nothing is left running.
  */
 export async function up(options: UpOptions): Promise<Stack> {
-  const local = embedded(options.settings, options.environment);
+  const quiet = options.metrics ? {} : { TIDEMARK_METRICS_PORT: 0 };
+  const local = { ...embedded(options.settings, options.environment), ...quiet };
   const settings = options.kafka ? withKafka(local) : local;
   const directory = path.resolve(settings.TIDEMARK_DATA);
   const lock = lockDirectory(directory);
@@ -60,6 +66,8 @@ export async function up(options: UpOptions): Promise<Stack> {
   try {
     await assertPortFree(settings.TIDEMARK_PORT, 'OTLP/HTTP', '--port');
     await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
+    const { TIDEMARK_METRICS_PORT: metricsPort } = settings;
+    if (metricsPort !== 0) await assertPortFree(metricsPort, 'metrics', '--metrics-port');
     if (options.kafka) parts.addKafka(await prepare(settings, options));
     await parts.start();
   } catch (error) {

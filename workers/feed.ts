@@ -16,6 +16,7 @@ import type { Kafka, KafkaAdmin } from './clients/kafka.ts';
 import type { ArchiveContext } from './context.ts';
 import { KafkaSource } from './kafka.ts';
 import type { Reader } from './kafka.ts';
+import type { TopicState } from './vitals.ts';
 
 export type FeedSettings = Pick<
   Settings,
@@ -34,6 +35,8 @@ export interface FeedOptions {
    * Archives a source until `signal` aborts, or with `once` until it is empty. Never rejects.
    */
   readonly archive: (source: KafkaSource, signal: AbortSignal) => Promise<void>;
+  /** Told how far the reading of a topic is. */
+  readonly onState: (topic: string, state: TopicState) => void;
 }
 
 /**
@@ -61,13 +64,18 @@ export class KafkaFeed {
    * then nothing of this topic is being read any more, and it may be called again.
    */
   async read(signal: Signal): Promise<void> {
-    const { kafka, context } = this.#options;
+    const { kafka, context, onState } = this.#options;
+    const topic = topics[signal];
+    onState(topic, 'joining');
     const admin = await kafka.openAdmin();
     try {
-      while (!context.signal.aborted) {
+      for (let looks = 0; !context.signal.aborted; looks += 1) {
         const known = await admin.topics();
-        if (known.includes(topics[signal])) return await this.#member(signal, admin);
-        context.log.debug({ topic: topics[signal] }, 'The topic does not exist yet');
+        if (known.includes(topic)) return await this.#member(signal, admin);
+        onState(topic, 'absent');
+        const message =
+          'Waits for a topic that Kafka does not have; it is read as soon as it is there';
+        if (looks === 0) context.log.info({ topic, everyMs: kafkaTopicPollMs }, message);
         if (context.once) return;
         await context.clock.sleep(kafkaTopicPollMs, context.signal);
       }
@@ -77,7 +85,8 @@ export class KafkaFeed {
   }
 
   async #member(signal: Signal, admin: KafkaAdmin): Promise<void> {
-    const { kafka, settings, context } = this.#options;
+    const { kafka, settings, context, onState } = this.#options;
+    onState(topics[signal], 'joining');
     const member = new Member(signal, this.#options, this.#budget, admin);
     let consumer: KafkaConsumer | undefined;
     try {
@@ -94,6 +103,7 @@ export class KafkaFeed {
       // Partitions are not given back before nothing of them is being committed any more.
       await member.quiet();
       await consumer?.stop();
+      onState(topics[signal], 'joining');
     }
   }
 }
@@ -178,6 +188,10 @@ class Member implements ConsumeHandler {
   }
 
   joined(): void {
+    const { context, onState } = this.#options;
+    const partitions = [...this.#ours.keys()].toSorted((a, b) => a - b);
+    context.log.info({ topic: topics[this.#signal], partitions }, 'Reads these partitions');
+    onState(topics[this.#signal], 'joined');
     this.#endOnce();
   }
 

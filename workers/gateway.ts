@@ -5,7 +5,6 @@
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import { RestError, TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
@@ -29,6 +28,7 @@ import { InFlight } from './gateway/reserve.ts';
 import { routeOf } from './gateway/route.ts';
 import type { Route } from './gateway/route.ts';
 import { answerStream } from './gateway/stream.ts';
+import { listenOn } from './listen.ts';
 
 export type GatewaySettings = Pick<
   Settings,
@@ -70,27 +70,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   server.setTimeout(kafkaLimits.gatewayIdleMs);
   server.maxConnections = kafkaLimits.gatewayConnectionsMax;
-  const port = await listen(server, options.settings);
-  const { TIDEMARK_KAFKA_REST_HOST: host } = options.settings;
-  const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  const { TIDEMARK_KAFKA_REST_HOST: host, TIDEMARK_KAFKA_REST_PORT: port } = options.settings;
+  const hint = 'choose another with --port';
+  const url = await listenOn(server, { host, port, what: 'Kafka REST', hint });
   let closed: Promise<void> | undefined;
   return {
-    url: `http://${name}:${port}`,
+    url,
     close: () => (closed ??= close(server, handler)),
   };
-}
-
-async function listen(server: Server, settings: GatewaySettings): Promise<number> {
-  const { TIDEMARK_KAFKA_REST_HOST: host, TIDEMARK_KAFKA_REST_PORT: port } = settings;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'another program has taken it' : cause.message;
-      const message = `Cannot serve Kafka REST on ${host}:${port}: ${why}; choose another with --port`;
-      reject(new TidemarkError('PORT_TAKEN', message, { cause }));
-    });
-    server.listen(port, host.replace(/^\[|\]$/g, ''), resolve);
-  });
-  return (server.address() as AddressInfo).port;
 }
 
 async function close(server: Server, handler: Handler): Promise<void> {

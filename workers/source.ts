@@ -54,6 +54,18 @@ export interface Backlog {
   spoolKeys(taken: number): string[];
 }
 
+/** What a source knows of its partition without asking anybody. */
+export interface SourcePosition {
+  /** Offset of the next record that will be written; `undefined` where offsets are given by us. */
+  readonly endOffset: bigint | undefined;
+  /** Records that wait, where there is no end to count from. */
+  readonly waiting: number;
+  /** When the oldest record that it has was received, ms since 1970. */
+  readonly oldestMs: number | undefined;
+  /** OTLP bytes in memory. */
+  readonly heldBytes: number;
+}
+
 export interface Source {
   readonly signal: Signal;
   readonly topic: string;
@@ -68,6 +80,8 @@ export interface Source {
   adopt(head: Commit | undefined, options: CallOptions): Promise<void>;
   /** What waits now behind the adopted commit. Throws as `adopt` does. */
   look(bounds: Bounds, options: CallOptions): Promise<Backlog>;
+  /** Where it is, as last seen. */
+  position(): SourcePosition;
   /** After a fault: holds nothing in memory until `adopt` is called. */
   suspend(): void;
 }

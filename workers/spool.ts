@@ -14,7 +14,7 @@ import {
 } from '../schemas/limits/archive.ts';
 import type { CallOptions, ObjectEntry, ObjectStore } from './clients/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
-import type { Backlog, Bounds, Source, SourceRecord } from './source.ts';
+import type { Backlog, Bounds, Source, SourcePosition, SourceRecord } from './source.ts';
 
 export interface SpoolEntry extends ObjectEntry {
   /** From the key; a key that is none of ours counts as old as the one before it. */
@@ -32,6 +32,8 @@ export class SpoolSource implements Source {
   readonly #store: ObjectStore;
   readonly #now: () => number;
   #committed: ReadonlySet<string> = new Set();
+  /** What the last listing found and no commit has taken since. */
+  #waiting: readonly SpoolEntry[] = [];
 
   /** `now` gives the time in ms since 1970. */
   constructor(store: ObjectStore, signal: Signal, now: () => number) {
@@ -48,6 +50,7 @@ export class SpoolSource implements Source {
   async adopt(head: Commit | undefined, options: CallOptions): Promise<void> {
     const keys = head?.spoolKeys ?? [];
     this.#committed = new Set(keys);
+    this.#waiting = this.#waiting.filter(({ key }) => !this.#committed.has(key));
     if (head) await this.#store.delete(keys, options);
   }
 
@@ -58,9 +61,19 @@ export class SpoolSource implements Source {
   async look(bounds: Bounds, options: CallOptions): Promise<SpoolBacklog> {
     const listedMs = this.#now();
     const { entries, consumed, full } = await this.#list(bounds, options);
+    this.#waiting = entries;
     // A slow PUT may bring back an object after its delete, while the log still knows it.
     if (consumed.length > 0) await this.#store.delete(consumed, options);
     return new SpoolBacklog(this.#store, entries, full, listedMs);
+  }
+
+  position(): SourcePosition {
+    return {
+      endOffset: undefined,
+      waiting: this.#waiting.length,
+      oldestMs: this.#waiting[0]?.receivedMs,
+      heldBytes: 0,
+    };
   }
 
   /** Nothing to do: the spool's objects are read when they are decoded. */

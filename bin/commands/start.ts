@@ -10,6 +10,7 @@ interface Flags {
   readonly kafka?: boolean;
   readonly kafkaPort?: string;
   readonly kafkaRestPort?: string;
+  readonly metricsPort?: string;
   readonly json?: boolean;
 }
 
@@ -26,6 +27,10 @@ export function startCommand(context: Context): Command {
     .option('--kafka', 'archive through a real Kafka; needs Java 17, and Maven to fetch it once')
     .option('--kafka-port <number>', 'port of Kafka (TIDEMARK_KAFKA_PORT, 9092)')
     .option('--kafka-rest-port <number>', 'port of its gateway (TIDEMARK_KAFKA_REST_PORT, 8082)')
+    .option(
+      '--metrics-port <number>',
+      "port of the archiver's metrics (TIDEMARK_METRICS_PORT, off)",
+    )
     .option('--json', 'print the addresses as one line of JSON')
     .action((flags: Flags) => start(context, flags));
 }
@@ -38,6 +43,7 @@ async function start(context: Context, flags: Flags): Promise<void> {
     TIDEMARK_KAFKA_PORT: flags.kafkaPort,
     TIDEMARK_KAFKA_REST_PORT: flags.kafkaRestPort,
     TIDEMARK_FLUSH_AGE_MS: context.environment['TIDEMARK_FLUSH_AGE_MS'] ?? flushAgeMs,
+    TIDEMARK_METRICS_PORT: flags.metricsPort,
   });
   const { up } = await import('../../dev/up.ts');
   const startMs = context.now();
@@ -46,6 +52,7 @@ async function start(context: Context, flags: Flags): Promise<void> {
     environment: context.environment,
     monotonicMs: () => performance.now(),
     kafka: flags.kafka ?? false,
+    metrics: (flags.metricsPort ?? context.environment['TIDEMARK_METRICS_PORT']) !== undefined,
     onLine: (part, line) => {
       context.stderr.write(line.startsWith('{') ? `${line}\n` : `${part}: ${line}\n`);
     },
@@ -58,6 +65,9 @@ async function start(context: Context, flags: Flags): Promise<void> {
     ...(flags.kafka && {
       kafka: stack.settings.KAFKA_BROKERS,
       kafkaRest: stack.settings.KAFKA_REST_URL,
+    }),
+    ...(stack.settings.TIDEMARK_METRICS_PORT !== 0 && {
+      metrics: `http://127.0.0.1:${stack.settings.TIDEMARK_METRICS_PORT}/metrics`,
     }),
     data: stack.directory,
     readyMs: context.now() - startMs,
@@ -77,18 +87,20 @@ interface Addresses {
   readonly bucket: string;
   readonly kafka?: string;
   readonly kafkaRest?: string;
+  readonly metrics?: string;
   readonly data: string;
   readonly readyMs: number;
 }
 
 function greeting(addresses: Addresses): string {
-  const { otlp, clickhouse, s3, bucket, kafka, kafkaRest, data, readyMs } = addresses;
+  const { otlp, clickhouse, s3, bucket, kafka, kafkaRest, metrics, data, readyMs } = addresses;
   const brokers = kafka ? `\n  Kafka       ${kafka} (REST ${kafkaRest ?? ''})` : '';
+  const watched = metrics ? `\n  metrics     ${metrics}` : '';
   return `Tidemark is ready (${(readyMs / 1000).toFixed(1)} s). Ctrl-C stops it; the data stays.
 
   OTLP/HTTP   ${otlp}
   ClickHouse  ${clickhouse}
-  S3          ${s3} (bucket "${bucket}")${brokers}
+  S3          ${s3} (bucket "${bucket}")${brokers}${watched}
   data        ${data}
 
 Send a span and look at it:

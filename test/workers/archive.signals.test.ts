@@ -165,7 +165,7 @@ describe('runArchiver() of all signals', () => {
     stop.abort();
     expect(await running).toMatchObject({ rowsOf: { traces: 6, metrics: 0, logs: 1 } });
     expect(await registry.metrics()).toMatch(
-      /tidemark_archive_errors_total\{signal="logs",code="OBJECT_STORE"\} [1-9]/,
+      /tidemark_archiver_errors_total\{signal="logs",code="OBJECT_STORE"\} [1-9]/,
     );
   });
 });

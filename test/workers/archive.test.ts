@@ -295,8 +295,8 @@ describe('runArchiver()', () => {
     await fill(bucket.store, 2);
     await runArchiver(optionsOf(bucket.store, { registry }));
     const text = await registry.metrics();
-    expect(text).toContain('tidemark_archive_rows_total{signal="traces"} 6');
-    expect(text).toContain('tidemark_archive_commits_total{signal="traces"} 1');
+    expect(text).toContain('tidemark_archiver_rows_total{signal="traces"} 6');
+    expect(text).toContain('tidemark_archiver_commits_total{signal="traces",outcome="stored"} 1');
   });
 
   it('throws what no retry heals', async () => {

@@ -75,6 +75,10 @@ class Listed implements Source {
     return Promise.resolve();
   }
 
+  position() {
+    return { endOffset: undefined, waiting: 0, oldestMs: undefined, heldBytes: 0 };
+  }
+
   look(): Promise<Backlog> {
     const left = this.#records.filter(({ offset }) => offset >= this.#next);
     return Promise.resolve({
