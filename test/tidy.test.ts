@@ -44,6 +44,8 @@ const entries = [
 const testedThroughOthers = [
   // By the tests of limits.ts and settings.ts, which they are parts of.
   /^schemas\/(limits|settings)\//,
+  // By the test of rebuild.ts, which they are parts of.
+  /^workers\/rebuild\//,
   ...entries,
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,
