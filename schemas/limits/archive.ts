@@ -73,3 +73,9 @@ export const mergeBatchBytes = 96 * 1024 * 1024;
 
 /** Tenants that a replacement names of one of its files; of files with more it names none. */
 export const mergeTenantsMax = 1000;
+
+/** Commits whose lists of files one sweep keeps in memory: files of one commit lie in many hours. */
+export const sweepCommitsKept = 10_000;
+
+/** Objects by which sweepers ask the store for its time are deleted by others when this old. */
+export const clockAgeMsMax = 3_600_000;

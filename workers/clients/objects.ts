@@ -21,6 +21,8 @@ import type { SendOptions } from './upload.ts';
 export interface ObjectEntry {
   readonly key: string;
   readonly bytes: number;
+  /** When it was stored by the store's own clock, ms since 1970; whole seconds in many stores. */
+  readonly modifiedMs?: number | undefined;
 }
 
 export interface CallOptions {
@@ -199,9 +201,10 @@ class S3Store implements ObjectStore {
     for (;;) {
       // Pages go on from the last key, not from a token, so deletes in between do no harm.
       const answer = await this.#listPage(prefix, maxKeys, { ...options, startAfter });
-      const page = (answer.Contents ?? []).map(({ Key, Size }) => ({
+      const page = (answer.Contents ?? []).map(({ Key, Size, LastModified }) => ({
         key: Key ?? '',
         bytes: Size ?? 0,
+        modifiedMs: LastModified?.getTime(),
       }));
       yield page;
       startAfter = page.at(-1)?.key;
