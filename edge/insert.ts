@@ -101,7 +101,7 @@ function urlOf(table: SpeedTable, settings: InsertSettings): string {
 
 /** Whether the body has no byte. Reads the first chunk alone and drops the rest. */
 async function isEmpty(response: Response): Promise<boolean> {
-  if (response.body === null) return true;
+  if (response.body === null || response.headers.get('content-length') === '0') return true;
   const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
   for (;;) {
     const { done, value } = await reader.read();

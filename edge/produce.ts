@@ -2,7 +2,7 @@
  * Makes one call to a Kafka REST proxy and says what became of each record. It never throws and
  * never retries: what is not stored goes to the spool, which is as good.
  */
-import { produceAnswerBytesMax } from '../schemas/limits.ts';
+import { produceAnswerBytesMax, produceWholeAnswerBytesMax } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { InsertTools } from './insert.ts';
 import { bodyOf } from './proxy.ts';
@@ -58,6 +58,13 @@ function isAboutTheRequest(status: number): boolean {
 
 /** Reads the answer up to its bound, and keeps what came of one that breaks off. */
 async function read(response: Response): Promise<ProxyAnswer> {
+  const { status } = response;
+  // HTTP ends the body there, so that it can be read at once: turns of a stream cost.
+  const length = Number(response.headers.get('content-length') ?? Number.NaN);
+  if (length <= produceWholeAnswerBytesMax) {
+    const whole = await response.text().catch(() => undefined);
+    return { status, text: whole ?? '', isCut: whole === undefined };
+  }
   const decoder = new TextDecoder();
   let text = '';
   let bytes = 0;
@@ -80,5 +87,5 @@ async function read(response: Response): Promise<ProxyAnswer> {
       isCut = true;
     }
   }
-  return { status: response.status, text, isCut };
+  return { status, text, isCut };
 }

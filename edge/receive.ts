@@ -83,20 +83,25 @@ async function readBody(
 ): Promise<Uint8Array> {
   const reader = openReader(body);
   lease.take(length);
-  let sent = new Uint8Array(length);
+  let held = length;
+  let sent: Uint8Array = new Uint8Array(0);
   let bytes = 0;
   try {
     for (;;) {
-      const value = await readChunk(reader);
+      // As many bytes as are announced come in one piece: every turn of a stream costs.
+      const value = await readChunk(reader, Math.max(0, length - bytes));
       if (value === undefined) break;
       const end = bytes + value.length;
       if (end > bytesMax) throw tooLarge(bytesMax);
-      if (end > sent.length) {
-        const larger = Math.min(bytesMax, 2 * end);
-        lease.take(larger - sent.length);
-        sent = enlarge(sent, bytes, larger);
+      const isWhole = bytes === 0 && value.length >= length && length > 0;
+      const room = end <= sent.length || isWhole ? end : roomFor(end, length, bytesMax);
+      if (room > held) lease.take(room - held);
+      held = Math.max(held, room);
+      if (isWhole) sent = value;
+      else {
+        if (end > sent.length) sent = enlarge(sent, bytes, room);
+        sent.set(value, bytes);
       }
-      sent.set(value, bytes);
       bytes = end;
     }
   } catch (error) {
@@ -104,18 +109,28 @@ async function readBody(
     await reader.cancel().catch(() => undefined);
     throw error;
   }
-  if (bytes === sent.length) return sent;
-  lease.give(sent.length - bytes);
-  return sent.slice(0, bytes);
+  lease.give(held - bytes);
+  return bytes === sent.length ? sent : sent.slice(0, bytes);
+}
+
+/** Bytes of a buffer that has to hold `end` of them, when `length` were announced. */
+function roomFor(end: number, length: number, bytesMax: number): number {
+  return end <= length ? length : Math.min(bytesMax, 2 * end);
 }
 
 interface ChunkReader {
-  /** The next bytes, valid until the next call, or undefined at the end. */
-  readonly read: () => Promise<Uint8Array | undefined>;
+  /**
+   * The next bytes, or undefined at the end: as many as are asked for, where the stream can wait for
+   * them and does not end before, else what there is, valid until the next call.
+   */
+  readonly read: (atLeast: number) => Promise<Uint8Array | undefined>;
   readonly cancel: () => Promise<void>;
 }
 
-/** Reads into the same few bytes again and again, where the stream can: nothing is left to collect. */
+/**
+ * Reads what is announced into memory that the caller keeps, and the rest into the same few bytes
+ * again and again, where the stream can: nothing is left to collect.
+ */
 function openReader(body: ReadableStream<Uint8Array>): ChunkReader {
   let reader: ReadableStreamBYOBReader;
   try {
@@ -123,12 +138,16 @@ function openReader(body: ReadableStream<Uint8Array>): ChunkReader {
   } catch {
     return openPlainReader(body);
   }
-  let view = new Uint8Array(bodyReadBytes);
+  let spare: ArrayBufferLike | undefined;
   return {
-    read: async () => {
-      const { done, value } = await reader.read(view);
-      if (done) return undefined;
-      view = new Uint8Array(value.buffer, 0, bodyReadBytes);
+    read: async (atLeast) => {
+      const view =
+        atLeast > 0
+          ? new Uint8Array(atLeast)
+          : new Uint8Array(spare ?? new ArrayBuffer(bodyReadBytes));
+      const { value } = await reader.readAtLeast(Math.max(1, atLeast), view);
+      if (value === undefined || value.length === 0) return undefined;
+      if (atLeast === 0) spare = value.buffer;
       return value;
     },
     cancel: () => reader.cancel(),
@@ -150,9 +169,9 @@ function enlarge(buffer: Uint8Array, used: number, bytes: number): Uint8Array<Ar
   return larger;
 }
 
-async function readChunk(reader: ChunkReader): Promise<Uint8Array | undefined> {
+async function readChunk(reader: ChunkReader, atLeast: number): Promise<Uint8Array | undefined> {
   try {
-    return await reader.read();
+    return await reader.read(atLeast);
   } catch (cause) {
     throw new TidemarkError('BAD_ENCODING', 'Cannot read the body: the connection ended early', {
       cause,

@@ -59,7 +59,7 @@ export const objectGetsMax = 16;
 /** JSON values that no table names may nest this deep; 100 levels of AnyValue take less. */
 export const jsonDepthMax = 512;
 
-/** Bytes of a request body that are read at once. */
+/** Bytes of a request body that are read at once where its length is not known, or past it. */
 export const bodyReadBytes = 64 * 1024;
 
 /**
@@ -117,6 +117,9 @@ export const breakerOpenMsMax = 60_000;
 /** Records of one call to a Kafka REST proxy, and the longest answer of one that is read. */
 export const produceRecordsMax = 500;
 export const produceAnswerBytesMax = 1024 * 1024;
+
+/** Answers that say that they are this long at most are not read piece by piece. */
+export const produceWholeAnswerBytesMax = 4096;
 
 /** JSON of one record beside the base64 of its value: key, headers and braces. */
 export const produceRecordJsonBytesMax = 768;
