@@ -12,9 +12,11 @@ import { deadPrefix, fileKey } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { commitKey, watermarkKey, watermarkPrefix } from '../schemas/commit.ts';
 import type { Commit, CommitFile, CommitRowGroup } from '../schemas/commit.ts';
-import { ConflictError, TidemarkError } from '../schemas/errors.ts';
+import type { TidemarkError } from '../schemas/errors.ts';
 import { objectGetsMax } from '../schemas/limits.ts';
 import { archivePutsMax } from '../schemas/limits/archive.ts';
+import { putOnce } from './clients/claim.ts';
+import type { ClaimOutcome } from './clients/claim.ts';
 import type { CallOptions, ObjectStore } from './clients/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
 
@@ -126,32 +128,17 @@ export async function storeDead(
   });
 }
 
-/** `won`: the commit is in the log. `lost`: another writer's is, and ours never will be. */
-export type CommitOutcome = 'won' | 'lost';
-
 /**
- * Stores the commit if no other has its first offset. When a key exists already, its text tells
- * whether that is our own write whose answer got lost. Any error that is thrown leaves open whether
+ * Stores the commit if no other has its first offset. Any error that is thrown leaves open whether
  * the commit is in the log: its files must stay, and the log must be read again.
  */
 export async function putCommit(
   store: ObjectStore,
   commit: Commit,
   options: CallOptions,
-): Promise<CommitOutcome> {
+): Promise<ClaimOutcome> {
   const key = commitKey(commit.topic, commit.partition, BigInt(commit.firstOffset));
-  const text = JSON.stringify(commit);
-  try {
-    await store.put(key, text, { ...options, ifNoneMatch: '*' });
-    return 'won';
-  } catch (error) {
-    if (!(error instanceof ConflictError)) throw error;
-  }
-  const stored = await store.get(key, options);
-  if (!stored) {
-    throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read commit "${key}": it was deleted`);
-  }
-  return new TextDecoder().decode(stored) === text ? 'won' : 'lost';
+  return putOnce(store, key, JSON.stringify(commit), options);
 }
 
 /**

@@ -152,9 +152,13 @@ class Buffers {
 /** Random or nearly unique values: a dictionary of them would only be a detour. */
 const plainTypes: ReadonlySet<ArchiveType> = new Set(['id16', 'id8', 'timestampNs', 'binary']);
 
-function writerProperties(signal: Signal): WriterProperties {
+/** How all files of a signal are laid out. `version` is that of their columns. */
+export function writerProperties(
+  signal: Signal,
+  version = String(schemaVersions[signal]),
+): WriterProperties {
   const columns = archiveColumns[signal];
-  const metadata = new Map([['tidemark.schema', String(schemaVersions[signal])]]);
+  const metadata = new Map([['tidemark.schema', version]]);
   const builder = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setMaxRowGroupSize(rowGroupRows)

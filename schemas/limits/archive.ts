@@ -79,3 +79,6 @@ export const sweepCommitsKept = 10_000;
 
 /** Objects by which sweepers ask the store for its time are deleted by others when this old. */
 export const clockAgeMsMax = 3_600_000;
+
+/** Times that a compactor begins an hour again because another one has replaced files of it. */
+export const compactConflictsMax = 3;

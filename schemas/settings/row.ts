@@ -1,7 +1,8 @@
 /** What a row of the table of settings says, and how it is written. */
 
 export type SettingKind = 'string' | 'secret' | 'url' | 'integer' | 'choice';
-export type Program = 'edge' | 'archive' | 'batch' | 'kafka-rest' | 'start' | 'all';
+export type Program =
+  'edge' | 'archive' | 'batch' | 'compact' | 'retain' | 'kafka-rest' | 'start' | 'all';
 
 export interface SettingRow {
   readonly kind: SettingKind;
