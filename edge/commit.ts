@@ -7,7 +7,7 @@ import { errorCodes, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { Batch } from './fanout.ts';
-import { otlpBytes } from './group.ts';
+import { otlpBytes } from './commit/group.ts';
 import type { Meter, MeterReading } from './meter.ts';
 
 /** What a group answers: an error's class does not survive the way between two objects. */

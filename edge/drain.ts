@@ -12,12 +12,12 @@ import {
   drainTriesMax,
 } from '../schemas/limits.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
-import { listArchive, listSpeed, loadOf } from './backlog.ts';
-import type { ListBucket, Load, Waiting } from './backlog.ts';
+import { listArchive, listSpeed, loadOf } from './drain/backlog.ts';
+import type { ListBucket, Load, Waiting } from './drain/backlog.ts';
 import { insertRows } from './insert.ts';
 import type { InsertSettings, InsertTools } from './insert.ts';
-import { Journal } from './journal.ts';
-import type { JournalBucket } from './journal.ts';
+import { Journal } from './drain/journal.ts';
+import type { JournalBucket } from './drain/journal.ts';
 import type { Meter } from './meter.ts';
 
 /** The part of an R2 bucket that the drain uses. */

@@ -7,7 +7,7 @@ import transcoder from '../aggregator-as/build/transcode.wasm';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { GroupAnswer, GroupStub } from './commit.ts';
 import type { Batch } from './fanout.ts';
-import { createGroup } from './gather.ts';
+import { createGroup } from './commit/gather.ts';
 import { refused } from './respond.ts';
 import { createEdge } from './serve.ts';
 import type { Edge, Env } from './serve.ts';

@@ -7,9 +7,17 @@ import { DecodeError } from '../schemas/errors.ts';
 import { anyValueDepthMax } from '../schemas/limits.ts';
 import { jsonName, otlpEnums, otlpMessages } from '../schemas/otlp.ts';
 import type { OtlpField } from '../schemas/otlp.ts';
-import { writeScalar } from './scalar.ts';
-import { braceClose, braceOpen, bracketClose, bracketOpen, colon, quote, Scan } from './scan.ts';
-import { Wire, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire.ts';
+import { writeScalar } from './json/scalar.ts';
+import {
+  braceClose,
+  braceOpen,
+  bracketClose,
+  bracketOpen,
+  colon,
+  quote,
+  Scan,
+} from './json/scan.ts';
+import { Wire, wireBytes, wireFixed32, wireFixed64, wireVarint } from './json/wire.ts';
 
 /** A field of the table, ready for the reader. */
 export interface Field extends OtlpField {

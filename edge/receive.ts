@@ -4,7 +4,7 @@
  */
 import { TidemarkError } from '../schemas/errors.ts';
 import { bodyReadBytes, heldPerByte } from '../schemas/limits.ts';
-import { claimedBytes, encodingOf, inflate } from './inflate.ts';
+import { claimedBytes, encodingOf, inflate } from './receive/inflate.ts';
 import type { Lease } from './lease.ts';
 
 export type MediaType = 'application/x-protobuf' | 'application/json';

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../schemas/errors.ts';
 import { answerMessageCharsMax, retryAfterSeconds } from '../schemas/limits.ts';
 import type { MediaType } from './receive.ts';
 import type { SignalWire } from './signal.ts';
-import { Wire, wireBytes, wireVarint } from './wire.ts';
+import { Wire, wireBytes, wireVarint } from './json/wire.ts';
 
 /** Codes of gRPC (google/rpc/code.proto) that we answer. */
 const invalidArgument = 3;

@@ -7,8 +7,8 @@ import { tablesOf } from '../schemas/tables.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
 import { Breaker } from './breaker.ts';
 import type { InsertTools } from './insert.ts';
-import { readProxy } from './proxy.ts';
-import type { Proxy, ProxySettings } from './proxy.ts';
+import { readProxy } from './archive/proxy.ts';
+import type { Proxy, ProxySettings } from './archive/proxy.ts';
 
 /** The binding of a client certificate: what a Worker calls in place of `fetch`. */
 export interface CertificateBinding {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -75,6 +75,29 @@ export async function startWorkerd(
 ): Promise<Program> {
   await mkdir(directory, { recursive: true });
   await bundle(directory);
+  const groups = ['(name = "GROUPS", durableObjectNamespace = "Group")'];
+  return serve(directory, vars, groups, [
+    'durableObjectNamespaces = [(className = "Group", uniqueKey = "group", enableSql = true)]',
+    'durableObjectStorage = (inMemory = void)',
+  ]);
+}
+
+/** The least Worker with two legs, `floor.js`, in plain workerd. */
+export async function startFloor(
+  directory: string,
+  vars: Readonly<Record<string, string>>,
+): Promise<Program> {
+  await mkdir(directory, { recursive: true });
+  await copyFile(path.join(import.meta.dirname, 'floor.js'), path.join(directory, 'index.js'));
+  return serve(directory, vars, [], []);
+}
+
+async function serve(
+  directory: string,
+  vars: Readonly<Record<string, string>>,
+  others: readonly string[],
+  more: readonly string[],
+): Promise<Program> {
   const [port = 0] = await freePorts(1);
   // The Worker's own module has to come first.
   const wasm = (await readdir(directory)).filter((name) => name.endsWith('.wasm'));
@@ -87,25 +110,27 @@ export async function startWorkerd(
   const bindings = Object.entries({ ...vars, TIDEMARK_AUTH: 'off' }).map(
     ([name, text]) => `(name = "${name}", text = ${JSON.stringify(text)})`,
   );
-  await writeFile(path.join(directory, 'config.capnp'), config(port, modules, bindings));
+  const worker = [
+    `modules = [${modules.join(', ')}]`,
+    'compatibilityDate = "2026-08-01"',
+    'compatibilityFlags = ["nodejs_compat"]',
+    `bindings = [${[...bindings, ...others].join(', ')}]`,
+    ...more,
+    'globalOutbound = "loopback"',
+  ];
+  await writeFile(path.join(directory, 'config.capnp'), config(port, worker));
   const file = createRequire(import.meta.url)('workerd') as { default: string };
   return start(file.default, ['serve', 'config.capnp'], `http://127.0.0.1:${port}`, {
     cwd: directory,
   });
 }
 
-function config(port: number, modules: readonly string[], bindings: readonly string[]): string {
+function config(port: number, worker: readonly string[]): string {
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "edge", worker = (
-      modules = [${modules.join(', ')}],
-      compatibilityDate = "2026-08-01",
-      compatibilityFlags = ["nodejs_compat"],
-      bindings = [${[...bindings, '(name = "GROUPS", durableObjectNamespace = "Group")'].join(', ')}],
-      durableObjectNamespaces = [(className = "Group", uniqueKey = "group", enableSql = true)],
-      durableObjectStorage = (inMemory = void),
-      globalOutbound = "loopback"
+      ${worker.join(',\n      ')}
     )),
     (name = "loopback", network = (allow = ["private"]))
   ],
