@@ -6,12 +6,14 @@ import { Command } from 'commander';
 import { archiveCommand } from './commands/archive.ts';
 import { batchCommand } from './commands/batch.ts';
 import { checkCommand } from './commands/check.ts';
+import { compactCommand } from './commands/compact.ts';
 import { demoCommand } from './commands/demo.ts';
 import { kafkaRestCommand } from './commands/kafkarest.ts';
 import { keyCommand } from './commands/key.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
+import { traceCommand } from './commands/trace.ts';
 import type { Context } from './context.ts';
 import { CommandFailed, exitCodeHelp, exitCodes, outcomeOf } from './outcome.ts';
 import manifest from '../package.json' with { type: 'json' };
@@ -63,8 +65,10 @@ export function program(context: Context): Command {
     .addCommand(demoCommand(context))
     .addCommand(archiveCommand(context))
     .addCommand(batchCommand(context))
+    .addCommand(compactCommand(context))
     .addCommand(migrateCommand(context))
     .addCommand(statusCommand(context))
+    .addCommand(traceCommand(context))
     .addCommand(checkCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(kafkaRestCommand(context));

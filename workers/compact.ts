@@ -8,7 +8,7 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { compactConflictsMax } from '../schemas/limits/archive.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { listPeriodFiles } from './clients/archive.ts';
+import { listLiveFiles } from './clients/archive.ts';
 import type { ObjectStore } from './clients/objects.ts';
 import { chooseRuns, runsOf, type FileRun } from './compact/choose.ts';
 import * as hours from './compact/hour.ts';
@@ -85,7 +85,7 @@ export async function runCompaction(options: CompactOptions): Promise<CompactRep
   for (const signal of options.signals) {
     for (let from = options.fromMs; from < options.toMs; from = nextDay(from)) {
       const to = Math.min(options.toMs, nextDay(from));
-      const period = await listPeriodFiles(options.store, signal, from, to);
+      const period = await listLiveFiles(options.store, signal, from, to);
       const due = hours.hoursOf(signal, period).filter((state) => isDue(state, options));
       for (const state of shuffled(due, options)) await compactHour(state, options, report);
     }

@@ -32,7 +32,8 @@ export interface PartitionState extends Watermark {
   readonly head: Commit | undefined;
 }
 
-export interface PeriodFiles {
+/** The files of a period that count, and what they come from. */
+export interface LiveFiles {
   /** In key order: by event hour, then topic, partition and offset; outputs after these. */
   readonly files: readonly PeriodFile[];
   /** Commits that named a file of the period, replaced ones included, in key order. */
@@ -46,6 +47,9 @@ export interface PeriodFiles {
   readonly rowsRemoved: number;
   /** Replacements of the period's hours, by hour and number. */
   readonly replacements: readonly Replacement[];
+}
+
+export interface PeriodFiles extends LiveFiles {
   /** Every partition of the signal's topic, whether it has files in the period or not. */
   readonly partitions: readonly PartitionState[];
   /** The least watermark of `partitions` but for silent ones (`watermark.ts`); 0 without any. */
@@ -90,7 +94,7 @@ export async function readCommit(
   return bytes && commits.parseCommit(key, new TextDecoder().decode(bytes));
 }
 
-/** How far a partition is archived: two listings of one key and one read. */
+/** How far a partition is archived: two listings of one key and at most one read. */
 export async function readPartition(
   store: ObjectStore,
   topic: string,
@@ -99,27 +103,27 @@ export async function readPartition(
   const idleMs = await readIdleWatermark(store, topic, partition);
   const head = await readHead(store, topic, partition);
   const committedMs = head ? Date.parse(head.committedAt) : 0;
-  const isNew = idleMs === 0 && !head;
+  if (idleMs === 0 && !head) return readRegistered(store, topic, partition);
   return {
     topic,
     partition,
     nextOffset: head?.nextOffset ?? '0',
     watermarkMs: Math.max(head?.watermarkMs ?? 0, idleMs ?? 0),
-    seenMs: isNew
-      ? await readRegistered(store, topic, partition)
-      : Math.max(committedMs, idleMs ?? 0),
+    seenMs: Math.max(committedMs, idleMs ?? 0),
     head,
   };
 }
 
-/** When a partition was registered of which nothing is archived yet, ms since 1970. */
+/** A partition that was only registered; one that moved on in the meantime is read once more. */
 async function readRegistered(
   store: ObjectStore,
   topic: string,
   partition: string,
-): Promise<number> {
+): Promise<PartitionState> {
   const bytes = await store.get(commits.watermarkKey(topic, partition, 0));
-  return bytes === undefined ? 0 : commits.parseRegistration(new TextDecoder().decode(bytes));
+  if (bytes === undefined) return readPartition(store, topic, partition);
+  const seenMs = commits.parseRegistration(new TextDecoder().decode(bytes));
+  return { topic, partition, nextOffset: '0', watermarkMs: 0, seenMs, head: undefined };
 }
 
 /** Names of a topic's partitions that have a commit or a watermark, sorted. Two listings. */
@@ -131,11 +135,8 @@ export async function listPartitions(store: ObjectStore, topic: string): Promise
 }
 
 /**
- * The files that count and whose event hour lies in [fromHourMs, toHourMs), both starts of UTC hours.
- * Lists the period's keys once (a request per thousand), then its replacements, and reads each
- * commit that keys of unreplaced files name once: files of an attempt that was killed are not seen.
- * Watermarks are read first, so all that they vouch for is in the answer. Replacements come after the
- * keys, so each is seen whole: what it replaced does not count, and its outputs do.
+ * The files of a period as `listLiveFiles` gives them, and how far each partition is archived.
+ * Watermarks are read first, so all that they vouch for is in the answer.
  */
 export async function listPeriodFiles(
   store: ObjectStore,
@@ -148,6 +149,24 @@ export async function listPeriodFiles(
   const partitions = await mapParallel(names, objectGetsMax, (partition) =>
     readPartition(store, topic, partition),
   );
+  const live = await listLiveFiles(store, signal, fromHourMs, toHourMs);
+  return { ...live, partitions, watermarkMs: leastWatermark(partitions) };
+}
+
+/**
+ * The files that count and whose event hour lies in [fromHourMs, toHourMs), both starts of UTC hours.
+ * Lists the period's keys once (a request per thousand), then its replacements, and reads each
+ * commit that keys of unreplaced files name once: files of an attempt that was killed are not seen.
+ * Replacements come after the keys, so each is seen whole: what it replaced does not count, and its
+ * outputs do. Throws OBJECT_STORE, and CORRUPT_ARCHIVE for a commit or replacement that cannot be read.
+ */
+export async function listLiveFiles(
+  store: ObjectStore,
+  signal: archive.Signal,
+  fromHourMs: number,
+  toHourMs: number,
+): Promise<LiveFiles> {
+  const topic = archive.topics[signal];
   const listed = await listFileKeys(store, signal, fromHourMs, toHourMs);
   const replacements = await listReplacements(store, signal, fromHourMs, toHourMs);
   const { replaced, outputs, originKeys, rowsRemoved } = traceLineage(replacements);
@@ -163,8 +182,6 @@ export async function listPeriodFiles(
     ...identityOf([...originKeys, ...committed.map(({ key }) => key)]),
     rowsRemoved,
     replacements,
-    partitions,
-    watermarkMs: leastWatermark(partitions),
   };
 }
 

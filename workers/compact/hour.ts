@@ -9,7 +9,7 @@ import {
   type Replacement,
   type ReplacementOutput,
 } from '../../schemas/replacement.ts';
-import { listPeriodFiles, type PeriodFile, type PeriodFiles } from '../clients/archive.ts';
+import { listLiveFiles, type PeriodFile, type LiveFiles } from '../clients/archive.ts';
 import { putOnce, type ClaimOutcome } from '../clients/claim.ts';
 import type { ObjectStore } from '../clients/objects.ts';
 
@@ -24,7 +24,7 @@ export interface HourState {
 }
 
 /** The hours of a period that have files, oldest first. */
-export function hoursOf(signal: Signal, period: PeriodFiles): HourState[] {
+export function hoursOf(signal: Signal, period: LiveFiles): HourState[] {
   const sequences = new Map(period.replacements.map((found) => [found.hourMs, found.sequence]));
   return [...Map.groupBy(period.files, ({ hourMs }) => hourMs)]
     .map(([hourMs, files]) => ({ signal, hourMs, files, sequence: sequences.get(hourMs) ?? 0 }))
@@ -37,7 +37,7 @@ export async function readHour(
   signal: Signal,
   hourMs: number,
 ): Promise<HourState> {
-  const period = await listPeriodFiles(store, signal, hourMs, hourMs + hourMsEach);
+  const period = await listLiveFiles(store, signal, hourMs, hourMs + hourMsEach);
   const sequence = period.replacements.at(-1)?.sequence ?? 0;
   return { signal, hourMs, files: period.files, sequence };
 }
