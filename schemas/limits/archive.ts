@@ -61,6 +61,18 @@ export const quietReportMs = 60_000;
 /** What is older than this, and than three times the flush age, is a backlog. */
 export const backlogAgeMs = 120_000;
 
+/**
+ * A partition of which nothing was written for this long is not being read: an idle one gets a
+ * watermark every minute, a busy one a commit every flush.
+ */
+export const standstillMs = 300_000;
+
+/** What watermarks are behind the present when all is well: slack of clocks, and a minute or two. */
+export const statusDelayMs = 300_000;
+
+/** Hours or days that one `tidemark status` shows at most. */
+export const statusPeriodsMax = 1000;
+
 /** Connections of the archiver's metrics and probes. */
 export const monitorConnectionsMax = 64;
 
@@ -82,3 +94,22 @@ export const clockAgeMsMax = 3_600_000;
 
 /** Times that a compactor begins an hour again because another one has replaced files of it. */
 export const compactConflictsMax = 3;
+
+/** Files that `tidemark trace` reads at once: a row group of each is in memory. */
+export const traceFilesAtOnce = 4;
+
+/** Days before now that `tidemark trace` searches unless it is told which. */
+export const traceDaysSearched = 7;
+
+/**
+ * Bytes of a Parquet page before compression, about, and of a chunk's dictionary, past which texts
+ * are written as they are.
+ */
+export const pageBytesMax = 1024 * 1024;
+export const pageDictionaryBytesMax = 2 * 1024 * 1024;
+
+/** Rows of a page of a file's first column, whose pages are indexed. A multiple of 8. */
+export const indexedPageRows = 10_000;
+
+/** Level of Zstandard in archive files: 1 costs least, and more gains little on sorted columns. */
+export const archiveZstdLevel = 1;
