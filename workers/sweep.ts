@@ -12,6 +12,9 @@ import { topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { clockAgeMsMax } from '../schemas/limits/archive.ts';
+import { parseOutputKey, replacementKey } from '../schemas/replacement.ts';
+import type { Replacement } from '../schemas/replacement.ts';
+import { putOnce } from './clients/claim.ts';
 import { Fates } from './clients/fates.ts';
 import type { Fate } from './clients/fates.ts';
 import { readHours } from './clients/hours.ts';
@@ -33,8 +36,10 @@ export interface SweepOptions {
   /** Event hours in [from, to), ms since 1970, starts of UTC hours. @default all */
   readonly fromHourMs?: number | undefined;
   readonly toHourMs?: number | undefined;
-  /** Random, for the key of an object by which the store is asked for its time. */
+  /** Random: names this sweep, and the object by which it asks the store for its time. */
   readonly name: string;
+  /** Written into replacements that only take a number. */
+  readonly codeVersion: string;
   readonly log: Log;
   /** Called after each event hour. */
   readonly onProgress?: (progress: SweepProgress) => void;
@@ -86,11 +91,13 @@ const none = (): FileCount => ({ files: 0, bytes: 0 });
 class Sweeper {
   readonly report: SweepReport & { hours: number; complete: boolean };
   readonly #options: SweepOptions;
+  readonly #nowMs: number;
   /** What was stored before this time, by the store's clock, is old enough. */
   readonly #beforeMs: number;
 
   constructor(options: SweepOptions, nowMs: number) {
     this.#options = options;
+    this.#nowMs = nowMs;
     this.#beforeMs = nowMs - options.graceMs;
     const fates: Record<Fate, FileCount> = {
       live: none(),
@@ -98,6 +105,7 @@ class Sweeper {
       orphan: none(),
       replaced: none(),
       pending: none(),
+      abandoned: none(),
       unexplained: none(),
       foreign: none(),
     };
@@ -112,20 +120,51 @@ class Sweeper {
         this.report.complete = false;
         return;
       }
-      await this.#sweepHour(folder, fates);
+      await this.#sweepHour(signal, folder, fates);
       this.#tell(signal, folder);
     }
   }
 
-  async #sweepHour(folder: HourFolder, fates: Fates): Promise<void> {
+  async #sweepHour(signal: Signal, hour: HourFolder, fates: Fates): Promise<void> {
     const dead: ObjectEntry[] = [];
-    for (const { entry, fate } of await fates.of(folder)) {
+    const abandoned: ObjectEntry[] = [];
+    for (const { entry, fate } of await fates.of(hour)) {
       add(this.report.found[fate], entry);
       if (fate === 'orphan' || fate === 'replaced') dead.push(entry);
+      if (fate === 'abandoned') abandoned.push(entry);
       if (fate === 'unexplained') this.#warn(entry);
     }
     this.report.hours += 1;
     await this.#delete(dead);
+    if (await this.#take(signal, hour, abandoned)) await this.#delete(abandoned);
+  }
+
+  /**
+   * Takes the number that these outputs were stored for, so that whoever stored them never will.
+   * True when it did; when another was faster, that one's replacement decides at the next sweep.
+   */
+  async #take(
+    signal: Signal,
+    { hourMs }: HourFolder,
+    abandoned: readonly ObjectEntry[],
+  ): Promise<boolean> {
+    const { store, dryRun, name, codeVersion } = this.#options;
+    const sequence = parseOutputKey(abandoned[0]?.key ?? '')?.sequence;
+    if (dryRun || sequence === undefined) return false;
+    const replacement: Replacement = {
+      version: 1,
+      signal,
+      hourMs,
+      sequence,
+      reason: 'void',
+      inputs: [],
+      outputs: [],
+      writer: name,
+      replacedAt: new Date(this.#nowMs).toISOString(),
+      codeVersion,
+    };
+    const key = replacementKey(signal, hourMs, sequence);
+    return (await putOnce(store, key, JSON.stringify(replacement))) === 'won';
   }
 
   async #delete(dead: readonly ObjectEntry[]): Promise<void> {

@@ -220,6 +220,8 @@ export class BucketClient implements ObjectStore {
       };
       const onAbort = (): void => request.settle({ error: storeError(what, 'aborted') });
       if (signal?.aborted) return onAbort();
+      // The probe at a start is no part of the protocol: it takes neither time nor harm.
+      if (what.includes(' _probe/')) return request.settle(this.#carryOut(request));
       signal?.addEventListener('abort', onAbort);
       this.#try(request, 1);
     });
@@ -227,8 +229,7 @@ export class BucketClient implements ObjectStore {
 
   #try<T>(request: Request<T>, tries: number): void {
     if (request.isSettled) return;
-    // The probe at a start is no part of the protocol, and only takes time from it.
-    const weather = request.what.includes(' _probe/') ? calm : this.#weather();
+    const weather = this.#weather();
     const fate = this.#fateOf(weather);
     this.sent += 1;
     const slow = this.#world.chance(weather.stalled) ? weather.stallMsMax : 40;
@@ -255,16 +256,19 @@ export class BucketClient implements ObjectStore {
   #carryOut<T>(request: Request<T>): { value: T } | { error: unknown } {
     try {
       const value = request.carryOut();
-      if (!/^(get|list|folders|head)| _probe/.test(request.what)) {
-        this.#world.note(`${this.#machine.name} ${request.what}`);
-      }
+      this.#note(request.what);
       return { value };
     } catch (error) {
       if (!(error instanceof TidemarkError)) this.#world.fail(error);
-      if (!request.what.includes(' _probe/')) {
-        this.#world.note(`${this.#machine.name} ${request.what}: 412`);
-      }
+      this.#note(`${request.what}: 412`);
       return { error };
+    }
+  }
+
+  /** For the report of a failure: what changes the store, and that alone. */
+  #note(what: string): void {
+    if (!/^(get|list|folders|head) | _probe\//.test(what)) {
+      this.#world.note(`${this.#machine.name} ${what}`);
     }
   }
 

@@ -6,6 +6,7 @@
 import { archiveSpoolPrefix, parseFileKey, topics } from '../../schemas/archive.ts';
 import { parseWatermarkKey } from '../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../schemas/commit.ts';
+import type { Replacement } from '../../schemas/replacement.ts';
 import type { StoredObject, Witness } from './bucket.ts';
 import { decodeFile } from './recording.ts';
 import type { RecordedRow } from './recording.ts';
@@ -38,14 +39,26 @@ export class Judge implements Witness {
   outstanding = 0;
   /** By place, oldest first. */
   readonly commits = new Map<string, Commit[]>();
-  /** Files that commits name, and how often each item is in them: once, or it is a violation. */
-  readonly named = new Map<string, CommitFile>();
+  /** Files that count, by key. */
+  readonly live = new Map<string, CommitFile>();
   objects: ReadonlyMap<string, StoredObject> = new Map();
   readonly #atOffset = new Map<string, Produced>();
   readonly #atKey = new Map<string, Produced>();
   readonly #byId = new Map<number, Produced>();
   readonly #items = new Set<string>();
+  /** When files were replaced, by their keys, in the world's time. */
+  readonly #replacedMs = new Map<string, number>();
+  /** Numbers of hours' newest replacements, by folder. */
+  readonly #sequences = new Map<string, number>();
+  readonly now: () => number;
+  readonly #graceMs: number;
   readonly #promisedMs = new Map<string, number>();
+
+  /** Replaced files must stay for `graceMs`. */
+  constructor(now: () => number, graceMs: number) {
+    this.now = now;
+    this.#graceMs = graceMs;
+  }
 
   add(request: Produced): void {
     const promisedMs = this.#promisedMs.get(request.place) ?? 0;
@@ -74,6 +87,10 @@ export class Judge implements Witness {
       if (existing) throw new Violation(`${by} stored the commit ${key} twice`);
       this.#commit(JSON.parse(new TextDecoder().decode(bytes)) as Commit);
     }
+    if (key.startsWith('_replacements/')) {
+      if (existing) throw new Violation(`${by} stored the replacement ${key} twice`);
+      this.#replace(key, JSON.parse(new TextDecoder().decode(bytes)) as Replacement);
+    }
     if (key.startsWith('_watermarks/')) {
       const place = key.split('/')[2] ?? '';
       this.#promise(place, parseWatermarkKey(key) ?? 0, key);
@@ -81,8 +98,14 @@ export class Judge implements Witness {
   }
 
   deleting(key: string, by: string): void {
-    if (/^_(commits|dead)\//.test(key)) throw new Violation(`${by} deleted ${key}`);
+    if (/^_(commits|dead|replacements)\//.test(key)) throw new Violation(`${by} deleted ${key}`);
     if (this.isLive(key)) throw new Violation(`${by} deleted the live file ${key}`);
+    const replacedMs = this.#replacedMs.get(key);
+    if (replacedMs !== undefined && this.now() - replacedMs < this.#graceMs) {
+      throw new Violation(
+        `${by} deleted ${key} ${this.now() - replacedMs} ms after it was replaced`,
+      );
+    }
     if (!key.startsWith(spoolPrefix)) return;
     if (this.#atKey.get(key)?.isCommitted !== true) {
       throw new Violation(`${by} deleted ${key}, which no commit names`);
@@ -90,7 +113,12 @@ export class Judge implements Witness {
   }
 
   isLive(key: string): boolean {
-    return this.named.has(key);
+    return this.live.has(key);
+  }
+
+  /** A file that was replaced may be gone for a reader that began long ago. */
+  mayBeGone(key: string, beganMs: number): boolean {
+    return this.#replacedMs.has(key) && this.now() - beganMs >= this.#graceMs;
   }
 
   /** Items that a reader of the whole archive must see now, as `id#index`. */
@@ -127,6 +155,36 @@ export class Judge implements Witness {
     this.#promise(place, commit.watermarkMs, name);
   }
 
+  #replace(key: string, replacement: Replacement): void {
+    const { hourMs, sequence, inputs, outputs } = replacement;
+    const folder = key.slice(0, key.lastIndexOf('/'));
+    if (sequence !== (this.#sequences.get(folder) ?? 0) + 1) throw new Violation(`gap at ${key}`);
+    this.#sequences.set(folder, sequence);
+    const before = inputs.flatMap((input) => {
+      const file = this.live.get(input.key);
+      if (!file) throw new Violation(`${key} replaces ${input.key}, which does not count`);
+      return this.#itemsOf(key, file);
+    });
+    const after = outputs.flatMap((output) => {
+      if (output.hourMs !== hourMs) throw new Violation(`${key} moves rows to another hour`);
+      return this.#itemsOf(key, output);
+    });
+    if (before.toSorted().join() !== after.toSorted().join()) {
+      throw new Violation(`${key} changes what is there`);
+    }
+    for (const input of inputs) {
+      this.live.delete(input.key);
+      this.#replacedMs.set(input.key, this.now());
+    }
+    for (const output of outputs) this.live.set(output.key, output);
+  }
+
+  #itemsOf(name: string, file: CommitFile): string[] {
+    const bytes = this.objects.get(file.key)?.bytes;
+    if (bytes?.byteLength !== file.bytes) throw new Violation(`${name} names a file not there`);
+    return decodeFile(bytes).map(([, , index, id]) => `${id}#${index}`);
+  }
+
   #file(name: string, commit: Commit, file: CommitFile): RecordedRow[] {
     const parts = parseFileKey(file.key);
     const bytes = this.objects.get(file.key)?.bytes;
@@ -141,7 +199,7 @@ export class Judge implements Witness {
     const rows = decodeFile(bytes);
     if (rows.length !== file.rows) throw new Violation(`${file.key} has other rows`);
     for (const row of rows) this.#row(name, commit, file, row);
-    this.named.set(file.key, file);
+    this.live.set(file.key, file);
     return rows;
   }
 

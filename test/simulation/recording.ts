@@ -27,6 +27,24 @@ export function decodeFile(bytes: Uint8Array): RecordedRow[] {
   return JSON.parse(new TextDecoder().decode(bytes)) as RecordedRow[];
 }
 
+export function encodeFile(rows: readonly RecordedRow[]): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(rows));
+}
+
+/** What an item is sorted by, as 32 hexadecimal digits. */
+export function idOf([, , index, id]: RecordedRow): string {
+  return (id * 100 + index).toString(16).padStart(32, '0');
+}
+
+/** What a commit says of a file of such rows beside their number. They must be sorted. */
+export function describeRows(rows: readonly RecordedRow[], hourMs: number) {
+  const [first, last] = [rows[0], rows.at(-1)];
+  const [idMin, idMax] = [first ? idOf(first) : '', last ? idOf(last) : ''];
+  const timeMinNs = BigInt(hourMs) * 1_000_000n;
+  const rowGroups = [{ rows: rows.length, idMin, idMax }];
+  return { timeMinNs, timeMaxNs: timeMinNs, rowGroups };
+}
+
 interface Hour {
   readonly hourMs: number;
   readonly quarantined: boolean;
@@ -63,11 +81,9 @@ class RecordingEncoder implements FlushEncoder {
   async *files(): AsyncGenerator<PendingFile, void, undefined> {
     for (const { hourMs, quarantined, rows } of this.#hours.values()) {
       await this.#work();
-      const bytes = new TextEncoder().encode(JSON.stringify(rows));
-      const rowGroups = [{ rows: rows.length, idMin: '0'.repeat(32), idMax: 'f'.repeat(32) }];
-      const timeMinNs = BigInt(hourMs) * 1_000_000n;
-      const times = { hourMs, timeMinNs, timeMaxNs: timeMinNs };
-      yield { bytes, rows: rows.length, quarantined, ...times, rowGroups };
+      rows.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+      const counts = { bytes: encodeFile(rows), rows: rows.length };
+      yield { ...counts, hourMs, quarantined, ...describeRows(rows, hourMs) };
     }
   }
 

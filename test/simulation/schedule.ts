@@ -13,6 +13,7 @@ import { sweep } from '../../workers/sweep.ts';
 import type { SweepReport } from '../../workers/sweep.ts';
 import { Bucket, BucketClient, calm } from './bucket.ts';
 import type { Weather } from './bucket.ts';
+import { compactOnce } from './compactor.ts';
 import { Cluster } from './cluster.ts';
 import { Judge, spoolPrefix } from './judge.ts';
 import type { Produced } from './judge.ts';
@@ -41,6 +42,8 @@ export interface ScheduleReport {
   readonly reads: number;
   /** Files that sweepers deleted. */
   readonly swept: number;
+  /** Hours that compactors changed. */
+  readonly compactions: number;
 }
 
 /** Runs the schedule of `seed`. Throws a `Violation` that says what was broken, with the history. */
@@ -65,7 +68,7 @@ export async function simulate(
 
 class Schedule {
   readonly world: World;
-  readonly #judge = new Judge();
+  readonly #judge: Judge;
   readonly #bucket: Bucket;
   readonly #cluster: Cluster | undefined;
   readonly #settings: Settings;
@@ -73,7 +76,11 @@ class Schedule {
   #weather: Weather;
   readonly #pageKeys: number;
   readonly #columnRowsMax: number;
+  /** Of sweepers. Less than nothing: what makes a file dead must not be its age. */
+  readonly #graceMs: number;
   #writers: Writer[] = [];
+  /** Sweepers and compactors. */
+  readonly #tasks: { readonly machine: Machine; hasEnded: boolean }[] = [];
   #names = 0;
   #isEnding = false;
   #requests = 0;
@@ -81,12 +88,15 @@ class Schedule {
   #conflicts = 0;
   #reads = 0;
   #swept = 0;
+  #compactions = 0;
   /** Requests on their way to the spool, readers at work. */
   #underWay = 0;
 
   constructor(seed: number, options: ScheduleOptions) {
     const world = new World(seed, startMs);
     this.world = world;
+    this.#graceMs = world.pick([-2000, 30_000]);
+    this.#judge = new Judge(() => world.nowMs, this.#graceMs);
     const storeSkewMs = world.between(-120_000, 120_000);
     this.#bucket = new Bucket(this.#judge, () => world.nowMs + storeSkewMs);
     this.#judge.objects = this.#bucket.objects;
@@ -107,6 +117,7 @@ class Schedule {
     this.#plan(world.whole(2, 10), () => this.#disturb());
     this.#plan(world.whole(1, 3), () => this.#read());
     this.#plan(world.whole(0, 4), () => this.#startSweeper());
+    this.#plan(world.whole(0, 3), () => this.#startCompactor());
     await world.run(() => world.nowMs >= startMs + chaosMs);
     this.#calm();
     const deadlineMs = world.nowMs + drainMsMax;
@@ -123,6 +134,7 @@ class Schedule {
       conflicts: this.#conflicts,
       reads: this.#reads,
       swept: this.#swept,
+      compactions: this.#compactions,
     };
   }
 
@@ -315,24 +327,41 @@ class Schedule {
       .finally(() => (this.#underWay -= 1));
   }
 
+  /** What the world does may end a task early; anything else is a bug. */
+  #start(machine: Machine, task: Promise<unknown>): void {
+    const started = { machine, hasEnded: false };
+    this.#tasks.push(started);
+    task
+      .catch((error: unknown) => {
+        if (!(error instanceof TidemarkError)) this.world.fail(error);
+      })
+      .finally(() => (started.hasEnded = true));
+  }
+
   #startSweeper(): void {
     const machine = this.#machine('sweeper');
     if (this.world.chance(0.2)) machine.crashAfterAnswers(this.world.whole(0, 30));
-    this.#sweep(machine).then(
-      (report) => this.world.note(`${machine.name}: ${JSON.stringify(report.deleted)}`),
-      (error: unknown) => {
-        if (!(error instanceof TidemarkError)) this.world.fail(error);
-      },
+    this.#start(machine, this.#sweep(machine, this.#graceMs));
+  }
+
+  #startCompactor(): void {
+    const machine = this.#machine('compactor');
+    if (this.world.chance(0.3)) machine.crashAfterAnswers(this.world.whole(0, 60));
+    else if (this.world.chance(0.2)) machine.sleepFor(this.world.between(0, chaosMs));
+    const task = compactOnce(this.#client(machine), machine, this.#period());
+    this.#start(
+      machine,
+      task.then(({ hours }) => (this.#compactions += hours.length)),
     );
   }
 
-  /** Without any grace: that only spares readers, and must not be what keeps a file alive. */
-  async #sweep(machine: Machine): Promise<SweepReport> {
+  async #sweep(machine: Machine, graceMs: number): Promise<SweepReport> {
     const log = { info: () => undefined, debug: () => undefined };
     const report = await sweep({
       store: this.#client(machine),
-      graceMs: -2000,
+      graceMs,
       dryRun: false,
+      codeVersion: 'simulation',
       signals: ['traces'],
       name: machine.name,
       log: { ...log, warn: (fields) => this.world.fail(new Violation(JSON.stringify(fields))) },
@@ -343,14 +372,21 @@ class Schedule {
 
   /** When all is quiet: what is left is live, or might still be named by a writer that sleeps. */
   async #finalSweep(): Promise<void> {
+    await this.world.run(() =>
+      this.#tasks.every(({ machine, hasEnded }) => hasEnded || !machine.isAlive),
+    );
+    // What nobody waits for any more arrives, too.
+    const quietMs = this.world.nowMs + 2 * 60_000;
+    this.world.after(2 * 60_000, () => undefined);
+    await this.world.run(() => this.world.nowMs >= quietMs);
     let report: SweepReport | undefined;
-    this.#sweep(this.#machine('sweeper')).then(
+    this.#sweep(this.#machine('sweeper'), -2000).then(
       (done) => (report = done),
       (error: unknown) => this.world.fail(error),
     );
     await this.world.run(() => report !== undefined);
     const live = report?.found.live.files;
-    if (live !== this.#judge.named.size) throw new Violation(`the sweeper finds ${live} live`);
+    if (live !== this.#judge.live.size) throw new Violation(`the sweeper finds ${live} live`);
     for (const key of this.#bucket.keys('signal=')) {
       const { partition = '', firstOffset } = parseFileKey(key) ?? {};
       const next = this.#judge.commits.get(partition)?.at(-1)?.nextOffset ?? '0';
@@ -386,7 +422,7 @@ function settingsOf(world: World): Settings {
     TIDEMARK_FLUSH_ROWS: String(world.pick([3, 8, 1000])),
     TIDEMARK_FLUSH_BYTES: String(world.pick([100, 100_000])),
     TIDEMARK_FLUSH_AGE_MS: String(world.pick([0, 5000, 15_000])),
-    TIDEMARK_ARCHIVE_POLL_MS: '4000',
+    TIDEMARK_ARCHIVE_POLL_MS: String(world.pick([4000, 12_000, 20_000])),
     TIDEMARK_HELD_BYTES_MAX: String(world.pick([200, 1_000_000])),
   });
 }

@@ -22,10 +22,13 @@ import { readReplacement } from './replacement.ts';
  * - `replaced`: others took its place, a grace time ago.
  * - `young`: an orphan or replaced, but for less than the grace time.
  * - `pending`: the commit or replacement that may name it does not exist yet.
+ * - `abandoned`: the same, of a replacement, for longer than the grace time. Taking its number makes
+ *   it an orphan.
  * - `unexplained`: the log went on without that commit, or what replaced it is not there.
  * - `foreign`: its name is none of ours.
  */
-export type Fate = 'live' | 'orphan' | 'replaced' | 'young' | 'pending' | 'unexplained' | 'foreign';
+export type Fate =
+  'live' | 'orphan' | 'replaced' | 'young' | 'pending' | 'abandoned' | 'unexplained' | 'foreign';
 
 export interface FileFate {
   readonly entry: ObjectEntry;
@@ -99,7 +102,7 @@ export class Fates {
     const parts = parseFileKey(entry.key);
     if (!output && !parts) return 'foreign';
     const fate = output
-      ? await this.#fateOfOutput(entry.key, output.sequence, replaced)
+      ? await this.#fateOfOutput(entry, output.sequence, replaced)
       : await this.#fateOfFile(entry.key, parts);
     return fate === 'orphan' && !this.#isOld(entry) ? 'young' : fate;
   }
@@ -111,14 +114,17 @@ export class Fates {
     return isWhole ? 'replaced' : 'unexplained';
   }
 
-  async #fateOfOutput(key: string, sequence: number, replaced: Replaced): Promise<Fate> {
+  async #fateOfOutput(entry: ObjectEntry, sequence: number, replaced: Replaced): Promise<Fate> {
+    const { key } = entry;
     const folder = `_replacements/${key.slice(0, key.lastIndexOf('/') + 1)}`;
     // The listing may be older than the replacement.
     const named =
       replaced.bySequence.get(sequence) ??
       (await readReplacement(this.#store, replacementName(folder, sequence), this.#options));
     if (named) return named.outputs.some((output) => output.key === key) ? 'live' : 'orphan';
-    return sequence > Math.max(0, ...replaced.bySequence.keys()) ? 'pending' : 'unexplained';
+    const next = Math.max(0, ...replaced.bySequence.keys()) + 1;
+    if (sequence === next && this.#isOld(entry)) return 'abandoned';
+    return sequence >= next ? 'pending' : 'unexplained';
   }
 
   async #fateOfFile(key: string, parts: FileKeyParts | undefined): Promise<Fate> {

@@ -11,6 +11,8 @@ import type { CallOptions, ObjectEntry, ObjectStore } from './objects.ts';
 export interface HourFolder {
   /** Key prefix of its files, such as `signal=traces/year=2026/month=11/day=22/hour=13/`. */
   readonly folder: string;
+  /** Start of the hour, ms since 1970. */
+  readonly hourMs: number;
   /** In key order. */
   readonly files: readonly ObjectEntry[];
   /** Objects that are its replacements, in key order. */
@@ -50,8 +52,18 @@ export async function* readHours(
     // Both listings go by the hour: what lies before belongs to hours of which no file is left.
     while (!next.done && next.value.folder < wanted) next = await replaced.next();
     const isOurs = !next.done && next.value.folder === wanted;
-    yield { folder, files: entries, replacements: isOurs ? (next.value?.entries ?? []) : [] };
+    const replacements = isOurs ? (next.value?.entries ?? []) : [];
+    const hourMs = parseFolder(folder);
+    if (hourMs !== undefined) yield { folder, hourMs, files: entries, replacements };
   }
+}
+
+/** Start of the hour whose folder it is, `undefined` for a folder that is none of ours. */
+function parseFolder(folder: string): number | undefined {
+  const parts = /\/year=(\d{4})\/month=(\d\d)\/day=(\d\d)\/hour=(\d\d)\/$/.exec(folder);
+  if (!parts) return undefined;
+  const [, year = 0, month = 0, day = 0, hour = 0] = parts.map(Number);
+  return Date.UTC(year, month - 1, day, hour);
 }
 
 interface Folder {
