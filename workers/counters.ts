@@ -130,10 +130,7 @@ export function archiveGauges(
       },
     });
   };
-  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-  const most = (values: number[]) => Math.max(...values);
-  const least = (values: number[]) => Math.min(...values);
-  gauge('lag_records', 'Records not committed yet', (log) => log.lagRecords, sum);
+  gauge('lag_records', 'Records not committed yet', (log) => log.lagRecords, total);
   gauge('lag_seconds', 'Age of the oldest of them', (log) => lagMs(log, now()) / 1000, most);
   gauge('next_offset', 'Offset of the next record to be committed', ({ nextOffset }) =>
     nextOffset === undefined ? undefined : Number(nextOffset),
@@ -148,8 +145,20 @@ export function archiveGauges(
     'held_bytes',
     'OTLP bytes in memory that are not committed yet',
     (log) => log.heldBytes,
-    sum,
+    total,
   );
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
+}
+
+function most(values: readonly number[]): number {
+  return Math.max(...values);
+}
+
+function least(values: readonly number[]): number {
+  return Math.min(...values);
 }
 
 /**

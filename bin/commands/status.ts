@@ -1,107 +1,135 @@
 /**
- * `tidemark status`: what is reachable, how far the archive is, which days are published and which
- * are due. Only reads.
+ * `tidemark status`: what is reachable, how far the archive is, which periods are complete, which days
+ * are published and which are due. Only reads; exit code 1 is an alert.
  */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { topics } from '../../schemas/archive.ts';
+import type { Signal } from '../../schemas/archive.ts';
+import { SettingError } from '../../schemas/errors.ts';
+import { statusPeriodsMax } from '../../schemas/limits/archive.ts';
 import type { Context } from '../context.ts';
-import { settingsOf } from '../context.ts';
+import { logOf, settingsOf } from '../context.ts';
+import { durationMs } from '../duration.ts';
 import { CommandFailed } from '../outcome.ts';
-import { describe } from '../describe.ts';
-import type { StatusReport } from '../describe.ts';
-import type { Settings } from '../../schemas/settings.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import { rangeOf, withRange } from '../range.ts';
+import type { HourRange, RangeFlags } from '../range.ts';
+import { describe } from '../status/describe.ts';
+import { alertsOf } from '../status/judge.ts';
+import { readStatus } from '../status/read.ts';
+import type { StatusOptions, StatusReport } from '../status/read.ts';
 
-interface Flags {
+interface Flags extends RangeFlags {
   readonly endpoint?: string;
+  readonly archive?: boolean;
+  readonly by?: 'hour' | 'day';
+  readonly signal?: readonly Signal[];
+  readonly maxLag?: number;
+  readonly maxAge?: number;
   readonly json?: boolean;
 }
 
 const probeMs = 5000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 
-/** The command; exit code 1 when something cannot be reached, after all has been printed. */
+const examples = `
+Examples:
+  tidemark status                           everything, at a glance
+  tidemark status --date 2026-11-21         each hour of a day: files, rows, complete or not
+  tidemark status --from 2026-11-01 --by day
+  tidemark status --archive --max-lag 100000 --max-age 10m || page-somebody
+
+With --max-lag or --max-age the exit code is 1 when a partition is beyond one of them. An archiver
+that keeps up is about 2 minutes behind, so give --max-age 5m or more. Partitions that nobody has
+read for a week are "silent": no alert, and no period waits for them. KAFKA_BROKERS has to be set to
+see lags.`;
+
+/** The command; exit code 1 when something cannot be reached or is beyond a threshold. */
 export function statusCommand(context: Context): Command {
-  return new Command('status')
-    .description('show what is reachable, how far the archive is and which days are published')
+  const command = new Command('status').description(
+    'show what is reachable, how far the archive is and which days are published',
+  );
+  return withRange(command)
+    .addOption(new Option('--by <period>', 'periods of the range').choices(['hour', 'day']))
+    .addOption(new Option('--signal <signal...>', 'periods of these').choices(Object.keys(topics)))
+    .option('--archive', 'the archive and Kafka alone: no edge, no ClickHouse')
+    .option('--max-lag <records>', 'fail when a partition has more that are not archived', count)
+    .option('--max-age <time>', 'fail when a watermark is further behind: 5m, 2h', durationMs)
     .option('--endpoint <url>', 'address of the edge (http://127.0.0.1:TIDEMARK_PORT)')
     .option('--json', 'print the result as one line of JSON')
+    .addHelpText('after', examples)
     .action((flags: Flags) => status(context, flags));
 }
 
 async function status(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
-  const endpoint = flags.endpoint ?? `http://127.0.0.1:${settings.TIDEMARK_PORT}`;
-  const report = await readStatus(context, settings, endpoint);
-  const text = flags.json ? `${JSON.stringify(report)}\n` : describe(report, context.now());
-  context.stdout.write(text);
-  const down = report.services.filter(({ error }) => error !== undefined);
-  if (down.length === 0) return;
-  const names = down.map(({ name, url }) => `${name} (${url})`).join(', ');
-  throw new CommandFailed(`Cannot reach ${names}`);
-}
-
-async function readStatus(
-  context: Context,
-  settings: Settings,
-  endpoint: string,
-): Promise<StatusReport> {
-  const { lookForDueDays } = await import('../../batch/daily.ts');
-  const { archiveStatus } = await import('../../workers/clients/status.ts');
+  const range = periodsOf(flags, context.now());
   const { openClickHouse } = await import('../../workers/clients/clickhouse.ts');
   const { openStore } = await import('../../workers/clients/objects.ts');
-  const [store, clickhouse] = [openStore(settings), openClickHouse(settings)];
+  const store = openStore(settings);
+  const clickhouse = flags.archive ? undefined : openClickHouse(settings);
   try {
-    const edge = await tried(() => probe(endpoint));
-    const runs = await tried(() => readRuns(clickhouse));
-    const archive = await tried(() => archiveStatus(store));
-    const clock = context.now;
-    const due = await tried(() => lookForDueDays({ store, clickhouse, settings, clock }));
-    return {
-      services: [
-        { name: 'edge', url: endpoint, error: edge.error },
-        { name: 'ClickHouse', url: settings.CLICKHOUSE_URL, error: runs.error },
-        { name: 'object store', url: settings.S3_ENDPOINT, error: archive.error },
-      ],
-      partitions: (archive.value?.partitions ?? []).map(({ head, ...partition }) => ({
-        ...partition,
-        headOffset: head?.firstOffset,
-        committedAt: head?.committedAt,
-      })),
-      spools: archive.value?.spools ?? [],
-      runs: runs.value ?? [],
-      due: due.value ?? [],
-    };
+    const report = await readStatus({
+      settings,
+      store,
+      ...(clickhouse && { clickhouse }),
+      ...(range && { range }),
+      endpoint: flags.endpoint ?? `http://127.0.0.1:${settings.TIDEMARK_PORT}`,
+      probe,
+      log: logOf(context, { ...settings, TIDEMARK_LOG_LEVEL: 'warn' }),
+      clock: context.now,
+      signals: flags.signal ?? (Object.keys(topics) as Signal[]),
+    });
+    show(context, report, flags);
   } finally {
     store.close();
-    await clickhouse.close();
+    await clickhouse?.close();
   }
 }
 
-async function probe(endpoint: string): Promise<void> {
-  const answer = await fetch(new URL('/healthz', endpoint), {
-    signal: AbortSignal.timeout(probeMs),
-  });
+/** Prints the whole report, then fails if there is a reason. */
+function show(context: Context, report: StatusReport, flags: Flags): void {
+  const nowMs = context.now();
+  const alerts = alertsOf(
+    report.partitions,
+    { maxLag: flags.maxLag, maxAgeMs: flags.maxAge },
+    nowMs,
+  );
+  const text = flags.json ? `${JSON.stringify({ ...report, alerts })}\n` : describe(report, nowMs);
+  context.stdout.write(text);
+  const down = report.services.filter(({ error }) => error !== undefined);
+  const names = down.map(({ name, url }) => `${name} (${url})`).join(', ');
+  if (down.length > 0) throw new CommandFailed(`Cannot reach ${names}`);
+  if (alerts.length > 0) throw new CommandFailed(`Beyond the threshold: ${alerts.join('; ')}`);
+}
+
+/** What the flags say of periods; `undefined` when none are wanted. */
+function periodsOf(flags: Flags, nowMs: number): StatusOptions['range'] {
+  if (flags.date === undefined && flags.from === undefined && flags.to === undefined) {
+    if (flags.by === undefined) return undefined;
+  }
+  const endMs = Math.ceil(nowMs / hourMs) * hourMs;
+  const startMs = Math.floor(nowMs / dayMs) * dayMs;
+  const range = rangeOf(flags, { fromMs: flags.to === undefined ? startMs : 0, toMs: endMs });
+  const periodMs = flags.by === 'day' || (flags.by === undefined && isLong(range)) ? dayMs : hourMs;
+  const periods = (range.toMs - range.fromMs) / periodMs;
+  if (periods <= statusPeriodsMax) return { ...range, periodMs };
+  const message = `Cannot show ${Math.ceil(periods)} periods: at most ${statusPeriodsMax} at once`;
+  throw new SettingError('from', message);
+}
+
+/** More than two days: hours would be too many to read. */
+function isLong({ fromMs, toMs }: HourRange): boolean {
+  return toMs - fromMs > 2 * dayMs;
+}
+
+async function probe(url: string): Promise<void> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(probeMs) });
   await answer.body?.cancel();
   if (!answer.ok) throw new CommandFailed(`it answered ${answer.status}`);
 }
 
-function readRuns(clickhouse: ClickHouse): Promise<StatusReport['runs']> {
-  return clickhouse.query(
-    `SELECT toString(toDate(period_start, 'UTC')) AS date, run_id AS runId, is_final AS isFinal,
-        toFloat64(total_spans) AS totalSpans, toFloat64(duplicate_spans) AS duplicateSpans,
-        toString(published_at) AS publishedAt
-     FROM batch_current WHERE period_kind = 'day' ORDER BY period_start DESC LIMIT 31`,
-  );
-}
-
-interface Tried<T> {
-  readonly value?: T;
-  readonly error?: string | undefined;
-}
-
-async function tried<T>(task: () => Promise<T>): Promise<Tried<T>> {
-  try {
-    return { value: await task() };
-  } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
-  }
+function count(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is not a whole number');
 }

@@ -30,12 +30,12 @@ function running(logs: readonly LogState[]) {
   const ended = logs.map((log) =>
     vitals.watch(
       () => log,
-      async () => void (await promise),
+      () => promise,
     ),
   );
   return {
     vitals,
-    async end() {
+    end: async () => {
       resolve(undefined);
       await Promise.all(ended);
     },

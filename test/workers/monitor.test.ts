@@ -45,7 +45,7 @@ it('/healthz fails while a loop is stuck, and not before Kafka is there', async 
   const state = { topic: 'otlp_logs', partition: 'spool', done: {} };
   const watched = vitals.watch(
     () => state as unknown as ReturnType<Parameters<Vitals['watch']>[0]>,
-    async (run) => void (await run(() => turn.promise)),
+    (run) => run(() => turn.promise),
   );
   now = turnMsMax + 5000;
   const complaint = `otlp_logs/spool has been in one turn for ${turnMsMax / 1000 + 5} s\n`;
