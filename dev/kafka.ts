@@ -19,6 +19,8 @@ export interface KafkaOptions extends Partial<JarOptions> {
   readonly port?: number;
   /** PATH, HOME, JAVA_HOME and the like. */
   readonly environment: JarOptions['environment'];
+  /** Rows of its `server.properties` that are added or replace ours. */
+  readonly properties?: Readonly<Record<string, string>>;
 }
 
 export interface RunningKafka {
@@ -45,6 +47,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   const entry = path.join(import.meta.dirname, 'kafka', 'main.ts');
   const directory = path.resolve(options.directory);
   const args = [entry, '--directory', directory, '--port', String(port), '--jars', jars];
+  if (options.properties) args.push('--properties', JSON.stringify(options.properties));
   const keeper = spawn(process.execPath, args, {
     env: { ...environment },
     // The channel ends it with this process.

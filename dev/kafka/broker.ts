@@ -25,6 +25,8 @@ export interface BrokerOptions {
   /** Directory of Kafka's jars. */
   readonly jars: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Rows of `server.properties` that are added or replace ours, such as listeners. */
+  readonly properties?: Readonly<Record<string, string>>;
   /** Gets what the broker logs: warnings and errors. */
   readonly onLine: (line: string) => void;
 }
@@ -130,7 +132,10 @@ function ended(how: string, lines: readonly string[]): TidemarkError {
  * One node, so that every internal topic has one replica. Topics are created by name only: a
  * misspelt topic must fail, as it does in a well-kept cluster.
  */
-function properties({ directory, port }: BrokerOptions, controllerPort: number): string {
+function properties(
+  { directory, port, properties: given }: BrokerOptions,
+  controllerPort: number,
+): string {
   const rows = {
     'process.roles': 'broker,controller',
     'node.id': 1,
@@ -159,6 +164,7 @@ function properties({ directory, port }: BrokerOptions, controllerPort: number):
     'num.io.threads': 2,
     'log.cleaner.dedupe.buffer.size': 8_388_608,
     'log.index.size.max.bytes': 1_048_576,
+    ...given,
   };
   return Object.entries(rows)
     .map(([name, value]) => `${name}=${value}\n`)

@@ -11,6 +11,7 @@ const { values } = parseArgs({
     directory: { type: 'string' },
     port: { type: 'string' },
     jars: { type: 'string' },
+    properties: { type: 'string', default: '{}' },
   },
   strict: true,
 });
@@ -19,6 +20,7 @@ const broker = await startBroker({
   directory: values.directory ?? '',
   port: Number(values.port),
   jars: values.jars ?? '',
+  properties: JSON.parse(values.properties) as Record<string, string>,
   environment: process.env,
   onLine: (line) => void process.stderr.write(`${line}\n`),
 }).catch((error: unknown) => {

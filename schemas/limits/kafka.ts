@@ -30,16 +30,34 @@ export const kafkaTriesMax = 3;
 export const kafkaRetryMs = 100;
 export const kafkaRetryMsMax = 500;
 
-/** Tries of a group's member before it joins under a new name, and the longest pause between them. */
+/** Tries of a call of a group's member before it starts over, and the longest pause between two. */
 export const kafkaMemberTriesMax = 12;
 export const kafkaMemberRetryMsMax = 3000;
 
-/** Membership of a consumer group: silence after which a member is dead, and how often it speaks. */
+/**
+ * Membership of a consumer group: silence after which a member is dead, and how often it speaks. When
+ * the group is shared out anew, its members have as long as a session to join again.
+ */
 export const kafkaSessionMs = 15_000;
 export const kafkaHeartbeatMs = 3000;
 
-/** Time that members have to join again when the group is shared out anew. */
-export const kafkaRebalanceMs = 60_000;
+/**
+ * JoinGroup and SyncGroup are answered when the last member has joined, or is taken for dead: a member
+ * waits a session and this long for an answer, and starts over when the group is silent for longer
+ * than a session and `kafkaSilenceMs`. After that it listens for `kafkaGraceMs` more.
+ */
+export const kafkaPatienceMs = 5000;
+export const kafkaSilenceMs = 12_000;
+export const kafkaGraceMs = 1000;
+
+/** What taking leave of a group may take. */
+export const kafkaLeaveMsMax = 3000;
+
+/** The largest answer of a broker; fetches ask for far less, but a single batch may be large. */
+export const kafkaFrameBytesMax = 256 * 1024 * 1024;
+
+/** Silence on a connection after which the system asks whether it is still there. */
+export const kafkaKeepAliveMs = 60_000;
 
 /** Bytes of one fetch and of one partition in it, and how long a broker waits for them. */
 export const kafkaFetchBytes = 10 * 1024 * 1024;

@@ -82,12 +82,29 @@ export const servicesSettings = {
     1_800_000,
   ),
   KAFKA_TLS: {
-    ...row('choice', 'off', 'TLS to brokers; more authorities: `NODE_EXTRA_CA_CERTS`', [
-      'archive',
-      'kafka-rest',
-    ]),
+    ...row('choice', 'off', 'TLS to brokers', ['archive', 'kafka-rest']),
     choices: ['off', 'on'],
   },
+  KAFKA_TLS_CA: row(
+    'string',
+    '',
+    'Authorities that brokers are checked by, as PEM text or a file; empty: those of Node',
+    ['archive', 'kafka-rest'],
+  ),
+  KAFKA_TLS_CERT: row(
+    'string',
+    '',
+    'Certificate that brokers know us by (mTLS), as PEM text or a file; empty: none',
+    ['archive', 'kafka-rest'],
+  ),
+  KAFKA_TLS_KEY: row('secret', '', 'Key of that certificate, as PEM text or a file', [
+    'archive',
+    'kafka-rest',
+  ]),
+  KAFKA_TLS_KEY_PASSWORD: row('secret', '', 'Password of that key, if it is encrypted', [
+    'archive',
+    'kafka-rest',
+  ]),
   KAFKA_SASL_MECHANISM: {
     ...row('choice', 'none', 'How to log in at brokers', ['archive', 'kafka-rest']),
     choices: ['none', 'plain', 'scram-sha-256', 'scram-sha-512'],

@@ -26,16 +26,24 @@ export interface TestKafka extends RunningKafka {
   close(): Promise<void>;
 }
 
+export interface TestKafkaOptions {
+  /** Rows of the broker's `server.properties`, such as other listeners. */
+  readonly properties?: Readonly<Record<string, string>>;
+  /** For its client: those of the broker itself by default. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 /** Starts a broker on a free port, empty. Takes about 4 s, the first time on a machine some 20. */
-export async function startTestKafka(): Promise<TestKafka> {
+export async function startTestKafka(given: TestKafkaOptions = {}): Promise<TestKafka> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-kafka-'));
-  const options = { directory, environment: process.env };
+  const { properties = {} } = given;
+  const options = { directory, environment: process.env, properties };
   let running = await startKafka(options).catch((error: unknown) => {
     rmSync(directory, { recursive: true, force: true });
     throw error;
   });
   const { port, brokers } = running;
-  const settings = readSettings({ KAFKA_BROKERS: brokers });
+  const settings = readSettings({ KAFKA_BROKERS: brokers, ...given.settings });
   return {
     port,
     brokers,

@@ -3,14 +3,19 @@
  * group only shares partitions out. Commits to Kafka only what it is told to, for tools that show the
  * lag, and never hands out a record twice or out of order within one assignment.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { TidemarkError } from '../../schemas/errors.ts';
+import { KafkaError } from '../../schemas/errors.ts';
 import {
   kafkaHeartbeatMs,
-  kafkaPartitionsAtOnce,
+  kafkaMemberRetryMsMax,
+  kafkaRetryMs,
   kafkaSessionMs,
 } from '../../schemas/limits/kafka.ts';
 import { kafkaFault } from './fault.ts';
+import { Life } from './life.ts';
+import type { OpenConsumer } from './life.ts';
 
 export interface TopicPartition {
   readonly topic: string;
@@ -103,50 +108,97 @@ export function heartbeatMsOf({ sessionMs = kafkaSessionMs }: ConsumeOptions): n
   return Math.min(kafkaHeartbeatMs, Math.floor(sessionMs / 3));
 }
 
-/** Joins the group and reads. Throws `KafkaError` when the brokers cannot be reached at first. */
+/**
+ * Joins the group and reads; joins again, as a new member with new connections, after every fault that
+ * may pass. `open` makes the library's consumer of one such life. Throws `KafkaError` when the
+ * brokers cannot be reached at first.
+ */
 export async function startConsumer(
-  consumer: Consumer,
+  open: () => OpenConsumer,
   options: ConsumeOptions,
   ends: PartitionEnds,
 ): Promise<KafkaConsumer> {
-  const member = new Member(consumer, options, ends);
-  try {
-    await member.start();
-  } catch (error) {
-    await Promise.allSettled([consumer.disconnect(), ends.close()]);
-    throw kafkaFault(error, `Cannot join the Kafka group ${options.groupId}`);
-  }
+  const member = new Member(open, options, ends);
+  await member.start();
   return member;
 }
 
 class Member implements KafkaConsumer {
-  readonly #consumer: Consumer;
+  readonly #open: () => OpenConsumer;
   readonly #options: ConsumeOptions;
   readonly #ends: PartitionEnds;
   readonly #partitions = new Map<string, Position>();
+  /** Calls of the handler that are under way. */
+  readonly #taking = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+  #life: Life;
+  #lives: Promise<void> | undefined;
   #memberId = '';
-  #isStopping = false;
+  /** Lives that ended before the group let them in, in a row. */
+  #failures = 0;
 
-  constructor(consumer: Consumer, options: ConsumeOptions, ends: PartitionEnds) {
-    this.#consumer = consumer;
+  constructor(open: () => OpenConsumer, options: ConsumeOptions, ends: PartitionEnds) {
+    this.#open = open;
     this.#options = options;
     this.#ends = ends;
+    this.#life = this.#newLife();
   }
 
   async start(): Promise<void> {
-    const { GROUP_JOIN, CRASH } = this.#consumer.events;
-    this.#consumer.on(GROUP_JOIN, ({ payload }) => {
-      this.#adopt(payload.memberId, payload.memberAssignment);
+    try {
+      await this.#life.start();
+    } catch (error) {
+      await Promise.allSettled([this.#life.leave(), this.#ends.close()]);
+      throw kafkaFault(error, `Cannot join the Kafka group ${this.#options.groupId}`);
+    }
+    this.#lives = this.#liveOn();
+  }
+
+  #newLife(): Life {
+    const { topics, sessionMs = kafkaSessionMs } = this.#options;
+    return new Life(this.#open(), {
+      topics,
+      sessionMs,
+      joined: (memberId, assignment) => {
+        this.#failures = 0;
+        this.#adopt(memberId, assignment);
+      },
+      take: (payload) => this.#track(this.#take(payload)),
     });
-    this.#consumer.on(CRASH, ({ payload }) => this.#crashed(payload.error));
-    await this.#consumer.connect();
-    await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true });
-    await this.#consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: kafkaPartitionsAtOnce,
-      eachBatch: (payload) => this.#take(payload),
-    });
+  }
+
+  /** One life after the other, until one ends by our wish or by a fault that does not pass. */
+  async #liveOn(): Promise<void> {
+    for (;;) {
+      const reason = await this.#life.ended;
+      if (this.#stopping.signal.aborted) return;
+      this.#revokeAll();
+      const { groupId, handler } = this.#options;
+      const fault = kafkaFault(reason, `Cannot read from Kafka in group ${groupId}`);
+      await this.#life.leave();
+      handler.failed(fault);
+      if (!fault.retryable) return;
+      await this.#rest();
+      if (this.#stopping.signal.aborted) return;
+      this.#life = this.#newLife();
+      const life = this.#life;
+      await life.start().catch((error: unknown) => life.end(error));
+    }
+  }
+
+  async #rest(): Promise<void> {
+    const ms = Math.min(kafkaRetryMs * 2 ** this.#failures, kafkaMemberRetryMsMax);
+    this.#failures += 1;
+    await pause(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+  }
+
+  async #track(taking: Promise<void>): Promise<void> {
+    this.#taking.add(taking);
+    try {
+      await taking;
+    } finally {
+      this.#taking.delete(taking);
+    }
   }
 
   assignment(): TopicPartition[] {
@@ -177,16 +229,18 @@ class Member implements KafkaConsumer {
 
   async commit({ topic, partition }: TopicPartition, offset: bigint): Promise<void> {
     try {
-      await this.#consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
+      await this.#life.consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
     } catch (error) {
       throw kafkaFault(error, `Cannot commit offset ${offset} of ${topic}/${partition}`);
     }
   }
 
   async stop(): Promise<void> {
-    this.#isStopping = true;
-    await this.#consumer.disconnect();
-    for (const position of this.#partitions.values()) this.#revoke(position);
+    this.#stopping.abort();
+    await this.#life.leave();
+    await this.#lives;
+    await Promise.allSettled(this.#taking);
+    this.#revokeAll();
     await this.#ends.close();
   }
 
@@ -210,6 +264,10 @@ class Member implements KafkaConsumer {
     this.#options.handler.joined?.();
   }
 
+  #revokeAll(): void {
+    for (const position of this.#partitions.values()) this.#revoke(position);
+  }
+
   #revoke(position: Position): void {
     this.#partitions.delete(nameOf(position));
     this.#options.handler.revoked({ topic: position.topic, partition: position.partition });
@@ -223,7 +281,7 @@ class Member implements KafkaConsumer {
       const wanted = await this.#options.handler.assigned({ topic, partition });
       // Where it cannot be known now, the first fetch shows whether the offset is still there.
       const oldest = await this.#ends.oldest({ topic, partition }).catch(() => wanted);
-      if (this.#partitions.get(nameOf(position)) !== position || this.#isStopping) return;
+      if (this.#partitions.get(nameOf(position)) !== position) return;
       // The caller may have called `seek` in the meantime.
       position.next ??= wanted > oldest ? wanted : oldest;
       this.#goTo(position, position.next);
@@ -234,16 +292,26 @@ class Member implements KafkaConsumer {
 
   #goTo(position: Position, offset: bigint): void {
     const { topic, partition } = position;
-    this.#consumer.seek({ topic, partition, offset: String(offset) });
+    this.#tell((consumer) => consumer.seek({ topic, partition, offset: String(offset) }));
     if (!position.isPaused) this.#resume(position);
   }
 
   #pause({ topic, partition }: Position): void {
-    this.#consumer.pause([{ topic, partitions: [partition] }]);
+    this.#tell((consumer) => consumer.pause([{ topic, partitions: [partition] }]));
   }
 
   #resume({ topic, partition }: Position): void {
-    this.#consumer.resume([{ topic, partitions: [partition] }]);
+    this.#tell((consumer) => consumer.resume([{ topic, partitions: [partition] }]));
+  }
+
+  /** A consumer that is ending takes no orders; the next life begins all partitions anew. */
+  #tell(order: (consumer: Consumer) => void): void {
+    try {
+      order(this.#life.consumer);
+    } catch (cause) {
+      const message = 'The consumer has stopped';
+      this.#life.end(new KafkaError('CLIENT', message, { cause, retryable: true }));
+    }
   }
 
   async #take(payload: EachBatchPayload): Promise<void> {
@@ -264,12 +332,6 @@ class Member implements KafkaConsumer {
     if (position.next !== next || next === undefined) return;
     position.next = next > oldest ? next : oldest;
     this.#goTo(position, position.next);
-  }
-
-  #crashed(error: Error): void {
-    if (this.#isStopping) return;
-    const fault = kafkaFault(error, `Cannot read from Kafka in group ${this.#options.groupId}`);
-    this.#options.handler.failed(fault);
   }
 }
 

@@ -11,35 +11,20 @@ import type {
   ConsumerConfig,
   Kafka as Client,
   KafkaConfig,
-  LogEntry,
   Producer,
   RetryOptions,
 } from 'kafkajs';
 import pRetry from 'p-retry';
-import { KafkaError, SettingError } from '../../schemas/errors.ts';
+import { KafkaError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits/kafka.ts';
-import type { Settings } from '../../schemas/settings.ts';
 import { missingCodec, zstd } from './codecs.ts';
 import { heartbeatMsOf, startConsumer } from './consumer.ts';
 import type { ConsumeOptions, KafkaConsumer } from './consumer.ts';
 import { kafkaFault } from './fault.ts';
-
-export type KafkaSettings = Pick<
-  Settings,
-  | 'KAFKA_BROKERS'
-  | 'KAFKA_CLIENT_ID'
-  | 'KAFKA_TLS'
-  | 'KAFKA_SASL_MECHANISM'
-  | 'KAFKA_SASL_USERNAME'
-  | 'KAFKA_SASL_PASSWORD'
->;
-
-/** The part of a pino logger that is used. */
-export interface KafkaLog {
-  warn(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-}
+import type { OpenConsumer } from './life.ts';
+import { loginOf } from './login.ts';
+import type { KafkaLog, KafkaSettings } from './login.ts';
+import { openSockets } from './socket.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -128,9 +113,6 @@ const compressionTypes = {
   zstd: CompressionTypes.ZSTD,
 };
 
-/** Parts of the library that log each attempt to connect. */
-const connections = new Set(['Connection', 'BrokerPool', 'Cluster']);
-
 const partitioner = kafkajs.Partitioners.DefaultPartitioner();
 
 /** Calls that a user waits for: given up after about the time-out of one request. */
@@ -142,13 +124,13 @@ const briefly: RetryOptions = {
 
 /**
  * Calls of a member: through a restart of its broker, because under a new name it would have to wait
- * until the group takes its old one for dead.
+ * until the group takes its old one for dead. When they do not help, `consumer.ts` starts over.
  */
 const patiently: NonNullable<ConsumerConfig['retry']> = {
   retries: limits.kafkaMemberTriesMax - 1,
   initialRetryTime: limits.kafkaRetryMs,
   maxRetryTime: limits.kafkaMemberRetryMsMax,
-  restartOnFailure: () => Promise.resolve(true),
+  restartOnFailure: () => Promise.resolve(false),
 };
 
 /** Makes a client of the cluster. Throws `SettingError` when the settings name none. */
@@ -157,30 +139,21 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
   codecs[CompressionTypes.ZSTD] = () => zstd;
   codecs[CompressionTypes.Snappy] = () => missingCodec('snappy');
   codecs[CompressionTypes.LZ4] = () => missingCodec('lz4');
-  const config = configOf(settings, log);
-  const client = new kafkajs.Kafka({ ...config, retry: briefly });
-  const memberClient = new kafkajs.Kafka({ ...config, retry: patiently });
+  const login = loginOf(settings, log);
+  const socketFactory = openSockets().open;
+  const requestTimeout = limits.kafkaRequestMs;
+  const client = new kafkajs.Kafka({ ...login, socketFactory, requestTimeout, retry: briefly });
   const openAdmin = () => startAdmin(client.admin({ retry: briefly }));
   return {
     openAdmin,
     openProducer: () => startProducer(client),
     async consume(options) {
       const admin = await openAdmin();
-      const consumer = memberClient.consumer({
-        groupId: options.groupId,
-        allowAutoTopicCreation: false,
-        sessionTimeout: options.sessionMs ?? limits.kafkaSessionMs,
-        heartbeatInterval: heartbeatMsOf(options),
-        rebalanceTimeout: limits.kafkaRebalanceMs,
-        ...fetchBytesOf(options),
-        maxWaitTimeInMs: options.waitMsMax ?? limits.kafkaFetchWaitMs,
-        retry: patiently,
-      });
       await admin.groupReady(options.groupId, options.topics[0] ?? '').catch(async (error) => {
         await admin.close();
         throw error;
       });
-      return startConsumer(consumer, options, {
+      return startConsumer(() => openConsumer(login, options), options, {
         async oldest({ topic, partition }) {
           const all = await admin.offsets(topic);
           return all.find((offsets) => offsets.partition === partition)?.low ?? 0n;
@@ -189,6 +162,27 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
       });
     },
   };
+}
+
+/** A consumer with connections of its own: what has befallen others is not its. */
+function openConsumer(login: KafkaConfig, options: ConsumeOptions): OpenConsumer {
+  const sockets = openSockets();
+  const sessionTimeout = options.sessionMs ?? limits.kafkaSessionMs;
+  // The library has no time-out of its own for SyncGroup, which waits as long as JoinGroup.
+  const requestTimeout = sessionTimeout + limits.kafkaPatienceMs;
+  const socketFactory = sockets.open;
+  const client = new kafkajs.Kafka({ ...login, socketFactory, requestTimeout, retry: patiently });
+  const consumer = client.consumer({
+    groupId: options.groupId,
+    allowAutoTopicCreation: false,
+    sessionTimeout,
+    heartbeatInterval: heartbeatMsOf(options),
+    rebalanceTimeout: sessionTimeout,
+    ...fetchBytesOf(options),
+    maxWaitTimeInMs: options.waitMsMax ?? limits.kafkaFetchWaitMs,
+    retry: patiently,
+  });
+  return { consumer, cut: () => sockets.close() };
 }
 
 /** Which of `partitionCount` partitions a key belongs to, by the rule of Kafka's Java clients. */
@@ -206,58 +200,6 @@ export function partitionIndex(key: Buffer, partitionCount: number): number {
 function fetchBytesOf({ fetchBytesMax = limits.kafkaFetchBytes }: ConsumeOptions) {
   const maxBytesPerPartition = Math.min(limits.kafkaFetchBytesPerPartition, fetchBytesMax);
   return { maxBytes: fetchBytesMax, maxBytesPerPartition };
-}
-
-function configOf(settings: KafkaSettings, log: KafkaLog): KafkaConfig {
-  const sasl = saslOf(settings);
-  return {
-    brokers: brokersOf(settings.KAFKA_BROKERS),
-    clientId: settings.KAFKA_CLIENT_ID,
-    ssl: settings.KAFKA_TLS === 'on',
-    ...(sasl && { sasl }),
-    connectionTimeout: limits.kafkaConnectMs,
-    authenticationTimeout: limits.kafkaConnectMs,
-    requestTimeout: limits.kafkaRequestMs,
-    logLevel: kafkajs.logLevel.INFO,
-    logCreator: () => (entry) => writeLog(log, entry),
-  };
-}
-
-function brokersOf(text: string): string[] {
-  const brokers = text.split(',').map((broker) => broker.trim());
-  for (const broker of brokers) {
-    const port = Number(/^(?:\[[0-9a-f:]+\]|[^\s:/]+):(\d{1,5})$/i.exec(broker)?.[1]);
-    if (port >= 1 && port <= 65_535) continue;
-    const message = `Cannot use setting KAFKA_BROKERS: "${broker}" is not host:port`;
-    throw new SettingError('KAFKA_BROKERS', message);
-  }
-  return brokers;
-}
-
-function saslOf(settings: KafkaSettings): KafkaConfig['sasl'] {
-  const mechanism = settings.KAFKA_SASL_MECHANISM;
-  const [username, password] = [settings.KAFKA_SASL_USERNAME, settings.KAFKA_SASL_PASSWORD];
-  if (mechanism === 'none') return undefined;
-  if (username === '' || password === '') {
-    const message = `Cannot log in at Kafka by ${mechanism}: user or password is empty`;
-    throw new SettingError('KAFKA_SASL_MECHANISM', message);
-  }
-  if (mechanism === 'plain') return { mechanism, username, password };
-  if (mechanism === 'scram-sha-256') return { mechanism, username, password };
-  return { mechanism: 'scram-sha-512', username, password };
-}
-
-/**
- * What ends a call is thrown as well, so that the library's lines are only news. Those of connections
- * come with every try.
- */
-function writeLog(log: KafkaLog, { level, namespace, log: entry }: LogEntry): void {
-  const { ERROR, WARN } = kafkajs.logLevel;
-  const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = entry;
-  const text = `Kafka client: ${message}`;
-  const isNews = level === ERROR || level === WARN;
-  if (isNews && !connections.has(namespace)) log.info({ namespace, ...fields }, text);
-  else log.debug({ namespace, ...fields }, text);
 }
 
 async function startProducer(client: Client): Promise<KafkaProducer> {
