@@ -233,7 +233,7 @@ export class PartitionLog {
     const { topic, partition, firstOffset, nextOffset, rows, rejected, watermarkMs } = commit;
     const figures = { firstOffset, nextOffset, rows, rejected, watermarkMs };
     const more = { files: commit.files.length, dead: taken.dead.length };
-    log.debug({ topic, partition, ...figures, ...more, elapsedMs }, 'Committed a flush');
+    log.info({ topic, partition, ...figures, ...more, elapsedMs }, 'Committed a flush');
     await this.source.adopt(commit, { signal: hardStop });
   }
 
