@@ -6,7 +6,7 @@
  * are brought together. The columns before Attributes are the same for all points of a metric (the
  * run of a row): they are written once and copied from the row before.
  */
-import { put, putHex16, putHex8, putMap, putString, putVarint } from './bytes';
+import { put, putHex16, putHex8, putLong, putMap, putString, putVarint } from './bytes';
 import { addRow, headerBytes, joinTables, placeFor, startTables } from './chunks';
 import { capacityFault, fail } from './fault';
 import {
@@ -184,23 +184,6 @@ export function endPlain(out: usize, point: Point, metric: Metric): bool {
   hasMetric = true;
   endRow(metric.kind, plainBase, out - plainBase);
   return true;
-}
-
-/** As `put`, of some hundred bytes; writes, and reads, up to 63 bytes past the run. */
-// @ts-ignore: decorator
-@inline
-function putLong(out: usize, from: usize, bytes: usize): usize {
-  for (let done: usize = 0; done < bytes; done += 64) {
-    const a = v128.load(from + done);
-    const b = v128.load(from + done, 16);
-    const c = v128.load(from + done, 32);
-    const d = v128.load(from + done, 48);
-    v128.store(out + done, a);
-    v128.store(out + done, b, 16);
-    v128.store(out + done, c, 32);
-    v128.store(out + done, d, 48);
-  }
-  return out + bytes;
 }
 
 /** A bound on the row's size, with slack for copies that write past their end. */

@@ -5,7 +5,7 @@
  * read. What all rows of a resource and scope share (one run of the row: first the resource's part,
  * then the scope's) is written once and copied from the row before.
  */
-import { put } from './bytes';
+import { put, putLong } from './bytes';
 import { capacityFault, fail } from './fault';
 import { align, reserve, setTop, top } from './memory';
 
@@ -98,14 +98,14 @@ export function endRow(start: usize, end: usize): void {
 export function copyRun(out: usize): usize {
   const from = run;
   run = out;
-  return put(out, from, runBytes);
+  return putLong(out, from, runBytes);
 }
 
 /** Copies the resource's part of the run of the row before, and begins a run with it. */
 export function copyResourceRun(out: usize): usize {
   const from = run;
   run = out;
-  return put(out, from, resourceRunBytes);
+  return putLong(out, from, resourceRunBytes);
 }
 
 /** Begins a run, with a resource's part. */
