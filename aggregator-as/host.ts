@@ -12,9 +12,12 @@ import type { SpeedTable } from '../schemas/tables.ts';
 import { faultError, rejectionText, rejectReasons } from './fault.ts';
 import type { RejectReason } from './fault.ts';
 import { NodeReader } from './nodes.ts';
+import { PageWriter } from './pages.ts';
+import type { PageExports } from './pages.ts';
 import type { ColumnBuffers } from './nodes.ts';
 
 export type { ColumnBuffers } from './nodes.ts';
+export type { Chunk, Leaf, PageWriter } from './pages.ts';
 export type { RejectReason } from './fault.ts';
 
 /** Who sent a request and when, and how far from that the times of its items may be. */
@@ -94,10 +97,11 @@ export interface HourBatch {
   columns: ColumnBuffers[];
   /** 16 bytes for each row, ascending: the data of the first column. */
   sortIds: Uint8Array;
+  /** Makes Parquet pages of the columns; may move their memory, and then the views are void. */
+  pages: PageWriter;
 }
 
-interface Exports {
-  readonly memory: WebAssembly.Memory;
+interface Exports extends PageExports {
   configure(pagesMax: number, attributesMax: number): void;
   verdictAt(): number;
   fault(): number;
@@ -286,6 +290,7 @@ export class ItemColumns {
       timeMaxNs: wasm.hourTimeMax(index),
       columns,
       sortIds: columns[0]?.data as Uint8Array,
+      pages: new PageWriter(wasm, () => this.#fault()),
     };
   }
 

@@ -33,6 +33,7 @@ const entries = [
   /^bin\//,
   /^edge\/index\.ts$/,
   /^batch\/worker\.ts$/,
+  /^workers\/thread\.ts$/,
   /^dev\/clickhouse\/main\.ts$/,
   /^dev\/configuration\.ts$/,
   /^dev\/edge\.ts$/,
@@ -46,6 +47,11 @@ const testedThroughOthers = [
   /^schemas\/(limits|settings)\//,
   // By the test of rebuild.ts, which they are parts of.
   /^workers\/rebuild\//,
+  // By the tests of parquet.ts, which they are parts of.
+  /^workers\/parquet\//,
+  /^aggregator-as\/pages\.ts$/,
+  // By the tests of take.ts and threads.ts.
+  /^workers\/(encode|message|thread)\.ts$/,
   ...entries,
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,

@@ -1,22 +1,18 @@
 /**
- * Encodes one hour's columns as a Parquet file: Arrow buffers as they are, through an Arrow IPC
- * stream, to the Parquet writer. Pure: it stores nothing and knows no keys.
+ * Encodes one hour's columns as a Parquet file. The WebAssembly module makes the pages where the
+ * columns lie, zlib compresses them from there, and what stands around them is put together here: no
+ * column is copied but into its pages. Pure: it stores nothing and knows no keys.
  */
-import * as arrow from 'apache-arrow';
-import { Map_ as ArrowMap } from 'apache-arrow'; // eslint-disable-line no-underscore-dangle
-import {
-  Compression,
-  EnabledStatistics,
-  Table as WasmTable,
-  WriterPropertiesBuilder,
-  writeParquet,
-} from 'parquet-wasm/node';
+import { Compression, EnabledStatistics, WriterPropertiesBuilder } from 'parquet-wasm/node';
 import type { WriterProperties } from 'parquet-wasm/node';
-import type { ColumnBuffers, HourBatch } from '../aggregator-as/host.ts';
+import type { HourBatch } from '../aggregator-as/host.ts';
 import { archiveColumns, schemaVersions } from '../schemas/archive.ts';
 import type { ArchiveColumn, ArchiveType, Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
-import { rowGroupRows } from '../schemas/limits/archive.ts';
+import { indexedPageRows, rowGroupRows } from '../schemas/limits/archive.ts';
+import { chunkBytes } from './parquet/chunk.ts';
+import { FileBuilder, FileLayout } from './parquet/file.ts';
+import type { PageEnds } from './parquet/file.ts';
 
 export interface ParquetFile {
   /** The whole file, in memory of its own. */
@@ -28,125 +24,50 @@ const idBytes = 16;
 
 /**
  * The Parquet file of one hour: columns as `archiveColumns` says, in that order, zstd, row groups of
- * `rowGroupRows` rows. The batch's rows must be sorted by `sortIds` and be at least one. Reads the
- * batch's buffers before it returns and keeps none of them.
+ * `rowGroupRows` rows. The batch's rows must be sorted by `sortIds` and be at least one. Leaves the
+ * batch's views void, as its memory may have moved. Throws `TidemarkError` CAPACITY.
  */
 export function encodeParquet(batch: HourBatch): ParquetFile {
-  const properties = writerProperties(batch.signal);
-  // The writer takes ownership of both; nothing of them is left to free.
-  const table = WasmTable.fromIPCStream(arrow.tableToIPC(arrowTable(batch), 'stream'));
-  const bytes = writeParquet(table, properties);
-  return { bytes, rowGroups: idRanges(batch.sortIds, batch.rows) };
-}
-
-function arrowTable(batch: HourBatch): arrow.Table {
-  const own = archiveColumns[batch.signal];
-  const types = own.map(({ type }, index) => arrowType(type, index));
-  const fields = own.map(
-    ({ name, nullable }, index) => new arrow.Field(name, itemOf(types, index), nullable),
-  );
-  const buffers = new Buffers();
-  const columns = types.map((type, index) =>
-    arrowData(type, itemOf(batch.columns, index), buffers),
-  );
-  const rows = new arrow.Data(new arrow.Struct(fields), 0, batch.rows, 0, {}, columns);
-  const schema = new arrow.Schema(fields);
-  return new arrow.Table(schema, [new arrow.RecordBatch(schema, rows)]);
-}
-
-function itemOf<T>(items: readonly T[], index: number): T {
-  const item = items[index];
-  if (item === undefined) throw new Error(`Bug: column ${index} is missing`);
-  return item;
-}
-
-/** Arrow's form of a column type. `id` tells the dictionaries of one file apart. */
-function arrowType(type: ArchiveType, id: number): arrow.DataType {
-  if (type.startsWith('list')) return listOf(simpleType(listItems[type as ListType]));
-  if (type === 'dictionary') return new arrow.Dictionary(new arrow.Utf8(), new arrow.Int32(), id);
-  return simpleType(type as SimpleType);
-}
-
-type ListType = Extract<ArchiveType, `list${string}`>;
-type SimpleType = Exclude<ArchiveType, ListType | 'dictionary'>;
-
-const listItems: Record<ListType, SimpleType> = {
-  listTimestampNs: 'timestampNs',
-  listUtf8: 'utf8',
-  listId16: 'id16',
-  listId8: 'id8',
-  listUint32: 'uint32',
-  listInt64: 'int64',
-  listUint64: 'uint64',
-  listDouble: 'double',
-  listAttributes: 'attributes',
-  listKinds: 'kinds',
-};
-
-const simpleTypes: Record<SimpleType, () => arrow.DataType> = {
-  utf8: () => new arrow.Utf8(),
-  binary: () => new arrow.Binary(),
-  id16: () => new arrow.FixedSizeBinary(16),
-  id8: () => new arrow.FixedSizeBinary(8),
-  bool: () => new arrow.Bool(),
-  int32: () => new arrow.Int32(),
-  int64: () => new arrow.Int64(),
-  uint32: () => new arrow.Uint32(),
-  uint64: () => new arrow.Uint64(),
-  double: () => new arrow.Float64(),
-  timestampMs: () => new arrow.TimestampMillisecond(),
-  timestampNs: () => new arrow.TimestampNanosecond(),
-  attributes: attributesType,
-  kinds: () => listOf(new arrow.Uint8()),
-};
-
-function simpleType(type: SimpleType): arrow.DataType {
-  return simpleTypes[type]();
-}
-
-function listOf(item: arrow.DataType): arrow.DataType {
-  return new arrow.List(new arrow.Field('item', item, false));
-}
-
-function attributesType(): arrow.DataType {
-  const key = new arrow.Field('key', new arrow.Utf8(), false);
-  const value = new arrow.Field('value', new arrow.Utf8(), false);
-  const entries = new arrow.Struct<{ key: arrow.Utf8; value: arrow.Utf8 }>([key, value]);
-  return new ArrowMap(new arrow.Field('entries', entries, false), false);
-}
-
-/** Arrow data over the buffers of a column. */
-function arrowData(type: arrow.DataType, column: ColumnBuffers, buffers: Buffers): arrow.Data {
-  const data = (type.children ?? []).map((field, index) =>
-    arrowData(field.type, itemOf(column.children ?? [], index), buffers),
-  );
-  const own = {
-    [arrow.BufferType.OFFSET]: buffers.own(column.offsets),
-    [arrow.BufferType.DATA]: buffers.own(column.data),
-    [arrow.BufferType.VALIDITY]: column.nullCount > 0 ? buffers.own(column.validity) : undefined,
-  } as ConstructorParameters<typeof arrow.Data>[4];
-  const { dictionary } = column;
-  const values = dictionary && [arrowData(new arrow.Utf8(), dictionary, buffers)];
-  const vector = values && new arrow.Vector(values);
-  return new arrow.Data(type, 0, column.length, column.nullCount, own, data, vector);
-}
-
-type BufferView = NonNullable<ColumnBuffers['data']>;
-
-/**
- * Columns may share a buffer (all lists of a span's events have the same offsets), but apache-arrow's
- * stream writer takes two writes of the same memory in a row for one. So whoever comes second gets
- * a copy.
- */
-class Buffers {
-  readonly #seen = new Set<number>();
-
-  own(view: BufferView | undefined): BufferView | undefined {
-    if (!view) return undefined;
-    if (this.#seen.has(view.byteOffset)) return view.slice();
-    this.#seen.add(view.byteOffset);
-    return view;
+  const { rows, signal, pages } = batch;
+  // Whatever is read through the views is read before the first page is made.
+  const leaves = archiveColumns[signal].flatMap(({ type }, index) => {
+    const column = batch.columns[index];
+    if (!column) throw new Error(`Bug: column ${index} is missing`);
+    return pages.leavesOf(type, column);
+  });
+  const rowGroups = idRanges(batch.sortIds, rows);
+  const pageEnds = rowGroups.map((_, group) => pageEndsOf(batch, group * rowGroupRows));
+  pages.begin();
+  const file = new FileBuilder(layoutOf(signal));
+  for (const [group, { rows: count }] of rowGroups.entries()) {
+    file.beginGroup(count);
+    for (const [index, leaf] of leaves.entries()) {
+      const ends = index === 0 ? pageEnds[group] : undefined;
+      const chunk = pages.chunk(leaf, group * rowGroupRows, count, ends ? indexedPageRows : count);
+      file.addChunk(chunk, chunkBytes(chunk, count), ends);
+    }
   }
+  return { bytes: file.finish(), rowGroups };
+}
+
+/** A signal's layout is made once: it is the same for all files. */
+const layouts = new Map<Signal, FileLayout>();
+
+function layoutOf(signal: Signal): FileLayout {
+  const layout = layouts.get(signal) ?? new FileLayout(signal);
+  layouts.set(signal, layout);
+  return layout;
+}
+
+/** Ends of the first column's pages in the row group that begins at `from`. */
+function pageEndsOf({ sortIds, rows }: HourBatch, from: number): PageEnds[] {
+  const to = Math.min(rows, from + rowGroupRows);
+  const idAt = (row: number) => sortIds.slice(row * idBytes, (row + 1) * idBytes);
+  const ends: PageEnds[] = [];
+  for (let row = from; row < to; row += indexedPageRows) {
+    ends.push({ least: idAt(row), greatest: idAt(Math.min(to, row + indexedPageRows) - 1) });
+  }
+  return ends;
 }
 
 /** Random or nearly unique values: a dictionary of them would only be a detour. */

@@ -21,13 +21,20 @@ export class Dictionary {
 }
 
 @unmanaged
-class Entry {
+export class Entry {
   text: u32;
   bytes: u32;
   hash: u32;
 }
 
 const entryBytes: usize = 12;
+
+/** The text that has this code. */
+// @ts-ignore: decorator
+@inline
+export function entryOf(dictionary: Dictionary, code: u32): Entry {
+  return changetype<Entry>(dictionary.entries + <usize>code * entryBytes);
+}
 
 /** Makes room for `more` texts, so that as many calls of `codeOf` cannot fail. */
 export function makeRoom(dictionary: Dictionary, more: u32): bool {

@@ -21,6 +21,30 @@ import { walkRequest } from './walk';
 import { inputPadding } from './wire';
 import { writeHour } from './write';
 
+export {
+  chunkBegin,
+  chunkCodes,
+  chunkDense,
+  chunkDenseCount,
+  chunkNumbers,
+  chunksBegin,
+  chunkTexts,
+  dictionaryAt,
+  dictionaryBytes,
+  extremeAt,
+  extremeBytes,
+  extremes,
+  pageAt,
+  pageBegin,
+  pageBytes,
+  pageCodes,
+  pageEnd,
+  pageLevels,
+  pagePresent,
+  pageTexts,
+  pageWide,
+} from './pages';
+
 let input: usize = 0;
 let inputBytes: usize = 0;
 let tenant: usize = 0;

@@ -65,9 +65,11 @@ async function filesOf(encoder: FlushEncoder): Promise<PendingFile[]> {
   return files;
 }
 
-async function flush(encoder: FlushEncoder): Promise<PendingFile[]> {
-  await encoder.add([record(0, spans('a'))], options);
-  return filesOf(encoder);
+function flushOf(threads: EncoderThreads): Promise<PendingFile[]> {
+  return threads.use('traces', async (encoder) => {
+    await encoder.add([record(0, spans('a'))], options);
+    return filesOf(encoder);
+  });
 }
 
 describe('EncoderThreads.use()', () => {
@@ -154,7 +156,7 @@ describe('EncoderThreads.use()', () => {
       return filesOf(encoder);
     });
     await expect(dying).rejects.toMatchObject({ code: 'THREAD_ENDED', retryable: true });
-    expect(await threads.use('traces', flush)).toMatchObject([{ rows: 1 }]);
+    expect(await flushOf(threads)).toMatchObject([{ rows: 1 }]);
     const inTheMiddle = threads.use('traces', async (encoder) => {
       const added = encoder.add([record(0, spans('a'))], options);
       const [end] = await Promise.allSettled([added, started[1]?.terminate()]);
@@ -162,7 +164,7 @@ describe('EncoderThreads.use()', () => {
       return filesOf(encoder);
     });
     await expect(inTheMiddle).rejects.toMatchObject({ code: 'THREAD_ENDED' });
-    expect(await threads.use('traces', flush)).toMatchObject([{ rows: 1 }]);
+    expect(await flushOf(threads)).toMatchObject([{ rows: 1 }]);
   });
 
   it('says CAPACITY, with the records before it taken, when the columns have no room', async () => {

@@ -1,0 +1,204 @@
+/**
+ * Puts column chunks together to a Parquet file: row groups, the index of pages, and the footer
+ * (parquet.thrift, FileMetaData). Encodes no values.
+ */
+import { schemaVersions } from '../../schemas/archive.ts';
+import type { Signal } from '../../schemas/archive.ts';
+import type { Chunk } from '../../aggregator-as/host.ts';
+import type { ChunkBytes, PageLocation } from './chunk.ts';
+import { encodeStruct } from './compact.ts';
+import type { Struct } from './compact.ts';
+import { arrowSchema, fileSchema } from './schema.ts';
+import type { FileSchema, LeafColumn } from './schema.ts';
+
+const magic = Buffer.from('PAR1');
+
+/** Longer least or greatest values are not stated. */
+const statedBytesMax = 64;
+
+/** What the footer says of a chunk. */
+interface PlacedChunk extends ChunkBytes {
+  readonly leaf: LeafColumn;
+  readonly start: number;
+  readonly facts: Omit<Chunk, 'pages' | 'dictionary'>;
+}
+
+/** Least and greatest value of each page of a row group's first column. */
+export interface PageEnds {
+  readonly least: Uint8Array;
+  readonly greatest: Uint8Array;
+}
+
+interface RowGroup {
+  readonly rows: number;
+  readonly chunks: PlacedChunk[];
+  pageEnds: readonly PageEnds[];
+}
+
+/** A signal's schema is the same in every file. */
+export class FileLayout {
+  readonly schema: FileSchema;
+  readonly #metadata: Struct[];
+
+  constructor(signal: Signal) {
+    this.schema = fileSchema(signal);
+    this.#metadata = [
+      { 1: { text: 'tidemark.schema' }, 2: { text: String(schemaVersions[signal]) } },
+      { 1: { text: 'ARROW:schema' }, 2: { text: arrowSchema(signal) } },
+    ];
+  }
+
+  /** FileMetaData for these row groups, whose structures are given. */
+  footer(rows: number, rowGroups: readonly Struct[]): Uint8Array {
+    return encodeStruct({
+      1: { i32: 2 },
+      2: { structs: this.schema.elements },
+      3: { i64: rows },
+      4: { structs: rowGroups },
+      5: { structs: this.#metadata },
+      6: { text: 'tidemark' },
+      // Of every leaf the least and the greatest value go by the order of its type.
+      7: { structs: this.schema.leaves.map(() => ({ 1: { struct: {} } })) },
+    });
+  }
+}
+
+/** A file in the making. */
+export class FileBuilder {
+  readonly #layout: FileLayout;
+  readonly #parts: Uint8Array[] = [magic];
+  readonly #groups: RowGroup[] = [];
+  #at = magic.length;
+  #rows = 0;
+
+  constructor(layout: FileLayout) {
+    this.#layout = layout;
+  }
+
+  /** Begins a row group of so many rows; its chunks follow, one for each leaf. */
+  beginGroup(rows: number): void {
+    this.#groups.push({ rows, chunks: [], pageEnds: [] });
+    this.#rows += rows;
+  }
+
+  /** Adds the next leaf's chunk. `pageEnds` are wanted of the first column. */
+  addChunk(
+    facts: PlacedChunk['facts'],
+    bytes: ChunkBytes,
+    pageEnds: readonly PageEnds[] = [],
+  ): void {
+    const group = this.#groups.at(-1);
+    const leaf = this.#layout.schema.leaves[group?.chunks.length ?? 0];
+    if (!group || !leaf) throw new Error('Bug: a chunk that no leaf is for');
+    if (pageEnds.length > 0) group.pageEnds = pageEnds;
+    group.chunks.push({ ...bytes, facts, leaf, start: this.#at });
+    for (const part of bytes.parts) this.#add(part);
+  }
+
+  /** The whole file, in memory of its own. */
+  finish(): Uint8Array {
+    const rowGroups = this.#groups.map((group, index) => this.#rowGroup(group, index));
+    const footer = this.#layout.footer(this.#rows, rowGroups);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(footer.length);
+    for (const part of [footer, length, magic]) this.#add(part);
+    const file = new Uint8Array(this.#at);
+    let at = 0;
+    for (const part of this.#parts) {
+      file.set(part, at);
+      at += part.length;
+    }
+    return file;
+  }
+
+  #add(part: Uint8Array): number {
+    this.#parts.push(part);
+    const at = this.#at;
+    this.#at += part.length;
+    return at;
+  }
+
+  #rowGroup({ rows, chunks, pageEnds }: RowGroup, ordinal: number): Struct {
+    const sum = (of: (chunk: PlacedChunk) => number) =>
+      chunks.reduce((total, chunk) => total + of(chunk), 0);
+    const columns = chunks.map((chunk, index) => this.#column(chunk, index === 0 ? pageEnds : []));
+    return {
+      1: { structs: columns },
+      2: { i64: sum(({ rawBytes }) => rawBytes) },
+      3: { i64: rows },
+      // Rows ascend by the first column.
+      4: { structs: [{ 1: { i32: 0 }, 2: { bool: false }, 3: { bool: false } }] },
+      5: { i64: chunks[0]?.start ?? 0 },
+      6: { i64: sum(({ bytes }) => bytes) },
+      7: { i32: ordinal },
+    };
+  }
+
+  /** The chunk's structure; stores its page indexes in front of the footer. */
+  #column(chunk: PlacedChunk, pageEnds: readonly PageEnds[]): Struct {
+    const index = pageEnds.length > 0 ? columnIndex(pageEnds) : undefined;
+    const indexAt = index && this.#add(index);
+    const offsets = offsetIndex(chunk.pages, chunk.start);
+    const offsetsAt = this.#add(offsets);
+    return {
+      2: { i64: 0 },
+      3: { struct: metadataOf(chunk) },
+      4: { i64: offsetsAt },
+      5: { i32: offsets.length },
+      6: indexAt === undefined ? undefined : { i64: indexAt },
+      7: index && { i32: index.length },
+    };
+  }
+}
+
+function metadataOf(chunk: PlacedChunk): Struct {
+  const { leaf, start, pages, hasDictionary } = chunk;
+  return {
+    1: { i32: leaf.physicalType },
+    2: { i32s: chunk.encodings },
+    3: { texts: leaf.path },
+    4: { i32: chunk.codec },
+    5: { i64: chunk.levelCount },
+    6: { i64: chunk.rawBytes },
+    7: { i64: chunk.bytes },
+    9: { i64: start + (pages[0]?.at ?? 0) },
+    11: hasDictionary ? { i64: start } : undefined,
+    12: statisticsOf(chunk),
+  };
+}
+
+function statisticsOf({ facts, leaf }: PlacedChunk): { readonly struct: Struct } | undefined {
+  if (leaf.path.length > 1) return undefined;
+  const { nullCount, ends } = facts;
+  const isStated = ends && Math.max(ends.least.length, ends.greatest.length) <= statedBytesMax;
+  if (!isStated) return { struct: { 3: { i64: nullCount } } };
+  return {
+    struct: {
+      3: { i64: nullCount },
+      5: { bytes: ends.greatest },
+      6: { bytes: ends.least },
+      7: { bool: true },
+      8: { bool: true },
+    },
+  };
+}
+
+/** ColumnIndex of a column without nulls whose pages ascend. */
+function columnIndex(pageEnds: readonly PageEnds[]): Uint8Array {
+  return encodeStruct({
+    1: { bools: pageEnds.map(() => false) },
+    2: { bytesList: pageEnds.map(({ least }) => least) },
+    3: { bytesList: pageEnds.map(({ greatest }) => greatest) },
+    4: { i32: 1 },
+    5: { i64s: pageEnds.map(() => 0) },
+  });
+}
+
+function offsetIndex(pages: readonly PageLocation[], start: number): Uint8Array {
+  const locations = pages.map(({ at, bytes, firstRow }) => ({
+    1: { i64: start + at },
+    2: { i32: bytes },
+    3: { i64: firstRow },
+  }));
+  return encodeStruct({ 1: { structs: locations } });
+}
