@@ -85,6 +85,16 @@ export class ArrowBatch {
     return new Uint32Array(ints.buffer, ints.byteOffset, ints.length);
   }
 
+  /** A Utf8 column: row i is bytes [offsets[i], offsets[i + 1]) of `bytes`. */
+  utf8(name: string): { offsets: Int32Array; bytes: Uint8Array } {
+    const { array } = this.#typed(name, (format) => format === 'u', 'u');
+    const buffers = this.#pointer(array + arrayBuffers);
+    const at = this.#pointer(buffers + 4) + 4 * this.#offset(array);
+    const offsets = new Int32Array(this.#view.buffer, at, this.rows + 1);
+    const data = this.#pointer(buffers + 8);
+    return { offsets, bytes: this.#bytes.subarray(data, data + (offsets[this.rows] ?? 0)) };
+  }
+
   /** Codes and values of a Dictionary<Int32, Utf8> column. */
   dictionary(name: string): { codes: Int32Array; values: string[] } {
     const column = this.#typed(name, (format) => format === 'i', 'a dictionary with i codes');

@@ -8,8 +8,10 @@ import {
   mergeRequestBytesMax,
   mergeRunBytesMax,
   mergeWindowBytesMax,
+  partialHeaderBytesGuess,
   rangeGapBytesMax,
 } from '../schemas/limits/batch.ts';
+import type { Preamble } from '../schemas/preamble.ts';
 
 /** A partial in the object store. */
 export interface PartialReader {
@@ -103,6 +105,22 @@ export async function readExactly(
     'CORRUPT_ARCHIVE',
     `Cannot read a partial: bytes ${start} to ${end} gave ${bytes.length} bytes`,
   );
+}
+
+/**
+ * The bytes of a partial's header, with one request, or two when it is long. Throws what the reader
+ * throws, and CORRUPT_ARCHIVE for another kind of object.
+ */
+export async function readHeader(reader: PartialReader, preamble: Preamble): Promise<Uint8Array> {
+  const guess = Math.min(partialHeaderBytesGuess, reader.byteLength ?? partialHeaderBytesGuess);
+  const first = await reader.read(0, guess);
+  const headerBytes = preamble.headerBytes(first);
+  if (headerBytes <= first.length) return first;
+  const rest = await readExactly(reader, first.length, headerBytes);
+  const header = new Uint8Array(headerBytes);
+  header.set(first);
+  header.set(rest, first.length);
+  return header;
 }
 
 /** Maps with at most `atOnce` calls under way. Results are in the items' order. */

@@ -1,6 +1,9 @@
 /** The signals of the batch as data: everything that differs between them is named here. */
 import type { Signal } from '../schemas/archive.ts';
-import { kernelRowBytes } from '../schemas/limits/batch.ts';
+import { kernelLogRowBytes, kernelRowBytes } from '../schemas/limits/batch.ts';
+import { logProof } from './logs/proof.ts';
+import { logTables, mergeLogs } from './logs/tables.ts';
+import { startLogWork } from './logs/work.ts';
 import { spanProof } from './traces/proof.ts';
 import { mergeSpans, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
@@ -18,9 +21,19 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     merge: mergeSpans,
     proofs: [spanProof],
   },
-  logs: undefined as never,
+  logs: {
+    signal: 'logs',
+    items: 'log records',
+    kernel: 'aggregatelogs',
+    rowBytes: kernelLogRowBytes,
+    leadMs: 0,
+    tables: logTables,
+    startWork: startLogWork,
+    merge: mergeLogs,
+    proofs: [logProof],
+  },
   metrics: undefined as never,
 };
 
 /** The order in which the signals of a day are computed. */
-export const signals: readonly Signal[] = ['traces'];
+export const signals: readonly Signal[] = ['traces', 'logs'];

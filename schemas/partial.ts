@@ -3,8 +3,7 @@
  * histogram; then come the durations, sorted, as one run of bytes for each group and bucket, whose
  * place follows from the header. Little-endian; the same groups always give the same bytes.
  *
- * Header: 'TMKP', u32 version, u32 header bytes, u32 groups, u64 body bytes, u32 CRC-32 of all the
- * rest, u32 zero; the names; the groups, sorted by their names. A name is its UTF-8 length and its
+ * Header: the preamble, 'TMKP'; the names; the groups, sorted by their names. A name is its UTF-8 length and its
  * UTF-8 bytes. A group is the numbers of its three names, raw count, count, error count, unique
  * traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, and per bucket the step
  * from the last one and count * 2 + hot. What has no width is a varint.
@@ -13,10 +12,9 @@
  * from its bucket's least, in as few bytes as the bucket needs: none below 128 ns.
  */
 import assert from 'node:assert/strict';
-import { crc32 } from 'node:zlib';
-import { TidemarkError } from './errors.ts';
 import { bucketBits, bucketCount, bucketOfWords } from './histogram.ts';
-import { VarintReader, VarintWriter } from './varint.ts';
+import { corruptPartial, Preamble, preambleBytes } from './preamble.ts';
+import { VarintWriter, type VarintReader } from './varint.ts';
 
 /** What both sides know of a group. Durations in nanoseconds. */
 export interface GroupTotals {
@@ -63,12 +61,9 @@ export interface PartialHeader {
 /** Quantiles that are published, and therefore whose likely buckets lie together in a partial. */
 export const publishedQuantiles: readonly number[] = [0.5, 0.95, 0.99];
 
-/** Bytes at the start that say how long the header is. */
-export const partialPreambleBytes = 32;
+/** How a partial of spans begins. */
+export const spanPreamble = new Preamble('TMKP', 1);
 
-const magic = 0x504b_4d54;
-const version = 1;
-const crcAt = 24;
 /** A group takes at least nine varints and four words. */
 const groupBytesMin = 41;
 
@@ -96,7 +91,7 @@ export function encodePartial(
   const bodyBytes = sizes.reduce((sum, size) => sum + size.cold, hotBytes);
   const bytes = new Uint8Array(header.length + bodyBytes);
   bytes.set(header);
-  writePreamble(bytes, header.length, sorted.length, bodyBytes);
+  spanPreamble.write(bytes, header.length, sorted.length, bodyBytes);
   let hotAt = header.length;
   let coldAt = header.length + hotBytes;
   for (const group of sorted) ({ hotAt, coldAt } = writeRuns(bytes, group, hotAt, coldAt));
@@ -206,21 +201,6 @@ function writeRun(bytes: Uint8Array, at: number, run: Uint32Array, bucket: numbe
   return at;
 }
 
-function writePreamble(bytes: Uint8Array, headerBytes: number, groups: number, body: number): void {
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, magic, true);
-  view.setUint32(4, version, true);
-  view.setUint32(8, headerBytes, true);
-  view.setUint32(12, groups, true);
-  view.setBigUint64(16, BigInt(body), true);
-  view.setUint32(crcAt, headerCrc(bytes.subarray(0, headerBytes)), true);
-}
-
-/** CRC-32 of the header without the CRC itself. */
-function headerCrc(header: Uint8Array): number {
-  return crc32(header.subarray(crcAt + 4), crc32(header.subarray(0, crcAt)));
-}
-
 /** The header with its preamble left blank. */
 function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   const names = new Map<string, number>();
@@ -229,7 +209,7 @@ function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
       if (!names.has(name)) names.set(name, names.size);
     }
   }
-  const writer = new VarintWriter(partialPreambleBytes);
+  const writer = new VarintWriter(preambleBytes);
   writer.varint(names.size);
   for (const name of names.keys()) writer.name(name);
   for (const bucketed of groups) writeGroup(writer, bucketed, names);
@@ -264,36 +244,13 @@ function writeGroup(
 }
 
 /**
- * Bytes of the header, from the first `partialPreambleBytes` of a partial. Throws `TidemarkError`
- * CORRUPT_ARCHIVE when they are no partial's, or one of a version that this code does not know.
- */
-export function partialHeaderBytes(preamble: Uint8Array): number {
-  const view = new DataView(preamble.buffer, preamble.byteOffset, preamble.byteLength);
-  if (preamble.length < partialPreambleBytes) throw corrupt('it is too short');
-  if (view.getUint32(0, true) !== magic) throw corrupt('it does not begin with TMKP');
-  const found = view.getUint32(4, true);
-  if (found !== version) throw corrupt(`it has version ${found}, wanted ${version}`);
-  const headerBytes = view.getUint32(8, true);
-  if (headerBytes < partialPreambleBytes) throw corrupt('its header has no length');
-  return headerBytes;
-}
-
-/**
- * The header of a partial, from at least its first `partialHeaderBytes`. Throws `TidemarkError`
+ * The header of a partial, from at least its header's bytes. Throws `TidemarkError`
  * CORRUPT_ARCHIVE for whatever `encodePartial` could not have written.
  */
 export function decodePartialHeader(bytes: Uint8Array): PartialHeader {
-  const headerBytes = partialHeaderBytes(bytes);
-  if (bytes.length < headerBytes) throw corrupt('it ends inside its header');
-  const header = bytes.subarray(0, headerBytes);
-  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  if (view.getUint32(crcAt, true) !== headerCrc(header)) throw corrupt('its checksum is wrong');
-  const reader = new VarintReader(header, partialPreambleBytes);
+  const { reader, headerBytes, entries, bodyBytes } = spanPreamble.open(bytes, groupBytesMin);
   const names = Array.from({ length: reader.count(1) }, () => reader.name());
-  const groupCount = view.getUint32(12, true);
-  if (groupCount * groupBytesMin > reader.rest) throw corrupt('its groups pass its end');
-  const groups = Array.from({ length: groupCount }, () => readGroup(reader, names));
-  const bodyBytes = Number(view.getBigUint64(16, true));
+  const groups = Array.from({ length: entries }, () => readGroup(reader, names));
   if (reader.rest !== 0) reader.fail('bytes are left over');
   return placeRuns(headerBytes, bodyBytes, groups);
 }
@@ -345,7 +302,7 @@ function placeRuns(headerBytes: number, bodyBytes: number, groups: UnplacedGroup
     coldStart += sizes[i]?.cold ?? 0;
     return result;
   });
-  if (coldStart !== headerBytes + bodyBytes) throw corrupt('its runs have another length');
+  if (coldStart !== headerBytes + bodyBytes) throw corruptPartial('its runs have another length');
   return { headerBytes, byteLength: coldStart, groups: placed };
 }
 
@@ -375,8 +332,4 @@ export function runRange(
     else coldStart += bytes;
   }
   return { start: 0, end: 0 };
-}
-
-function corrupt(what: string): TidemarkError {
-  return new TidemarkError('CORRUPT_ARCHIVE', `Cannot read a partial: ${what}`);
 }

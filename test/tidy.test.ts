@@ -23,7 +23,14 @@ const mayImport: Record<string, string[]> = {
   'aggregator-as': ['schemas/'],
   edge: ['schemas/', 'aggregator-as/host.ts', 'aggregator-as/base64.ts', 'aggregator-as/build/'],
   workers: ['schemas/', 'aggregator-as/host.ts'],
-  batch: ['schemas/', 'aggregator-as/host.ts', 'aggregator-as/kernel.ts', 'workers/clients/'],
+  batch: [
+    'schemas/',
+    'aggregator-as/host.ts',
+    'aggregator-as/kernel.ts',
+    'aggregator-as/logkernel.ts',
+    'aggregator-as/pointkernel.ts',
+    'workers/clients/',
+  ],
   bin: rooms.map((room) => `${room}/`),
   dev: rooms.map((room) => `${room}/`),
 };
@@ -45,8 +52,11 @@ const entries = [
 const testedThroughOthers = [
   // By the tests of limits.ts and settings.ts, which they are parts of.
   /^schemas\/(limits|settings)\//,
-  // By the test of rebuild.ts, which they are parts of.
+  // By the tests of rebuild.ts and of replay.ts, which they are parts of.
   /^workers\/rebuild\//,
+  /^workers\/replay\/(batch|journal|plan|select)\.ts$/,
+  // By the tests of trace.ts and of replay.ts, which read with it.
+  /^workers\/clients\/range\.ts$/,
   // By the tests of parquet.ts, which they are parts of.
   /^workers\/parquet\//,
   /^aggregator-as\/pages\.ts$/,

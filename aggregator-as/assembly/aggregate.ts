@@ -27,7 +27,7 @@ const noRoom: i32 = 1;
 export function reset(pagesMax: u32, seed: u64): usize {
   bound(pagesMax);
   setTop(arenaBase());
-  shard.clearRows((<u64>pagesMax) << 16);
+  shard.clearRows((<u64>pagesMax) << 16, shard.spanRowBytes);
   seedHash(seed);
   stage = allocate(stageRows * stageRowBytes);
   return stage != 0 && groups.clearGroups() ? stage : 0;

@@ -3,13 +3,12 @@
  * the histograms, and then fetches only the runs that hold wanted ranks. It writes nothing.
  */
 import assert from 'node:assert/strict';
-import { partialHeaderBytesGuess } from '../../schemas/limits/batch.ts';
 import {
   compareKeys,
   decodePartialHeader,
-  partialHeaderBytes,
   runRange,
   type GroupTotals,
+  spanPreamble,
   type PartialHeader,
   type PartialHeaderGroup,
 } from '../../schemas/partial.ts';
@@ -17,7 +16,7 @@ import { interpolate, mean, quantileRank, toMs } from '../quantile.ts';
 import {
   mapBounded,
   mergeLimits,
-  readExactly,
+  readHeader,
   type MergeLimits,
   type PartialReader,
 } from '../ranges.ts';
@@ -67,7 +66,9 @@ export async function mergePartials(
   quantiles: readonly number[],
   limits: MergeLimits = mergeLimits,
 ): Promise<GroupStats[]> {
-  const headers = await mapBounded(readers, limits.readsInFlight, readHeader);
+  const headers = await mapBounded(readers, limits.readsInFlight, async (reader) =>
+    decodePartialHeader(await readHeader(reader, spanPreamble)),
+  );
   const groups = mergeGroups(readers, headers);
   const selections = groups.map((group) => planSelections(group, quantiles));
   const found = await selectDurations(selections.flat(), limits);
@@ -82,19 +83,6 @@ export async function mergePartials(
     }
     return groupStats(group, quantiles, ranks);
   });
-}
-
-/** Reads a header with one request, or two when it is long. */
-async function readHeader(reader: PartialReader): Promise<PartialHeader> {
-  const guess = Math.min(partialHeaderBytesGuess, reader.byteLength ?? partialHeaderBytesGuess);
-  const first = await reader.read(0, guess);
-  const headerBytes = partialHeaderBytes(first);
-  if (headerBytes <= first.length) return decodePartialHeader(first);
-  const rest = await readExactly(reader, first.length, headerBytes);
-  const header = new Uint8Array(headerBytes);
-  header.set(first);
-  header.set(rest, first.length);
-  return decodePartialHeader(header);
 }
 
 function mergeGroups(readers: readonly PartialReader[], headers: readonly PartialHeader[]) {

@@ -30,6 +30,15 @@ export const kernelBaseBytes = 2 * 1024 * 1024;
 export const kernelRowBytes = 80;
 export const kernelGroupBytes = 112;
 
+/** The same of log records: 80 for the row, then 16 for the hash table or the body's hash. */
+export const kernelLogRowBytes = 96;
+
+/** Severities and hours of one shard that log records are counted by. */
+export const shardBucketsMax = 1_000_000;
+
+/** Hashes of bodies that the merge reads at once of one group of one partial. */
+export const mergeHashesAtOnce = 4096;
+
 /** Trace ids that splitting a shard takes as a sample. */
 export const splitSamplesMax = 100_000;
 

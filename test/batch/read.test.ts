@@ -9,7 +9,7 @@ import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, writeSpanFile, type SpanRow } from '../support/spans.ts';
 
-const columns = { id: 'TraceId', others: spanColumns };
+const spans = { id: 'TraceId', others: spanColumns };
 const everything = { idFrom: 0n, idTo: idEnd };
 
 describe('readShard()', () => {
@@ -73,7 +73,7 @@ describe('readShard()', () => {
       return file.bytes.subarray(start, end);
     };
     const files = [{ key: 'f', bytes: file.bytes.length, hourMs: 0, rowGroups: [2] }];
-    await readShard(read, { ...everything, files }, columns, () => undefined);
+    await readShard(read, { ...everything, files }, spans, () => undefined);
     const bytes = requests.reduce((sum, count) => sum + count, 0);
     expect(requests.length).toBeLessThanOrEqual(4);
     expect(bytes).toBeLessThan(needed + footerBytesGuess + 2 * rangeGapBytesMax);
@@ -91,7 +91,7 @@ describe('readShard()', () => {
         calls += 1;
         return file.bytes.subarray(start, end);
       };
-      const reading = readShard(read, { ...everything, files }, columns, () => undefined);
+      const reading = readShard(read, { ...everything, files }, spans, () => undefined);
       await expect(reading).rejects.toBe(fault);
     }
     const rows = await collect(new Map([['f', file.bytes]]), { ...everything, files });
@@ -103,7 +103,7 @@ describe('readShard()', () => {
     const fault = new TidemarkError('CAPACITY', 'Cannot keep 10 rows');
     const files = [shardFile('f', file.bytes, 1)];
     const read = async (_: string, start: number, end: number) => file.bytes.subarray(start, end);
-    const reading = readShard(read, { ...everything, files }, columns, () => {
+    const reading = readShard(read, { ...everything, files }, spans, () => {
       throw fault;
     });
     await expect(reading).rejects.toBe(fault);
@@ -140,7 +140,7 @@ async function collect(store: ReadonlyMap<string, Uint8Array>, shard: ShardRange
   })[] = [];
   const read = async (key: string, start: number, end: number) =>
     (store.get(key) ?? new Uint8Array()).subarray(start, end);
-  const report = await readShard(read, shard, columns, (slice) => {
+  const report = await readShard(read, shard, spans, (slice) => {
     const columns = map.columns(slice);
     for (let row = 0; row < columns.rows; row += 1) {
       rows.push({

@@ -4,7 +4,7 @@ import { bucketMinNs, bucketOf } from '../../schemas/histogram.ts';
 import {
   decodePartialHeader,
   encodePartial,
-  partialHeaderBytes,
+  spanPreamble,
   runRange,
   runWidth,
   type PartialHeaderGroup,
@@ -98,7 +98,7 @@ describe('decodePartialHeader()', () => {
       partialGroup(`op ${i}`, randomDurations(count, random)),
     );
     const bytes = encodePartial(groups);
-    const header = decodePartialHeader(bytes.slice(0, partialHeaderBytes(bytes)));
+    const header = decodePartialHeader(bytes.slice(0, spanPreamble.headerBytes(bytes)));
     expect(header.byteLength).toBe(bytes.length);
     for (const [i, { durations, ...totals }] of groups.entries()) {
       const found = header.groups[i];
@@ -136,7 +136,7 @@ describe('decodePartialHeader()', () => {
   it('throws CORRUPT_ARCHIVE for every truncation and every changed byte of the header', () => {
     const random = seededRandom(seed);
     const bytes = encodePartial([partialGroup('op', randomDurations(20, random))]);
-    const headerBytes = partialHeaderBytes(bytes);
+    const headerBytes = spanPreamble.headerBytes(bytes);
     for (let length = 0; length < headerBytes; length++) {
       expect(() => decodePartialHeader(bytes.slice(0, length))).toThrow(corrupt);
     }
@@ -153,7 +153,7 @@ describe('decodePartialHeader()', () => {
     let refused = 0;
     for (let i = 0; i < 20_000; i++) {
       const bytes = good.slice();
-      const headerBytes = partialHeaderBytes(bytes);
+      const headerBytes = spanPreamble.headerBytes(bytes);
       for (let n = 0; n < 3; n++) {
         bytes[12 + Math.floor(random() * (headerBytes - 12))] = Math.floor(random() * 256);
       }
