@@ -3,11 +3,9 @@
  * columns lie, zlib compresses them from there, and what stands around them is put together here: no
  * column is copied but into its pages. Pure: it stores nothing and knows no keys.
  */
-import { Compression, EnabledStatistics, WriterPropertiesBuilder } from 'parquet-wasm/node';
-import type { WriterProperties } from 'parquet-wasm/node';
 import type { HourBatch } from '../aggregator-as/host.ts';
-import { archiveColumns, schemaVersions } from '../schemas/archive.ts';
-import type { ArchiveColumn, ArchiveType, Signal } from '../schemas/archive.ts';
+import { archiveColumns } from '../schemas/archive.ts';
+import type { Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
 import { indexedPageRows, rowGroupRows } from '../schemas/limits/archive.ts';
 import { chunkBytes } from './parquet/chunk.ts';
@@ -68,30 +66,6 @@ function pageEndsOf({ sortIds, rows }: HourBatch, from: number): PageEnds[] {
     ends.push({ least: idAt(row), greatest: idAt(Math.min(to, row + indexedPageRows) - 1) });
   }
   return ends;
-}
-
-/** Random or nearly unique values: a dictionary of them would only be a detour. */
-const plainTypes: ReadonlySet<ArchiveType> = new Set(['id16', 'id8', 'timestampNs', 'binary']);
-
-/** How all files of a signal are laid out. `version` is that of their columns. */
-export function writerProperties(
-  signal: Signal,
-  version = String(schemaVersions[signal]),
-): WriterProperties {
-  const columns = archiveColumns[signal];
-  const metadata = new Map([['tidemark.schema', version]]);
-  const builder = new WriterPropertiesBuilder()
-    .setCompression(Compression.ZSTD)
-    .setMaxRowGroupSize(rowGroupRows)
-    .setStatisticsEnabled(EnabledStatistics.Chunk)
-    .setColumnStatisticsEnabled(columns[0]?.name ?? '', EnabledStatistics.Page)
-    .setKeyValueMetadata(metadata);
-  return columns.reduce(plain, builder).build();
-}
-
-function plain(builder: WriterPropertiesBuilder, column: ArchiveColumn): WriterPropertiesBuilder {
-  if (!plainTypes.has(column.type)) return builder;
-  return builder.setColumnDictionaryEnabled(column.name, false);
 }
 
 /** Ranges of ids per row group: rows are sorted, so its ends are its least and greatest. */

@@ -6,9 +6,9 @@ import { Table, transformParquetStream } from 'parquet-wasm/node';
 import type { Signal } from '../../schemas/archive.ts';
 import type { CommitRowGroup } from '../../schemas/commit.ts';
 import { mergeTenantsMax, rowGroupRows } from '../../schemas/limits/archive.ts';
-import { writerProperties } from '../parquet.ts';
 import { toStream, type ArrowRows } from './arrow.ts';
 import { columnOf } from './keys.ts';
+import { writerProperties } from './layout.ts';
 import { tenantNames } from './tenants.ts';
 
 export interface MergedFile {
