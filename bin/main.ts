@@ -11,6 +11,8 @@ import { demoCommand } from './commands/demo.ts';
 import { kafkaRestCommand } from './commands/kafkarest.ts';
 import { keyCommand } from './commands/key.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { replayCommand } from './commands/replay.ts';
+import { retainCommand } from './commands/retain.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { traceCommand } from './commands/trace.ts';
@@ -66,9 +68,11 @@ export function program(context: Context): Command {
     .addCommand(archiveCommand(context))
     .addCommand(batchCommand(context))
     .addCommand(compactCommand(context))
+    .addCommand(retainCommand(context))
     .addCommand(migrateCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(traceCommand(context))
+    .addCommand(replayCommand(context))
     .addCommand(checkCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(kafkaRestCommand(context));

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Context } from '../context.ts';
+import { header } from '../header.ts';
 import { CommandFailed } from '../outcome.ts';
 
 interface Flags {
@@ -61,12 +62,6 @@ function endpoint(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && ['http:', 'https:'].includes(url.protocol)) return url;
   throw new InvalidArgumentError('It is not an address such as http://127.0.0.1:4318');
-}
-
-function header(text: string, others?: Readonly<Record<string, string>>): Record<string, string> {
-  const [, name = '', value = ''] = /^([\w!#$%&'*+.^`|~-]+)\s*[=:]\s*(.*)$/.exec(text) ?? [];
-  if (name !== '') return { ...others, [name.toLowerCase()]: value };
-  throw new InvalidArgumentError('It is not a header such as "x-api-key=…"');
 }
 
 function rowNumbers(text: string): Set<number> {

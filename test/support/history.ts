@@ -16,6 +16,8 @@ export interface Sent {
 
 let sequence = 0;
 
+function ignore(): void {}
+
 /** Archives the requests in one flush of the spool. */
 export async function archive(
   store: ObjectStore,
@@ -32,7 +34,6 @@ export async function archive(
 
 /** Archives what waits in the spool of `store`, every signal. */
 export async function archiveSpool(store: ObjectStore): Promise<void> {
-  const ignore = () => undefined;
   await runArchiver({
     store,
     settings: readSettings({ TIDEMARK_PAST_MAX_MS: String(400 * 86_400_000) }),

@@ -65,6 +65,11 @@ function filesRead(): string[] {
   return memory.operations.filter((operation) => /^get signal=.*parquet$/.test(operation));
 }
 
+function send(atMs: number, ...spans: Made[]): Promise<void> {
+  const timed = spans.map((span) => ({ ...span, atMs }));
+  return archive(memory, 'traces', [{ receivedMs: atMs, request: request(...timed) }]);
+}
+
 describe('findTrace()', () => {
   it('opens only files whose row groups may hold the trace, with two reads at most', async () => {
     const low = request({ trace: 1, span: 1 }, { trace: 9, span: 2 });
@@ -138,10 +143,6 @@ describe('findTrace()', () => {
   });
 
   it('ends with the day on which no parent is missing, and goes on while one is', async () => {
-    const send = (atMs: number, ...spans: Made[]) =>
-      archive(memory, 'traces', [
-        { receivedMs: atMs, request: request(...spans.map((span) => ({ ...span, atMs }))) },
-      ]);
     await send(startMs - 3 * dayMs, { trace: 1, span: 1 }, { trace: 2, span: 1 });
     await send(startMs - dayMs, { trace: 2, span: 2, parent: 1 });
     await send(startMs, { trace: 1, span: 5 });
