@@ -14,7 +14,7 @@ import { chooseRuns, runsOf, type FileRun } from './compact/choose.ts';
 import * as hours from './compact/hour.ts';
 import type { HourState } from './compact/hour.ts';
 import type { Rewriter } from './compact/rewriter.ts';
-import type { InputFile } from './compact/read.ts';
+import { inputOf } from './compact/read.ts';
 import type { PeriodFile } from './clients/archive.ts';
 import type { Log } from './context.ts';
 
@@ -212,7 +212,7 @@ async function mergeRuns(
   state: HourState,
   chosen: readonly FileRun<PeriodFile>[],
   options: CompactOptions,
-): Promise<hours.ReplaceOptions | 'lost' | 'alone'> {
+): Promise<hours.Exchange | 'lost' | 'alone'> {
   const { store, settings, rewriter, randomName } = options;
   const writer = randomName();
   const { taken, outputs, overtaken } = await rewriter.rewrite({
@@ -226,33 +226,13 @@ async function mergeRuns(
     fileBytes: settings.TIDEMARK_COMPACT_FILE_BYTES,
   });
   if (overtaken) return 'lost';
-  const drop = () => store.delete(outputs.map(({ key }) => key));
   if (taken.length < 2) {
-    await drop();
+    await store.delete(outputs.map(({ key }) => key));
     return 'alone';
   }
   const inputs = taken.flatMap((index) => chosen[index]?.files ?? []);
   const nowMs = options.now();
   const { codeVersion } = options;
-  const replacement = {
-    reason: 'compaction',
-    inputs,
-    outputs,
-    writer,
-    nowMs,
-    codeVersion,
-  } as const;
-  try {
-    if ((await hours.replaceFiles(store, state, replacement)) === 'won') return replacement;
-  } catch (error) {
-    // Of other errors nobody knows whether the replacement was stored.
-    if (error instanceof TidemarkError && error.code === 'CORRUPT_ARCHIVE') await drop();
-    throw error;
-  }
-  await drop();
-  return 'lost';
-}
-
-function inputOf({ key, bytes, rowGroups }: PeriodFile): InputFile {
-  return { key, bytes, groupRows: rowGroups.map(({ rows }) => rows) };
+  const exchange = { reason: 'compaction', inputs, outputs, writer, nowMs, codeVersion } as const;
+  return (await hours.replaceFiles(store, state, exchange)) ? exchange : 'lost';
 }

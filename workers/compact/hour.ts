@@ -10,7 +10,7 @@ import {
   type ReplacementOutput,
 } from '../../schemas/replacement.ts';
 import { listLiveFiles, type PeriodFile, type LiveFiles } from '../clients/archive.ts';
-import { putOnce, type ClaimOutcome } from '../clients/claim.ts';
+import { putOnce } from '../clients/claim.ts';
 import type { ObjectStore } from '../clients/objects.ts';
 
 export const hourMsEach = 3_600_000;
@@ -31,6 +31,20 @@ export function hoursOf(signal: Signal, period: LiveFiles): HourState[] {
     .toSorted((a, b) => a.hourMs - b.hourMs);
 }
 
+/**
+ * Start of the oldest hour that has a file, ms since 1970; `undefined` for an empty archive. One
+ * listing of one key.
+ */
+export async function firstHour(store: ObjectStore, signal: Signal): Promise<number | undefined> {
+  for await (const page of store.list(`signal=${signal}/`, { maxKeys: 1 })) {
+    const match = /year=(\d+)\/month=(\d+)\/day=(\d+)\/hour=(\d+)\//.exec(page[0]?.key ?? '');
+    if (!match) return undefined;
+    const [, year, month, day, hour] = match;
+    return Date.parse(`${year}-${month}-${day}T${hour}:00:00Z`);
+  }
+  return undefined;
+}
+
 /** The hour as it is now. Throws OBJECT_STORE and CORRUPT_ARCHIVE. */
 export async function readHour(
   store: ObjectStore,
@@ -42,7 +56,8 @@ export async function readHour(
   return { signal, hourMs, files: period.files, sequence };
 }
 
-export interface ReplaceOptions {
+/** What takes the place of what. */
+export interface Exchange {
   readonly reason: 'compaction' | 'retention';
   readonly inputs: readonly PeriodFile[];
   readonly outputs: readonly ReplacementOutput[];
@@ -53,38 +68,50 @@ export interface ReplaceOptions {
 }
 
 /**
- * Puts the outputs in the place of the inputs, for every reader at once, if nobody else has replaced
- * anything in the hour since `state` was read. Any error but CORRUPT_ARCHIVE leaves open whether it
- * happened: the outputs must stay. Throws CORRUPT_ARCHIVE, having done nothing, when rows do not
- * add up.
+ * Puts the outputs in the place of the inputs, for every reader at once. False when somebody else has
+ * replaced files of the hour since `state` was read; then, and when rows do not add up, which is
+ * CORRUPT_ARCHIVE, the outputs are deleted. Any other error leaves open whether it happened: the
+ * outputs stay.
  */
 export async function replaceFiles(
   store: ObjectStore,
   state: HourState,
-  options: ReplaceOptions,
-): Promise<ClaimOutcome> {
+  exchange: Exchange,
+): Promise<boolean> {
   const { signal, hourMs, sequence } = state;
-  const replacement: Replacement = {
+  const key = replacementKey(signal, hourMs, sequence + 1);
+  const text = JSON.stringify(replacementOf(state, exchange));
+  const drop = () => store.delete(exchange.outputs.map((output) => output.key));
+  try {
+    // What readers would refuse must not be stored.
+    parseReplacement(key, text);
+  } catch (error) {
+    await drop();
+    throw error;
+  }
+  const outcome = await putOnce(store, key, text);
+  if (outcome === 'lost') await drop();
+  return outcome === 'won';
+}
+
+function replacementOf({ signal, hourMs, sequence }: HourState, exchange: Exchange): Replacement {
+  const { reason, inputs, outputs, writer, nowMs, codeVersion } = exchange;
+  return {
     version: 1,
     signal,
     hourMs,
     sequence: sequence + 1,
-    reason: options.reason,
-    inputs: options.inputs.map(({ key, rows, bytes }) => ({ key, rows, bytes })),
-    outputs: [...options.outputs],
-    writer: options.writer,
-    replacedAt: new Date(options.nowMs).toISOString(),
-    codeVersion: options.codeVersion,
+    reason,
+    inputs: inputs.map(({ key, rows, bytes }) => ({ key, rows, bytes })),
+    outputs: [...outputs],
+    writer,
+    replacedAt: new Date(nowMs).toISOString(),
+    codeVersion,
   };
-  const key = replacementKey(signal, hourMs, sequence + 1);
-  const text = JSON.stringify(replacement);
-  // What readers would refuse must not be stored.
-  parseReplacement(key, text);
-  return putOnce(store, key, text);
 }
 
 /** The hour after the replacement that `replaceFiles` won. */
-export function stateAfter(state: HourState, options: ReplaceOptions): HourState {
+export function stateAfter(state: HourState, options: Exchange): HourState {
   const { signal, sequence } = state;
   const gone = new Set(options.inputs.map(({ key }) => key));
   const partitions = [...new Set(options.inputs.flatMap((input) => input.partitions))].toSorted();

@@ -3,6 +3,7 @@
  * row group that it was asked for.
  */
 import { ParquetFile, wasmMemory } from 'parquet-wasm/node';
+import type { CommitFile } from '../../schemas/commit.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { RemoteFile, type ReadRange } from '../clients/remote.ts';
 import { copyBatch, type ArrowRows } from './arrow.ts';
@@ -13,6 +14,11 @@ export interface InputFile {
   readonly bytes: number;
   /** Rows of each of its row groups. */
   readonly groupRows: readonly number[];
+}
+
+/** What is read of a file that counts. */
+export function inputOf({ key, bytes, rowGroups }: CommitFile): InputFile {
+  return { key, bytes, groupRows: rowGroups.map(({ rows }) => rows) };
 }
 
 /** Under this name a file's metadata has the version of its columns. */

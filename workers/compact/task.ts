@@ -1,15 +1,9 @@
 /** What the thread that rewrites files is told, and what it answers. Types only. */
 import type { Signal } from '../../schemas/archive.ts';
 import type { ReplacementOutput } from '../../schemas/replacement.ts';
+import type { TenantFilter } from '../../schemas/retention.ts';
 import type { Fault } from '../message.ts';
 import type { InputFile } from './read.ts';
-
-/** Whose rows stay. */
-export interface TenantFilter {
-  /** Of tenants that are not named. */
-  readonly others: boolean;
-  readonly named: Readonly<Record<string, boolean>>;
-}
 
 /** Files whose ids ascend from one to the next: of one commit, or of one replacement. */
 export interface SortedRun {

@@ -1,8 +1,8 @@
 /** Whose the rows of a batch are, by the dictionary of its tenants: no string is made for a row. */
+import { isKept, type TenantFilter } from '../../schemas/retention.ts';
 import type { ArrowBuffers, ArrowRows } from './arrow.ts';
 import { columnOf } from './keys.ts';
 import type { Filter } from './merge.ts';
-import type { TenantFilter } from './task.ts';
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -31,12 +31,9 @@ export function countTenants(rows: ArrowRows, key: string): Map<string, number> 
 }
 
 /** Marks the rows of tenants whose rows stay. */
-export function keepTenants({ others, named }: TenantFilter): Filter {
-  const stays = new Map(Object.entries(named));
+export function keepTenants(filter: TenantFilter): Filter {
   return (rows, key) => {
-    const byCode = Uint8Array.from(tenantNames(rows, key), (name) =>
-      Number(stays.get(name) ?? others),
-    );
+    const byCode = Uint8Array.from(tenantNames(rows, key), (name) => Number(isKept(filter, name)));
     if (byCode.every((stay) => stay === 1)) return undefined;
     const codes = codesOf(columnOf(rows, 'TenantId', key));
     return Uint8Array.from(codes, (code) => byCode[code] ?? 0);
