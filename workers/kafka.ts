@@ -46,7 +46,7 @@ export interface KafkaSourceOptions {
   readonly onMissing: (offset: bigint, count: bigint) => void;
 }
 
-/** When the partition was seen to end where. */
+/** At `seenMs` the partition ended at `offset` or before. */
 interface End {
   readonly offset: bigint;
   readonly seenMs: number;
@@ -169,8 +169,10 @@ export class KafkaSource implements Source, Holder {
       this.#bytes += held.request.byteLength;
     }
     this.#next = batch.nextOffset;
-    if (batch.highWatermark < this.#end.offset) return;
-    this.#end = { offset: batch.highWatermark, seenMs: heldSinceMs };
+    // When the broker said so is not known: an answer may wait for a process that sleeps. That the
+    // partition had not ended later when `seenMs` was stays true.
+    const { offset, seenMs } = this.#end;
+    if (batch.highWatermark > offset) this.#end = { offset: batch.highWatermark, seenMs };
   }
 
   #toHeld(record: KafkaRecord, heldSinceMs: number): Held {
@@ -300,7 +302,7 @@ class KafkaBacklog implements Backlog {
     const { isComplete, endSeenMs, nowMs } = this.#situation;
     const left = this.#records[taken]?.receivedMs;
     const last = this.#records[taken - 1]?.receivedMs ?? 0;
-    const reachedMs = left ?? (isComplete ? endSeenMs : last);
+    const reachedMs = left ?? Math.max(last, isComplete ? endSeenMs : 0);
     return Math.max(0, Math.min(reachedMs, nowMs) - kafkaVisibleMsMax);
   }
 
