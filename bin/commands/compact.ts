@@ -49,7 +49,7 @@ at once; the old ones stay for those who read them, until "tidemark sweep" delet
 
 async function compact(context: Context, flags: Flags): Promise<void> {
   const everyMs = flags.every === undefined ? undefined : pauseMs(flags.every);
-  await withRewriter(context, async (tools) => {
+  await withRewriter(context, flags, async (tools) => {
     if (everyMs === undefined) {
       failOn(await compactOnce(context, flags, tools));
       return;
@@ -78,13 +78,18 @@ export interface RewriteTools {
   readonly rewriter: Rewriter;
 }
 
-/** Opens the store and a thread that rewrites files, for `task`. */
+/**
+ * Opens the store and a thread that rewrites files, for `task`. Throws UNSUPPORTED_STORE for a store
+ * on which two rewriters could both win; a dry run writes nothing, and so does not ask.
+ */
 export async function withRewriter(
   context: Context,
+  flags: { readonly dryRun?: boolean },
   task: (tools: RewriteTools) => Promise<void>,
 ): Promise<void> {
   const settings = settingsOf(context);
   const { openStore } = await import('../../workers/clients/objects.ts');
+  const { assertConditionalPut } = await import('../../workers/clients/probe.ts');
   const { Rewriter } = await import('../../workers/compact/rewriter.ts');
   const store = openStore(settings);
   const url = new URL('../../workers/compact/thread.ts', import.meta.url);
@@ -92,6 +97,8 @@ export async function withRewriter(
   const startThread = () => new Worker(url, { workerData });
   const rewriter = new Rewriter({ store, startThread, signal: context.signal });
   try {
+    const name = randomBytes(8).toString('hex');
+    if (!flags.dryRun) await assertConditionalPut(store, name, { signal: context.signal });
     await task({ store, rewriter });
   } finally {
     await rewriter.close();

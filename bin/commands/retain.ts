@@ -39,26 +39,22 @@ async function retain(context: Context, flags: Flags): Promise<void> {
   const retention = parseRetention(settings.TIDEMARK_RETENTION);
   const { runRetention } = await import('../../workers/retain.ts');
   const log = logOf(context, settings);
-  await withRewriter(
-    context,
-    async ({ store, rewriter }) => {
-      const report = await runRetention({
-        store,
-        settings,
-        retention,
-        rewriter,
-        now: context.now,
-        randomName: () => randomBytes(8).toString('hex'),
-        log,
-        dryRun: flags.dryRun ?? false,
-        codeVersion: manifest.version,
-        signal: context.signal,
-        onDay: (day) => log.debug(day, 'Looked at a day'),
-      });
-      print(context, report, flags);
-    },
-    flags,
-  );
+  await withRewriter(context, flags, async ({ store, rewriter }) => {
+    const report = await runRetention({
+      store,
+      settings,
+      retention,
+      rewriter,
+      now: context.now,
+      randomName: () => randomBytes(8).toString('hex'),
+      log,
+      dryRun: flags.dryRun ?? false,
+      codeVersion: manifest.version,
+      signal: context.signal,
+      onDay: (day) => log.debug(day, 'Looked at a day'),
+    });
+    print(context, report, flags);
+  });
 }
 
 function print(context: Context, { removed, failures }: RetainReport, flags: Flags): void {

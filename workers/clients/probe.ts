@@ -24,15 +24,29 @@ export async function assertConditionalPut(
   const keys = Array.from({ length: probeRounds }, (_, round) => `${prefix}${round}`);
   let reason: string | undefined;
   try {
-    for (const key of keys) reason ??= await race(store, key, options);
-    reason ??= await faultOfListing(store, prefix, keys, options);
-  } finally {
-    // Also when the probe was stopped; should the store be gone, that error is told instead.
-    await store.delete(keys);
+    reason = await faultOf(store, prefix, keys, options);
+  } catch (error) {
+    // Should the store be gone, or should we be told to stop, that is what is told.
+    await store.delete(keys, options).catch(() => undefined);
+    throw error;
   }
+  await store.delete(keys, options);
   if (reason === undefined) return;
   const message = `Cannot use this object store for the archive: ${reason}`;
   throw new TidemarkError('UNSUPPORTED_STORE', message);
+}
+
+async function faultOf(
+  store: ObjectStore,
+  prefix: string,
+  keys: readonly string[],
+  options: CallOptions,
+): Promise<string | undefined> {
+  for (const key of keys) {
+    const reason = await race(store, key, options);
+    if (reason !== undefined) return reason;
+  }
+  return faultOfListing(store, prefix, keys, options);
 }
 
 type Outcome = 'created' | 'exists' | 'unknown condition';
