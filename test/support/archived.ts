@@ -243,8 +243,8 @@ export async function duckdbRows(
   return rows.map((row) => withDoubles(row, signal));
 }
 
-/** JSON has no form for every double, so both engines give them as text. */
-function withDoubles(row: ArchiveRow, signal: Signal): ArchiveRow {
+/** JSON has no form for every double, so all engines give them as text. */
+export function withDoubles(row: ArchiveRow, signal: Signal): ArchiveRow {
   const entries = archiveColumns[signal].map(({ name, type }) => {
     const value = row[name];
     if (type === 'double') return [name, value === null ? null : toDouble(value)];

@@ -63,19 +63,29 @@ export function gofakes3(): Promise<Peer> {
 const pythonPackages = [
   'opentelemetry-sdk==1.45.2',
   'opentelemetry-exporter-otlp-proto-http==1.45.2',
+  'prometheus-client==0.26.0',
 ];
 
-/** A Python with OpenTelemetry's SDK and its OTLP/HTTP exporters. Throws in CI without one. */
+/** A Python with OpenTelemetry's SDK, its OTLP/HTTP exporters and Prometheus's parser of metrics. Throws in CI without one. */
 export function python(): Promise<Peer> {
-  return built('python', pythonPackages.join('\n'), async (directory) => {
+  return pythonWith('python', pythonPackages);
+}
+
+/** A Python with Apache Arrow, which reads and writes Parquet. Throws in CI without one. */
+export function pyarrow(): Promise<Peer> {
+  return pythonWith('pyarrow', ['pyarrow==26.0.1']);
+}
+
+function pythonWith(name: string, packages: readonly string[]): Promise<Peer> {
+  return built(name, packages.join('\n'), async (directory) => {
     // A virtual environment cannot be moved: it is made where it stays, and the program that is
     // looked for, a script that starts its Python, comes last.
     const home = path.join(path.dirname(directory), 'venv');
     rmSync(home, { recursive: true, force: true });
     await tool('python3', ['-m', 'venv', home]);
     const bin = path.join(home, 'bin');
-    await tool(path.join(bin, 'pip'), ['install', '--quiet', ...pythonPackages]);
-    const script = path.join(directory, 'python');
+    await tool(path.join(bin, 'pip'), ['install', '--quiet', ...packages]);
+    const script = path.join(directory, name);
     writeFileSync(script, `#!/bin/sh\nexec "${path.join(bin, 'python')}" "$@"\n`, { mode: 0o755 });
   });
 }

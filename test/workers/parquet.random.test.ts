@@ -1,6 +1,6 @@
 /**
- * Files of every signal against two independent readers, DuckDB and the ClickHouse engine, and an
- * independent decoder, protobufjs, on random requests that use every field of the protos.
+ * Files of every signal against three independent readers, DuckDB, the ClickHouse engine and Apache
+ * Arrow, and an independent decoder, protobufjs, on random requests that use every field of the protos.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,8 +21,11 @@ import { expectPointHours } from '../aggregator-as/pointcolumns.ts';
 import { PointGenerator } from '../aggregator-as/pointmaker.ts';
 import { expectPoints } from '../aggregator-as/points.ts';
 import { expectSpans } from '../aggregator-as/reference.ts';
+import { arrowRows } from '../support/arrow.ts';
 import { clickhouseRows, duckdbRows } from '../support/archived.ts';
 import type { ArchiveRow } from '../support/archived.ts';
+import { peerBuildMs, pyarrow } from '../support/peers.ts';
+import type { Peer } from '../support/peers.ts';
 import { seededRandom } from '../support/random.ts';
 
 interface Sent {
@@ -66,12 +69,14 @@ const witnesses: Record<Signal, Witness> = {
 };
 
 let directory: string;
+let python: Peer;
 let module: WebAssembly.Module;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tidemark-parquet-'));
   module = await loadTranscoder();
-});
+  python = await pyarrow();
+}, peerBuildMs);
 
 afterAll(async () => rm(directory, { recursive: true }));
 
@@ -87,7 +92,7 @@ function shownRow(row: Record<string, unknown>, signal: Signal): ArchiveRow {
 
 describe('encodeParquet() of random requests', () => {
   it.each(['traces', 'metrics', 'logs'] as const)(
-    'keeps every column of %s: DuckDB and ClickHouse read what protobufjs reads of OTLP',
+    'keeps every column of %s: three engines read what protobufjs reads of OTLP',
     async (signal) => {
       const seed = 20_261_122;
       console.info(`seed ${seed}`);
@@ -101,16 +106,17 @@ describe('encodeParquet() of random requests', () => {
       for (const { request, provenance } of sent) columns.add(request, provenance);
       const hours = witnesses[signal].hours(sent);
       expect(hours.length).toBeGreaterThan(1);
-      let index = 0;
+      const files: string[] = [];
       for (const batch of columns.hours()) {
-        const path = join(directory, `${signal}-${index}.parquet`);
+        const path = join(directory, `${signal}-${files.length}.parquet`);
         await writeFile(path, encodeParquet(batch).bytes);
-        const expected = hours[index]?.rows.map((row) => shownRow(row, signal));
-        expect(clickhouseRows(path, signal), `hour ${index}`).toEqual(expected);
-        expect(await duckdbRows([path], signal), `hour ${index}`).toEqual(expected);
-        index += 1;
+        files.push(path);
       }
-      expect(index).toBe(hours.length);
+      const expected = hours.map(({ rows }) => rows.map((row) => shownRow(row, signal)));
+      expect(files.map((path) => clickhouseRows(path, signal))).toEqual(expected);
+      expect(await duckdbRows(files, signal)).toEqual(expected.flat());
+      if ('missing' in python) return;
+      expect(await arrowRows(python.path, files, signal)).toEqual(expected);
     },
   );
 });
