@@ -63,9 +63,9 @@ async function lookAtDays(
 ): Promise<DayState[]> {
   const runs = await currentRuns(clickhouse, signal, dates[0] ?? '', dates.at(-1) ?? '');
   return mapParallel(dates, daysLookedAtOnce, async (date): Promise<DayState> => {
-    const { dayFiles, inputHash, watermarkMs } = await listInput(store, signal, date);
+    const { dayFiles, inputHash, rowsRemoved, watermarkMs } = await listInput(store, signal, date);
     const current = runs.get(date);
-    return { date, signal, files: dayFiles, inputHash, watermarkMs, current };
+    return { date, signal, files: dayFiles, inputHash, rowsRemoved, watermarkMs, current };
   });
 }
 

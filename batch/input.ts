@@ -16,6 +16,8 @@ export interface BatchInput {
   readonly commitKeys: readonly string[];
   /** Of what the figures are a function of; equal for equal input. */
   readonly inputHash: string;
+  /** Rows that retention took away: the files are not the whole input any more unless 0. */
+  readonly rowsRemoved: number;
   /** Everything received before this time, ms since 1970, is in the files. */
   readonly watermarkMs: number;
 }
@@ -35,6 +37,7 @@ export async function listInput(
     dayFiles: files.filter((file) => file.hourMs >= startMs).length,
     commitKeys: period.commitKeys,
     inputHash: period.inputHash,
+    rowsRemoved: period.rowsRemoved,
     watermarkMs: period.watermarkMs,
   };
 }

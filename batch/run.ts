@@ -103,6 +103,7 @@ export async function runBatch(options: BatchOptions): Promise<RunReport> {
     signal: of,
     files: input.dayFiles,
     inputHash: input.inputHash,
+    rowsRemoved: input.rowsRemoved,
     isFinal,
     hasEnded: clock() >= startMs + dayMs,
     current,

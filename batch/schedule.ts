@@ -16,6 +16,8 @@ export interface DayState {
   /** Files of the day in the archive. */
   readonly files: number;
   readonly inputHash: string;
+  /** Rows of the input that retention took away. */
+  readonly rowsRemoved: number;
   /** Everything received before this time (ms since 1970) is in those files. */
   readonly watermarkMs: number;
   /** The run that readers see, if one is published. */
@@ -56,7 +58,8 @@ export function isComplete(date: string, watermarkMs: number, allowedLatenessMs:
 
 /**
  * The days that are due, oldest first, signals in the order given. A day without files is never due: nothing was sent, or the
- * archive was cleared and the published figures are all that is left.
+ * archive was cleared and the published figures are all that is left; nor is one that retention took
+ * rows from: figures of the rest would not be the day's.
  */
 export function dueDays(days: readonly DayState[], allowedLatenessMs: number): DueDay[] {
   return days
@@ -69,8 +72,9 @@ export function dueDays(days: readonly DayState[], allowedLatenessMs: number): D
 
 function dueReason(day: DayState, allowedLatenessMs: number): DueReason | undefined {
   if (day.files === 0) return undefined;
-  if (day.current === undefined) return 'missing';
-  if (day.current.inputHash !== day.inputHash) return 'changed';
+  const isWhole = day.rowsRemoved === 0;
+  if (day.current === undefined) return isWhole ? 'missing' : undefined;
+  if (day.current.inputHash !== day.inputHash) return isWhole ? 'changed' : undefined;
   const complete = isComplete(day.date, day.watermarkMs, allowedLatenessMs);
   return complete && !day.current.isFinal ? 'complete' : undefined;
 }
@@ -81,6 +85,8 @@ export interface RunState {
   readonly signal: Signal;
   readonly files: number;
   readonly inputHash: string;
+  /** Rows of the input that retention took away. */
+  readonly rowsRemoved: number;
   /** Whether a run would be final. */
   readonly isFinal: boolean;
   readonly hasEnded: boolean;
@@ -94,11 +100,15 @@ export interface RunDecision {
   readonly message: string;
 }
 
-/** Whether a run that was asked for has to be computed. `force` computes whatever there is. */
+/**
+ * Whether a run that was asked for has to be computed. `force` computes whatever there is, but
+ * nothing when retention has left nothing.
+ */
 export function decideRun(state: RunState, force: boolean): RunDecision {
   const { current, isFinal } = state;
   const day = `${state.date} (${state.signal})`;
-  if (force) return { action: 'compute', message: '' };
+  const isWhole = state.rowsRemoved === 0;
+  if (force && (isWhole || state.files > 0)) return { action: 'compute', message: '' };
   if (!state.hasEnded) {
     const message = `Cannot run the batch for ${day}: the day has not ended, and live figures would go`;
     return { action: 'refuse', message };
@@ -107,6 +117,10 @@ export function decideRun(state: RunState, force: boolean): RunDecision {
     return isFinal && !current.isFinal
       ? { action: 'confirm', message: `${day} is complete: the run that was provisional is final` }
       : { action: 'nothing', message: `${day} is up to date: nothing came since its current run` };
+  }
+  if (!isWhole) {
+    const message = `${day} is not whole in the archive any more, by retention: what is published stays`;
+    return { action: 'nothing', message };
   }
   if (state.files > 0) return { action: 'compute', message: '' };
   if (current !== undefined && current.files > 0) {

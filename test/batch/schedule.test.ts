@@ -7,6 +7,7 @@ const day: DayState = {
   signal: 'traces',
   files: 3,
   inputHash: 'a',
+  rowsRemoved: 0,
   watermarkMs: Date.parse('2026-11-22T04:00:00Z'),
   current: undefined,
 };
@@ -31,6 +32,14 @@ describe('dueDays()', () => {
       { date: '2026-11-21', signal: 'traces', reason: 'complete' },
     ]);
     expect(dueDays([{ ...day, current }], 4 * hourMs + 1)).toEqual([]);
+  });
+
+  it('leaves a day alone that retention took rows from, but for saying that it is complete', () => {
+    const cut = { ...day, rowsRemoved: 5 };
+    expect(dueDays([cut], 0)).toEqual([]);
+    expect(dueDays([{ ...cut, current: { inputHash: 'before', isFinal: true } }], 0)).toEqual([]);
+    const current = { inputHash: 'a', isFinal: false };
+    expect(dueDays([{ ...cut, current }], 0)).toMatchObject([{ reason: 'complete' }]);
   });
 
   it('leaves a final day with the same input alone, and a day without files', () => {
