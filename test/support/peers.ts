@@ -63,10 +63,9 @@ export function gofakes3(): Promise<Peer> {
 const pythonPackages = [
   'opentelemetry-sdk==1.45.2',
   'opentelemetry-exporter-otlp-proto-http==1.45.2',
-  'prometheus-client==0.26.0',
 ];
 
-/** A Python with OpenTelemetry's SDK, its OTLP/HTTP exporters and Prometheus's parser of metrics. Throws in CI without one. */
+/** A Python with OpenTelemetry's SDK and its OTLP/HTTP exporters. Throws in CI without one. */
 export function python(): Promise<Peer> {
   return pythonWith('python', pythonPackages);
 }
@@ -74,6 +73,11 @@ export function python(): Promise<Peer> {
 /** A Python with Apache Arrow, which reads and writes Parquet. Throws in CI without one. */
 export function pyarrow(): Promise<Peer> {
   return pythonWith('pyarrow', ['pyarrow==26.0.1']);
+}
+
+/** A Python with Prometheus's own parser of its text format. Throws in CI without one. */
+export function prometheus(): Promise<Peer> {
+  return pythonWith('prometheus', ['prometheus-client==0.26.0']);
 }
 
 function pythonWith(name: string, packages: readonly string[]): Promise<Peer> {
