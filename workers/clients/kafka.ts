@@ -140,13 +140,10 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
   codecs[CompressionTypes.Snappy] = () => missingCodec('snappy');
   codecs[CompressionTypes.LZ4] = () => missingCodec('lz4');
   const login = loginOf(settings, log);
-  const socketFactory = openSockets().open;
-  const requestTimeout = limits.kafkaRequestMs;
-  const client = new kafkajs.Kafka({ ...login, socketFactory, requestTimeout, retry: briefly });
-  const openAdmin = () => startAdmin(client.admin({ retry: briefly }));
+  const openAdmin = () => startAdmin(openClient(login));
   return {
     openAdmin,
-    openProducer: () => startProducer(client),
+    openProducer: () => startProducer(openClient(login)),
     async consume(options) {
       const admin = await openAdmin();
       await admin.groupReady(options.groupId, options.topics[0] ?? '').catch(async (error) => {
@@ -162,6 +159,23 @@ export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
       });
     },
   };
+}
+
+interface OpenClient {
+  readonly client: Client;
+  /** Cuts all connections; calls under way fail. */
+  readonly cut: () => void;
+}
+
+/**
+ * For one admin or producer. The library forgets a connection that comes about while it takes its
+ * leave, or after a call to connect has failed; the process would not end for it.
+ */
+function openClient(login: KafkaConfig): OpenClient {
+  const sockets = openSockets();
+  const [socketFactory, requestTimeout] = [sockets.open, limits.kafkaRequestMs];
+  const client = new kafkajs.Kafka({ ...login, socketFactory, requestTimeout, retry: briefly });
+  return { client, cut: () => sockets.close() };
 }
 
 /** A consumer with connections of its own: what has befallen others is not its. */
@@ -202,20 +216,37 @@ function fetchBytesOf({ fetchBytesMax = limits.kafkaFetchBytes }: ConsumeOptions
   return { maxBytes: fetchBytesMax, maxBytesPerPartition };
 }
 
-async function startProducer(client: Client): Promise<KafkaProducer> {
+async function startProducer({ client, cut }: OpenClient): Promise<KafkaProducer> {
   const producer = client.producer({
     allowAutoTopicCreation: false,
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
     retry: briefly,
   });
-  await attempt('Cannot connect to Kafka', () => producer.connect());
+  await connected(producer, cut);
   return {
     produce: (request) =>
       attempt(`Cannot produce to ${request.topic}/${request.partition}`, () =>
         produce(producer, request),
       ),
-    close: () => attempt('Cannot disconnect from Kafka', () => producer.disconnect()),
+    close: () => disconnected(producer, cut),
   };
+}
+
+async function connected(part: Admin | Producer, cut: () => void): Promise<void> {
+  try {
+    await attempt('Cannot connect to Kafka', () => part.connect());
+  } catch (error) {
+    cut();
+    throw error;
+  }
+}
+
+async function disconnected(part: Admin | Producer, cut: () => void): Promise<void> {
+  try {
+    await attempt('Cannot disconnect from Kafka', () => part.disconnect());
+  } finally {
+    cut();
+  }
 }
 
 async function produce(producer: Producer, request: ProduceRequest): Promise<Produced> {
@@ -243,8 +274,9 @@ async function produce(producer: Producer, request: ProduceRequest): Promise<Pro
   };
 }
 
-async function startAdmin(admin: Admin): Promise<KafkaAdmin> {
-  await attempt('Cannot connect to Kafka', () => admin.connect());
+async function startAdmin({ client, cut }: OpenClient): Promise<KafkaAdmin> {
+  const admin = client.admin({ retry: briefly });
+  await connected(admin, cut);
   return {
     clusterId: () =>
       attempt('Cannot describe the Kafka cluster', async () => {
@@ -277,7 +309,7 @@ async function startAdmin(admin: Admin): Promise<KafkaAdmin> {
         /COORDINATOR|GROUP_LOAD/,
       ),
     createTopics: (topics) => attempt('Cannot create topics', () => createTopics(admin, topics)),
-    close: () => attempt('Cannot disconnect from Kafka', () => admin.disconnect()),
+    close: () => disconnected(admin, cut),
   };
 }
 
