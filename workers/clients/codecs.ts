@@ -1,44 +1,68 @@
 /**
- * Compression of Kafka record batches that the client library leaves to others: Zstandard, over the
- * runtime's own zlib. Never keeps more of an inflated batch than its bound.
+ * Compression of Kafka record batches: all that producers use is read, gzip and zstd are written. Never
+ * keeps more of an inflated batch than its bound.
  */
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, gunzip, gzip as compressGzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import { KafkaError } from '../../schemas/errors.ts';
 import { kafkaInflatedBytesMax, kafkaZstdLevel } from '../../schemas/limits/kafka.ts';
+import { inflateLz4 } from './lz4.ts';
+import { inflateSnappy } from './snappy.ts';
 
 /** Compresses and inflates the records of one batch, in the shape that kafkajs calls. */
 export interface Codec {
   compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>;
+  /** Throws `KafkaError` for a batch that is broken or inflates past the bound. */
   decompress(buffer: Buffer): Promise<Buffer>;
 }
 
-const deflate = promisify(zstdCompress);
-const inflate = promisify(zstdDecompress);
+const bounded = { maxOutputLength: kafkaInflatedBytesMax };
+const zstdLevel = { params: { [constants.ZSTD_c_compressionLevel]: kafkaZstdLevel } };
+const [toGzip, toZstd] = [promisify(compressGzip), promisify(zstdCompress)];
+const [fromGzip, fromZstd] = [promisify(gunzip), promisify(zstdDecompress)];
 
-/** Zstandard frames. Throws `KafkaError` for a batch that is broken or inflates past the bound. */
-export const zstd: Codec = {
-  compress: ({ buffer }) =>
-    deflate(buffer, { params: { [constants.ZSTD_c_compressionLevel]: kafkaZstdLevel } }),
-  async decompress(buffer) {
-    try {
-      return await inflate(buffer, { maxOutputLength: kafkaInflatedBytesMax });
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `Cannot inflate a batch of ${buffer.length} bytes (zstd): ${reason}`;
-      throw final(new KafkaError('CORRUPT_MESSAGE', message, { cause }));
-    }
-  },
+/** Members of gzip, one after the other. */
+export const gzip: Codec = {
+  compress: ({ buffer }) => toGzip(buffer),
+  decompress: (buffer) => inflated('gzip', buffer, () => fromGzip(buffer, bounded)),
 };
 
-/** A codec that says why it cannot be used. `name` is Kafka's, such as `snappy`. */
-export function missingCodec(name: string): Codec {
-  const refuse = (): never => {
-    const advice = 'let producers use gzip, zstd or none';
-    const message = `Cannot read or write batches compressed with ${name}: ${advice}`;
-    throw final(new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', message));
-  };
-  return { compress: async () => refuse(), decompress: async () => refuse() };
+/** Zstandard frames. */
+export const zstd: Codec = {
+  compress: ({ buffer }) => toZstd(buffer, zstdLevel),
+  decompress: (buffer) => inflated('zstd', buffer, () => fromZstd(buffer, bounded)),
+};
+
+/** Plain snappy and the xerial stream format. */
+export const snappy: Codec = {
+  compress: () => refuse('snappy'),
+  decompress: (buffer) =>
+    inflated('snappy', buffer, () => inflateSnappy(buffer, kafkaInflatedBytesMax)),
+};
+
+/** LZ4 frames. */
+export const lz4: Codec = {
+  compress: () => refuse('lz4'),
+  decompress: (buffer) => inflated('lz4', buffer, () => inflateLz4(buffer, kafkaInflatedBytesMax)),
+};
+
+async function inflated(
+  name: string,
+  buffer: Buffer,
+  inflate: () => Buffer | Promise<Buffer>,
+): Promise<Buffer> {
+  try {
+    return await inflate();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `Cannot inflate a batch of ${buffer.length} bytes (${name}): ${reason}`;
+    throw final(new KafkaError('CORRUPT_MESSAGE', message, { cause }));
+  }
+}
+
+function refuse(name: string): Promise<never> {
+  const message = `Cannot write batches compressed with ${name}: use zstd, gzip or none`;
+  return Promise.reject(final(new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', message)));
 }
 
 /** Tells the library, which has its own spelling of the field, not to read the batch again. */

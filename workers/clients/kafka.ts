@@ -17,7 +17,7 @@ import type {
 import pRetry from 'p-retry';
 import { KafkaError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits/kafka.ts';
-import { missingCodec, zstd } from './codecs.ts';
+import { gzip, lz4, snappy, zstd } from './codecs.ts';
 import { heartbeatMsOf, startConsumer } from './consumer.ts';
 import type { ConsumeOptions, KafkaConsumer } from './consumer.ts';
 import { kafkaFault } from './fault.ts';
@@ -136,9 +136,10 @@ const patiently: NonNullable<ConsumerConfig['retry']> = {
 /** Makes a client of the cluster. Throws `SettingError` when the settings name none. */
 export function openKafka(settings: KafkaSettings, log: KafkaLog): Kafka {
   const codecs = kafkajs.CompressionCodecs;
+  codecs[CompressionTypes.GZIP] = () => gzip;
+  codecs[CompressionTypes.Snappy] = () => snappy;
+  codecs[CompressionTypes.LZ4] = () => lz4;
   codecs[CompressionTypes.ZSTD] = () => zstd;
-  codecs[CompressionTypes.Snappy] = () => missingCodec('snappy');
-  codecs[CompressionTypes.LZ4] = () => missingCodec('lz4');
   const login = loginOf(settings, log);
   const openAdmin = () => startAdmin(openClient(login));
   return {
