@@ -8,6 +8,7 @@ import { batchCommand } from './commands/batch.ts';
 import { checkCommand } from './commands/check.ts';
 import { compactCommand } from './commands/compact.ts';
 import { demoCommand } from './commands/demo.ts';
+import { importCommand } from './commands/import.ts';
 import { kafkaRestCommand } from './commands/kafkarest.ts';
 import { keyCommand } from './commands/key.ts';
 import { migrateCommand } from './commands/migrate.ts';
@@ -73,6 +74,7 @@ export function program(context: Context): Command {
     .addCommand(statusCommand(context))
     .addCommand(traceCommand(context))
     .addCommand(replayCommand(context))
+    .addCommand(importCommand(context))
     .addCommand(checkCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(kafkaRestCommand(context));

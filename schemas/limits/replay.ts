@@ -44,3 +44,6 @@ export const importItemsJudgedMax = 64;
 
 /** Faults of records that an import lists in its report. */
 export const importFaultsListedMax = 20;
+
+/** How far the clocks of an importer and of archivers may be apart. */
+export const importClockSlackMs = 600_000;
