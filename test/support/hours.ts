@@ -28,6 +28,8 @@ export interface HoursOptions {
   readonly firstOffset?: number;
   /** Each request is of one of them, in turn. @default two */
   readonly tenants?: readonly string[];
+  /** When all was received; a day after the items' own time all are quarantined. */
+  readonly receivedMs?: number;
 }
 
 const generators = {
@@ -40,6 +42,7 @@ const generators = {
 export async function archiveHours(store: ObjectStore, options: HoursOptions): Promise<Commit[]> {
   const { signal, module, random, requestsPerCommit } = options;
   const { firstOffset = 0, tenants = ['acme', 'default'] } = options;
+  const { receivedMs = provenance.receivedMs } = options;
   const generator = new generators[signal](random);
   const topic = topics[signal];
   const commits: Commit[] = [];
@@ -49,7 +52,7 @@ export async function archiveHours(store: ObjectStore, options: HoursOptions): P
     const columns = new ItemColumns(module, signal);
     for (let at = 0; at < requestsPerCommit; at += 1) {
       const tenantId = tenants[at % tenants.length] ?? '';
-      const place = { topic, partition, offset: first + BigInt(at), tenantId };
+      const place = { topic, partition, offset: first + BigInt(at), tenantId, receivedMs };
       columns.add(generator.request(), { ...provenance, ...place });
     }
     const files: CommitFile[] = [];
@@ -76,11 +79,11 @@ export async function archiveHours(store: ObjectStore, options: HoursOptions): P
       rows: files.reduce((sum, { rows }) => sum + rows, 0),
       rejected: {},
       files,
-      watermarkMs: provenance.receivedMs,
-      ingestedMaxMs: provenance.receivedMs,
+      watermarkMs: receivedMs,
+      ingestedMaxMs: receivedMs,
       spoolKeys: [],
       writer: 'test',
-      committedAt: new Date(provenance.receivedMs).toISOString(),
+      committedAt: new Date(receivedMs).toISOString(),
       codeVersion: 'test',
     };
     await store.put(commitKey(topic, String(partition), first), JSON.stringify(commit));
@@ -118,12 +121,16 @@ export interface Comparison {
   readonly onlyAfter: number;
 }
 
-/** Compares two sets of files with DuckDB, every column, as multisets of rows. */
+/**
+ * Compares two sets of files with DuckDB, every column, as multisets of rows; of the first one only
+ * rows that `where` holds for.
+ */
 export async function compareInDuckdb(
   before: readonly string[],
   after: readonly string[],
+  where = 'true',
 ): Promise<Comparison> {
-  const [a, b] = [duckdbFiles(before), duckdbFiles(after)];
+  const [a, b] = [`${duckdbFiles(before)} WHERE ${where}`, duckdbFiles(after)];
   const count = (sql: string) => `(SELECT count(*)::INTEGER FROM (${sql}))`;
   const [row] = await duckdb(
     `SELECT to_json({before: ${count(`SELECT * FROM ${a}`)}, after: ${count(`SELECT * FROM ${b}`)},

@@ -44,7 +44,7 @@ const widths: Readonly<Record<string, number>> = { C: 1, i: 4, I: 4, l: 8, L: 8,
 /** Bytes of one value, `undefined` for a format without fixed width. */
 export function widthOf(format: string): number | undefined {
   if (format.startsWith('w:')) return Number(format.slice(2));
-  if (format.startsWith('ts')) return 8;
+  if (/^ts[mn]:/.test(format)) return 8;
   return widths[format];
 }
 
@@ -232,8 +232,6 @@ const simpleTypes: Readonly<Record<string, () => arrow.DataType>> = {
   g: () => new arrow.Float64(),
   u: () => new arrow.Utf8(),
   z: () => new arrow.Binary(),
-  'tsm:': () => new arrow.TimestampMillisecond(),
-  'tsn:': () => new arrow.TimestampNanosecond(),
 };
 
 /** `id` tells the dictionaries of one batch apart; only top columns have any. */
@@ -241,6 +239,7 @@ function dataType(field: ArrowField, id: number): arrow.DataType {
   const { format, dictionary } = field;
   if (dictionary) return new arrow.Dictionary(dataType(dictionary, id), new arrow.Int32(), id);
   if (format.startsWith('w:')) return new arrow.FixedSizeBinary(Number(format.slice(2)));
+  if (format.startsWith('ts')) return timestamp(format);
   const children = field.children.map(
     (child) => new arrow.Field(child.name, dataType(child, id), child.nullable),
   );
@@ -252,6 +251,14 @@ function dataType(field: ArrowField, id: number): arrow.DataType {
   const simple = simpleTypes[format];
   if (!simple) throw new Error(`Bug: no Arrow type for "${format}"`);
   return simple();
+}
+
+/** `ts`, a letter for the unit, a colon, and the zone or nothing. */
+function timestamp(format: string): arrow.DataType {
+  const zone = format.slice(4) || null;
+  if (format.startsWith('tsm:')) return new arrow.TimestampMillisecond(zone);
+  if (format.startsWith('tsn:')) return new arrow.TimestampNanosecond(zone);
+  throw new Error(`Bug: no Arrow type for "${format}"`);
 }
 
 function arrowData(type: arrow.DataType, column: ArrowBuffers): arrow.Data {
