@@ -84,7 +84,7 @@ export class Cluster {
       const partitions = [...this.partitions.keys()].filter(
         (partition) => (partition + first) % members.length === index,
       );
-      const slowMs = this.world.chance(0.15) ? 20_000 : 100;
+      const slowMs = this.world.chance(0.3) ? 30_000 : 100;
       member.machine.deliver(this.world.between(5, slowMs), () =>
         member.adopt(generation, partitions),
       );
@@ -103,7 +103,7 @@ export class Cluster {
     const member = this.#members.get(machine);
     if (!member || ms < sessionMs) return;
     this.lose(machine);
-    machine.deliver(ms + 100, () => {
+    machine.deliver(ms + this.world.between(10, 15_000), () => {
       if (member.isStopped || this.#members.get(machine) === member) return;
       member.forget();
       this.#members.set(machine, member);

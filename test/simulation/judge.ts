@@ -62,7 +62,9 @@ export class Judge implements Witness {
 
   add(request: Produced): void {
     const promisedMs = this.#promisedMs.get(request.place) ?? 0;
-    if (request.receivedMs < promisedMs) throw new Error('Bug: the simulation broke its promise');
+    if (request.receivedMs < promisedMs) {
+      throw new Violation(`a watermark of ${request.place} promised what comes only now`);
+    }
     this.produced.push(request);
     this.#byId.set(request.id, request);
     if (request.offset !== undefined) {

@@ -115,14 +115,16 @@ class Schedule {
     for (let count = world.whole(2, 5); count > 0; count -= 1) this.#startWriter();
     this.#plan(world.whole(8, 24), () => this.#produce());
     this.#plan(world.whole(2, 10), () => this.#disturb());
-    this.#plan(world.whole(1, 3), () => this.#read());
-    this.#plan(world.whole(0, 4), () => this.#startSweeper());
-    this.#plan(world.whole(0, 3), () => this.#startCompactor());
+    const tenders = world.pick([0, 1, 4]);
+    this.#plan(1 + world.whole(0, tenders + 1), () => this.#read());
+    this.#plan(world.whole(0, 3), () => this.#startSweeper());
+    this.#plan(world.whole(0, tenders + 1), () => this.#startCompactor());
     await world.run(() => world.nowMs >= startMs + chaosMs);
     this.#calm();
     const deadlineMs = world.nowMs + drainMsMax;
     await world.run(() => this.#isDrained() || world.nowMs > deadlineMs);
     if (!this.#isDrained()) throw new Violation('the survivors do not archive what is left');
+    await this.#leaveOne();
     await this.#stopWriters();
     await this.#finalRead();
     await this.#finalSweep();
@@ -161,6 +163,7 @@ class Schedule {
       this.#cluster?.lose(machine);
       this.#replace();
     };
+    machine.onSleep = (ms) => this.#cluster?.miss(machine, ms);
     const stop = new AbortController();
     const writer: Writer = { machine, stop, hasEnded: false };
     this.#writers.push(writer);
@@ -256,13 +259,12 @@ class Schedule {
     const running = this.#running();
     if (running.length === 0) return this.#startWriter();
     const { machine, stop } = world.pick(running);
-    const kind = world.pick(['crash', 'crashSoon', 'sleep', 'stop', 'rebalance', 'retain']);
+    const kind = world.pick([...disturbances]);
     if (kind === 'crash') return machine.crash();
     if (kind === 'crashSoon') return machine.crashAfterAnswers(world.whole(0, 30));
-    if (kind === 'sleep') {
-      const ms = world.pick([2000, 12_000, 40_000, 100_000]) * world.between(0.5, 1);
-      machine.sleepFor(ms);
-      return this.#cluster?.miss(machine, ms);
+    if (kind === 'sleep') return machine.sleepFor(this.#sleepMs());
+    if (kind === 'sleepSoon') {
+      return machine.sleepAfterAnswers(world.whole(0, 30), this.#sleepMs());
     }
     if (kind === 'stop') {
       stop.abort();
@@ -270,6 +272,10 @@ class Schedule {
     }
     if (kind === 'rebalance') return this.#cluster?.rebalance();
     this.#retain();
+  }
+
+  #sleepMs(): number {
+    return this.world.pick([3000, 20_000, 100_000]) * this.world.between(0.5, 1);
   }
 
   #replace(): void {
@@ -293,6 +299,7 @@ class Schedule {
   #calm(): void {
     this.world.note('calm');
     this.#weather = calm;
+    for (const { machine } of this.#writers) machine.spare();
     if (this.#cluster) this.#cluster.faults = { glitch: 0, refused: 0 };
     if (this.#running().length === 0 || this.world.chance(0.5)) this.#startWriter();
     this.#cluster?.rebalance();
@@ -304,6 +311,20 @@ class Schedule {
       this.#underWay === 0 &&
       this.#bucket.keys(spoolPrefix).length === 0
     );
+  }
+
+  /** Whatever an archiver has been through, it must be able to go on alone. */
+  async #leaveOne(): Promise<void> {
+    const { world } = this;
+    const isGoingOn = ({ stop }: Writer): boolean => !stop.signal.aborted;
+    if (!this.#running().some(isGoingOn)) this.#startWriter();
+    this.#isEnding = true;
+    const survivor = this.#running().find(isGoingOn);
+    for (const writer of this.#running()) if (writer !== survivor) writer.stop.abort();
+    for (let count = 0; count < 3; count += 1) this.#produce();
+    const deadlineMs = world.nowMs + drainMsMax;
+    await world.run(() => this.#isDrained() || world.nowMs > deadlineMs);
+    if (!this.#isDrained()) throw new Violation(`${survivor?.machine.name} cannot go on alone`);
   }
 
   async #stopWriters(): Promise<void> {
@@ -318,6 +339,9 @@ class Schedule {
 
   #read(): void {
     const machine = this.#machine('reader');
+    if (!this.#isEnding && this.world.chance(0.3)) {
+      machine.sleepAfterAnswers(this.world.whole(0, 15), this.#sleepMs());
+    }
     this.#underWay += 1;
     readAll(this.#client(machine), this.#judge, this.#period())
       .then(() => (this.#reads += 1))
@@ -346,13 +370,19 @@ class Schedule {
 
   #startCompactor(): void {
     const machine = this.#machine('compactor');
-    if (this.world.chance(0.3)) machine.crashAfterAnswers(this.world.whole(0, 60));
-    else if (this.world.chance(0.2)) machine.sleepFor(this.world.between(0, chaosMs));
+    const answers = this.world.whole(0, 60);
+    if (this.world.chance(0.3)) machine.crashAfterAnswers(answers);
+    else if (this.world.chance(0.3)) machine.sleepAfterAnswers(answers, this.#sleepMs());
     const task = compactOnce(this.#client(machine), machine, this.#period());
     this.#start(
       machine,
       task.then(({ hours }) => (this.#compactions += hours.length)),
     );
+    // Those that it may harm, or that may harm it.
+    if (this.world.chance(0.5)) this.#read();
+    for (let count = this.world.whole(0, 3); count > 0; count -= 1) {
+      this.world.after(this.world.between(0, 60_000), () => this.#startSweeper());
+    }
   }
 
   async #sweep(machine: Machine, graceMs: number): Promise<SweepReport> {
@@ -406,6 +436,16 @@ class Schedule {
     if (this.#reads === reads) throw new Violation('the archive cannot be read at the end');
   }
 }
+
+const disturbances = [
+  'crash',
+  'crashSoon',
+  'sleep',
+  'sleepSoon',
+  'stop',
+  'rebalance',
+  'retain',
+] as const;
 
 type Common = Pick<Produced, 'id' | 'hours' | 'isBroken' | 'isCommitted' | 'isGone'>;
 

@@ -135,10 +135,12 @@ export class Machine {
   isAlive = true;
   /** Called when it has crashed. */
   onCrash: () => void = () => undefined;
+  /** Called when it falls asleep for so many ms. */
+  onSleep: (ms: number) => void = () => undefined;
   /** Until then nothing reaches it: stopped by its system, swapped out, in a long collection. */
   #sleepsUntilMs = 0;
-  /** Answers that are still to reach it before it dies; -1 when it does not die so. */
-  #answersLeft = -1;
+  /** What befalls it when so many more answers have reached it. */
+  #fate: { answersLeft: number; readonly strike: () => void } | undefined;
 
   constructor(name: string, world: World, skewMs: number) {
     this.name = name;
@@ -156,12 +158,23 @@ export class Machine {
 
   /** Crashes as its `count`-th answer from now is about to reach it. */
   crashAfterAnswers(count: number): void {
-    this.#answersLeft = count;
+    this.#fate = { answersLeft: count, strike: () => this.crash() };
+  }
+
+  /** Sleeps as its `count`-th answer from now is about to reach it. */
+  sleepAfterAnswers(count: number, ms: number): void {
+    this.#fate = { answersLeft: count, strike: () => this.sleepFor(ms) };
+  }
+
+  /** Nothing befalls it any more. */
+  spare(): void {
+    this.#fate = undefined;
   }
 
   sleepFor(ms: number): void {
     this.world.note(`${this.name} sleeps for ${ms.toFixed(0)} ms`);
     this.#sleepsUntilMs = this.world.nowMs + ms;
+    this.onSleep(ms);
   }
 
   /** Runs `task` on this machine after `delayMs`, unless it is dead by then. */
@@ -169,12 +182,16 @@ export class Machine {
     this.world.after(delayMs, () => this.#receive(task));
   }
 
-  /** As `deliver`, for what the machine waits for from outside: it may die of it. */
+  /** As `deliver`, for what the machine waits for from outside: its fate may strike before it. */
   answer(delayMs: number, task: () => void): void {
     this.deliver(delayMs, () => {
-      if (this.#answersLeft === 0) return this.crash();
-      if (this.#answersLeft > 0) this.#answersLeft -= 1;
-      task();
+      const fate = this.#fate;
+      if (!fate) return task();
+      fate.answersLeft -= 1;
+      if (fate.answersLeft >= 0) return task();
+      this.#fate = undefined;
+      fate.strike();
+      this.#receive(task);
     });
   }
 
