@@ -39,10 +39,19 @@ export function collector(): Promise<Peer> {
   const manifest = readFileSync(path.join(import.meta.dirname, 'collector.yaml'), 'utf8');
   return built('otelcol', `${builder}\n${manifest}`, async (directory) => {
     await install(builder, directory);
+    for (const name of ['encoding', 'otlpencodingextension']) emptyModule(directory, name);
     const config = path.join(directory, 'collector.yaml');
     writeFileSync(config, manifest.replace(/^dist:\n/m, `$&  output_path: ${directory}\n`));
     await tool(path.join(directory, 'builder'), ['--config', config, '--skip-strict-versioning']);
   });
+}
+
+/** A Go module without anything in it, for the `replaces` of the manifest. */
+function emptyModule(directory: string, name: string): void {
+  const home = path.join(directory, name);
+  mkdirSync(home);
+  writeFileSync(path.join(home, 'go.mod'), `module ${name}\n\ngo 1.25\n`);
+  writeFileSync(path.join(home, 'empty.go'), `package ${name}\n`);
 }
 
 /** OpenTelemetry's telemetrygen. Throws in CI when it cannot be built. */
