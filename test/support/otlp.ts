@@ -1,12 +1,30 @@
-/** OTLP trace requests through protobufjs and the official `.proto` files: the outside witness. */
+/** OTLP requests through protobufjs and the official `.proto` files: the outside witness. */
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
+import type { Signal } from '../../schemas/archive.ts';
 
 const protos = fileURLToPath(new URL('../../schemas/otlp/', import.meta.url));
 const root = new protobuf.Root();
 root.resolvePath = (_, target) => `${protos}${target}`;
-root.loadSync('opentelemetry/proto/collector/trace/v1/trace_service.proto');
-const type = root.lookupType('opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest');
+const services = 'opentelemetry/proto/collector';
+root.loadSync([
+  `${services}/trace/v1/trace_service.proto`,
+  `${services}/metrics/v1/metrics_service.proto`,
+  `${services}/logs/v1/logs_service.proto`,
+]);
+const lookup = (name: string) => root.lookupType(`opentelemetry.proto.collector.${name}`);
+const types: Readonly<Record<Signal, protobuf.Type>> = {
+  traces: lookup('trace.v1.ExportTraceServiceRequest'),
+  metrics: lookup('metrics.v1.ExportMetricsServiceRequest'),
+  logs: lookup('logs.v1.ExportLogsServiceRequest'),
+};
+const type = types.traces;
+
+/** Bytes of a signal's request, given as protobufjs takes it (camel case, 64 bit as string). */
+export function encodeRequest(signal: Signal, request: Record<string, unknown>): Uint8Array {
+  const own = types[signal];
+  return own.encode(own.fromObject(request)).finish();
+}
 
 /** Bytes of an ExportTraceServiceRequest, given as protobufjs takes it (camel case, 64 bit as string). */
 export function encodeTraces(request: Record<string, unknown>): Uint8Array {
