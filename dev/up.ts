@@ -115,6 +115,8 @@ class Parts {
   readonly #stopping = new AbortController();
   #timers: { stop: () => void }[] = [];
   #batch: Promise<void> = Promise.resolve();
+  /** Commands that are repeated, while they run. */
+  readonly #running = new Map<string, Promise<unknown>>();
 
   constructor(options: UpOptions, settings: Settings, directory: string) {
     this.#options = options;
@@ -175,6 +177,8 @@ class Parts {
     await this.#kafka?.start();
     await this.#archive.start();
     this.#startDrain();
+    this.#repeat('compact', this.#settings.TIDEMARK_COMPACT_EVERY_MS);
+    this.#repeat('sweep', this.#settings.TIDEMARK_SWEEP_EVERY_MS);
     if (this.#options.schedulesBatch !== false) this.#scheduleBatch();
   }
 
@@ -182,7 +186,7 @@ class Parts {
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const timer of this.#timers.splice(0)) timer.stop();
-    await Promise.all([this.#archive.stop(), this.#batch]);
+    await Promise.all([this.#archive.stop(), this.#batch, ...this.#running.values()]);
     await this.#edge.stop();
     await this.#kafka?.stop();
     await this.#clickhouse.stop();
@@ -217,6 +221,24 @@ class Parts {
       () => (this.#batch = this.#runBatch()),
     );
     this.#timers.push(cron);
+  }
+
+  /** Runs a command again and again: one at a time; what one could not do the next one does. */
+  #repeat(name: 'compact' | 'sweep', everyMs: number): void {
+    if (everyMs === 0) return;
+    const run = async () => {
+      if (this.#running.has(name)) return;
+      const program = runProgram({
+        args: [path.join(root, 'bin/tidemark.js'), name],
+        environment: this.#environment,
+        onLine: (line) => this.#options.onLine(name, line),
+        signal: this.#stopping.signal,
+      });
+      this.#running.set(name, program);
+      await program.finally(() => this.#running.delete(name));
+    };
+    const timer = setInterval(() => void run(), everyMs);
+    this.#timers.push({ stop: () => clearInterval(timer) });
   }
 
   /** Runs the daily batch as a program of its own, again after a pause when it fails. */

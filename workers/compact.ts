@@ -144,13 +144,15 @@ function planned(state: HourState, { settings }: CompactOptions): HourReport {
   return reportOf(state, files, undefined);
 }
 
+function bytesOf(files: readonly { readonly bytes: number }[]): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 function reportOf(
   { signal, hourMs }: HourState,
   before: readonly PeriodFile[],
   after: readonly { readonly bytes: number }[] | undefined,
 ): HourReport {
-  const bytesOf = (files: readonly { readonly bytes: number }[]) =>
-    files.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     signal,
     hour: new Date(hourMs).toISOString(),

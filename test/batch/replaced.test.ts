@@ -66,8 +66,9 @@ async function figures(): Promise<unknown[]> {
   );
 }
 
+const clock = () => (nowMs += 1);
+
 function run(force = false) {
-  const clock = () => (nowMs += 1);
   return runBatch({ ...stack, clock, random: Math.random, log: quiet, date, of: 'traces', force });
 }
 

@@ -82,10 +82,11 @@ describe('outputKey()', () => {
   });
 });
 
-describe('parseReplacement()', () => {
-  const parse = (fields: Partial<Replacement>) =>
-    parseReplacement(key, JSON.stringify({ ...compaction, ...fields }));
+function parse(fields: Partial<Replacement>): Replacement {
+  return parseReplacement(key, JSON.stringify({ ...compaction, ...fields }));
+}
 
+describe('parseReplacement()', () => {
   it('gives back what was written, of every reason', () => {
     expect(parse({})).toEqual(compaction);
     const retention = { ...compaction, reason: 'retention' as const };

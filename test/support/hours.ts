@@ -121,6 +121,10 @@ export interface Comparison {
   readonly onlyAfter: number;
 }
 
+function count(sql: string): string {
+  return `(SELECT count(*)::INTEGER FROM (${sql}))`;
+}
+
 /**
  * Compares two sets of files with DuckDB, every column, as multisets of rows; of the first one only
  * rows that `where` holds for.
@@ -131,7 +135,6 @@ export async function compareInDuckdb(
   where = 'true',
 ): Promise<Comparison> {
   const [a, b] = [`${duckdbFiles(before)} WHERE ${where}`, duckdbFiles(after)];
-  const count = (sql: string) => `(SELECT count(*)::INTEGER FROM (${sql}))`;
   const [row] = await duckdb(
     `SELECT to_json({before: ${count(`SELECT * FROM ${a}`)}, after: ${count(`SELECT * FROM ${b}`)},
        onlyBefore: ${count(`SELECT * FROM ${a} EXCEPT ALL SELECT * FROM ${b}`)},
@@ -141,12 +144,13 @@ export async function compareInDuckdb(
   return row as unknown as Comparison;
 }
 
+function exact(_: string, value: unknown): unknown {
+  if (typeof value !== 'number') return value;
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
 /** Every row of the files as the ClickHouse engine reads it, as text, sorted; −0 is not 0. */
 export function sortedRows(paths: readonly string[], signal: Signal): string[] {
-  const exact = (_: string, value: unknown) => {
-    if (typeof value !== 'number') return value;
-    return Object.is(value, -0) ? '-0' : String(value);
-  };
   return paths
     .flatMap((file) => clickhouseRows(file, signal))
     .map((row) => JSON.stringify(row, exact))

@@ -278,8 +278,8 @@ function arrowData(type: arrow.DataType, column: ArrowBuffers): arrow.Data {
 
 /** The same bytes in the array type that the Arrow library expects. */
 function valuesOf(type: arrow.DataType, { buffer, byteOffset, byteLength }: Uint8Array) {
-  const values = arrow.DataType.isDictionary(type) ? type.indices : type;
-  const View = (values as arrow.DataType).ArrayType as Int32ArrayConstructor;
+  const values: arrow.DataType = arrow.DataType.isDictionary(type) ? type.indices : type;
+  const View = values.ArrayType as Int32ArrayConstructor;
   return new View(buffer as ArrayBuffer, byteOffset, byteLength / View.BYTES_PER_ELEMENT);
 }
 
