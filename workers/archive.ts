@@ -246,7 +246,7 @@ class Archiver {
       } catch (error) {
         if (stop.aborted && error instanceof TidemarkError) {
           const message = 'Stopped in the middle of a flush; the next start takes it up';
-          this.#options.log.info({ err: error }, message);
+          this.#options.log.info({ of: place.name, reason: error.message }, message);
           return undefined;
         }
         if (!this.#mayGoOn(error, failures, place)) throw error;
@@ -267,11 +267,14 @@ class Archiver {
     this.#context.counters.errors.inc({ signal: signal ?? 'none', code: error.code });
     this.#vitals.fault(name, `${error.message} [${error.code}]`);
     const retryInMs = this.#backoffMs(failures);
-    const fields = { of: name, code: error.code, failures, retryInMs, hint: hintOf(error) };
+    const { code, message: reason } = error;
+    const fields = { of: name, code, reason, failures, retryInMs, hint: hintOf(error) };
     const message = error.retryable
       ? 'Cannot archive now; will try again'
       : 'Cannot archive until somebody mends this; tries again meanwhile';
-    log.warn({ err: error, ...fields }, message);
+    // Where it failed says nothing to who reads this at night, and takes a page a line.
+    log.warn(fields, message);
+    log.debug({ err: error }, 'Where it failed');
     return true;
   }
 

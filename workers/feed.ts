@@ -14,6 +14,7 @@ import { Budget } from './budget.ts';
 import type { ConsumeHandler, KafkaConsumer, TopicPartition } from './clients/consumer.ts';
 import type { Kafka, KafkaAdmin } from './clients/kafka.ts';
 import type { ArchiveContext } from './context.ts';
+import { hintOf } from './hint.ts';
 import { KafkaSource } from './kafka.ts';
 import type { Reader } from './kafka.ts';
 import type { TopicState } from './vitals.ts';
@@ -172,11 +173,7 @@ class Member implements ConsumeHandler {
       now: () => context.clock.now(),
       defaultTenant: settings.TIDEMARK_TENANT,
       heldBytesMax: flushesHeld * settings.TIDEMARK_FLUSH_BYTES,
-      onMissing: (offset, count) => {
-        const figures = { topic, partition, offset: String(offset), count: String(count) };
-        context.counters.missing.inc({ signal: this.#signal }, Number(count));
-        context.log.warn(figures, 'Kafka has these offsets no more: they are not in the archive');
-      },
+      onMissing: (offset, count) => this.#miss({ topic, partition }, offset, count),
     });
     this.#ours.set(partition, { source, revoked });
     const running = this.#options.archive(source, revoked.signal).finally(() => {
@@ -185,6 +182,20 @@ class Member implements ConsumeHandler {
     });
     this.#running.add(running);
     return source.start;
+  }
+
+  /** Before the first commit it is where the topic begins by now; behind one it is a loss. */
+  #miss(place: TopicPartition, offset: bigint, count: bigint): void {
+    const { counters, log } = this.#options.context;
+    const figures = { ...place, offset: String(offset), count: String(count) };
+    if (offset === 0n) {
+      log.info(figures, 'Begins with the oldest record that Kafka still has');
+      return;
+    }
+    counters.missing.inc({ signal: this.#signal }, Number(count));
+    const hint = 'deleted by retention or compaction before they were read: see docs/FLEET.md';
+    const message = 'Kafka has these offsets no more: they are not in the archive';
+    log.warn({ ...figures, hint }, message);
   }
 
   joined(): void {
@@ -209,7 +220,10 @@ class Member implements ConsumeHandler {
     const isLast = context.once && this.#failures >= requestTriesMax;
     if (!error.retryable || isLast) this.#ended.reject(error);
     context.counters.errors.inc({ signal: this.#signal, code: error.code });
-    context.log.warn({ err: error, topic: topics[this.#signal] }, 'Cannot read from Kafka now');
+    const { code, message: reason } = error;
+    const fields = { topic: topics[this.#signal], code, reason, hint: hintOf(error) };
+    context.log.warn(fields, 'Cannot read from Kafka now');
+    context.log.debug({ err: error }, 'Where it failed');
   }
 
   #endOnce(): void {

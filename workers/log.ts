@@ -9,6 +9,7 @@
  * Should it be out of date, step 6 finds that out: the files are dropped, and the next turn begins
  * with the log as it is by then.
  */
+import { deadPrefix } from '../schemas/archive.ts';
 import type { Commit, CommitFile } from '../schemas/commit.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits/archive.ts';
@@ -234,7 +235,15 @@ export class PartitionLog {
     const figures = { firstOffset, nextOffset, rows, rejected, watermarkMs };
     const more = { files: commit.files.length, dead: taken.dead.length };
     log.info({ topic, partition, ...figures, ...more, elapsedMs }, 'Committed a flush');
+    if (taken.dead.length > 0) this.#warnOfDead(taken);
     await this.source.adopt(commit, { signal: hardStop });
+  }
+
+  #warnOfDead({ dead }: Taken): void {
+    const { topic, partition } = this.source;
+    const reason = dead[0]?.error.message;
+    const fields = { topic, partition, requests: dead.length, reason, under: deadPrefix(topic) };
+    this.#context.log.warn(fields, 'Set requests aside that cannot be archived');
   }
 
   #count(commit: Commit, taken: Taken, elapsedMs: number): void {
@@ -266,7 +275,10 @@ export class PartitionLog {
     try {
       await store.delete(keys, { signal: hardStop });
     } catch (error) {
-      log.warn({ err: error, keys }, 'Cannot delete the files of a flush that was given up');
+      const reason = error instanceof Error ? error.message : String(error);
+      const hint = 'no reader sees them; "tidemark sweep" deletes them';
+      const message = 'Cannot delete the files of a flush that was given up';
+      log.warn({ reason, keys: keys.slice(0, 3), files: keys.length, hint }, message);
     }
   }
 

@@ -49,7 +49,12 @@ export class Progress {
     const isNews = figures.requests > 0 || sample.lagRecords > 0 || hasChanged;
     [this.#last, this.#wasBehind] = [sample, isBehind];
     if (!isNews) return undefined;
-    if (isBehind) return backlogLine(figures, logs, sample.ms);
+    const worst = { furthestBehind: furthestBehind(logs, sample.ms) };
+    if (isBehind && hasChanged) {
+      const { lagRecords, lagSeconds } = figures;
+      return { fields: { lagRecords, lagSeconds, ...worst }, message: 'Found a backlog' };
+    }
+    if (isBehind) return backlogLine({ ...figures, ...worst });
     return {
       fields: figures,
       message: hasChanged ? 'The backlog is archived' : 'Archived what came',
@@ -77,25 +82,26 @@ function figuresOf(last: Sample, sample: Sample, oldestMs: number) {
   };
 }
 
-/** With an estimate of when the backlog is archived, or the word that it grows. */
-function backlogLine(
-  { caughtUpPerSecond, ...figures }: ReturnType<typeof figuresOf>,
-  logs: readonly LogState[],
-  nowMs: number,
-): ProgressLine {
-  const oldest = logs.toSorted((a, b) => lagMs(b, nowMs) - lagMs(a, nowMs))[0];
-  const worst = oldest ? { furthestBehind: `${oldest.topic}/${oldest.partition}` } : {};
+type Figures = ReturnType<typeof figuresOf> & { readonly furthestBehind: string };
+
+/** With an estimate of when the backlog is archived, or what to do where there is none. */
+function backlogLine({ caughtUpPerSecond, ...figures }: Figures): ProgressLine {
+  if (figures.commits === 0) {
+    const hint = 'warnings before this line, and /readyz, say what is tried again';
+    return { fields: { ...figures, hint }, message: 'Behind, and nothing is being archived' };
+  }
   if (caughtUpPerSecond <= 0) {
-    const hint =
-      'add archivers, as many as there are partitions at most, or wait for the burst to end';
-    const message =
-      figures.requests > 0
-        ? 'Behind, and not catching up yet'
-        : 'Behind, and nothing was archived since the last line';
-    return { fields: { ...figures, ...worst, hint }, message };
+    const hint = 'if it lasts, add archivers: as many as a topic has partitions at most';
+    return { fields: { ...figures, hint }, message: 'Behind, and not catching up yet' };
   }
   const etaSeconds = Math.ceil(figures.lagRecords / caughtUpPerSecond);
-  return { fields: { ...figures, ...worst, etaSeconds }, message: 'Draining a backlog' };
+  return { fields: { ...figures, etaSeconds }, message: 'Draining a backlog' };
+}
+
+/** The partition whose oldest record has waited longest. */
+function furthestBehind(logs: readonly LogState[], nowMs: number): string {
+  const [worst] = logs.toSorted((a, b) => lagMs(b, nowMs) - lagMs(a, nowMs));
+  return worst ? `${worst.topic}/${worst.partition}` : '';
 }
 
 function rounded(value: number): number {

@@ -8,7 +8,7 @@ import type { LogState } from '../../workers/vitals.ts';
 /** One partition, and a clock; both are moved by the test. */
 function scene() {
   const clock = { nowMs: Date.UTC(2026, 10, 22) };
-  const log = { lagRecords: 0, ageMs: 0, requests: 0, rows: 0 };
+  const log = { lagRecords: 0, ageMs: 0, requests: 0, rows: 0, commits: 0 };
   const vitals = new Vitals(() => clock.nowMs);
   const state = (): LogState => ({
     topic: 'otlp_spans',
@@ -18,7 +18,7 @@ function scene() {
     oldestMs: clock.nowMs - log.ageMs,
     watermarkMs: 1,
     heldBytes: 0,
-    done: { requests: log.requests, rows: log.rows, files: 0, commits: 0 },
+    done: { requests: log.requests, rows: log.rows, files: 0, commits: log.commits },
   });
   void vitals.watch(state, () => new Promise(() => undefined));
   const progress = new Progress({ vitals, now: () => clock.nowMs, flushAgeMs: 1000 });
@@ -50,16 +50,19 @@ it('next() tells of a backlog every few seconds: rates, lag, and when it will be
   const { after } = scene();
   const hour = 3_600_000;
   const first = after(1000, { lagRecords: 10_000, ageMs: hour });
-  expect(first?.message).toBe('Behind, and nothing was archived since the last line');
+  expect(first).toEqual({
+    message: 'Found a backlog',
+    fields: { lagRecords: 10_000, lagSeconds: 3600, furthestBehind: 'otlp_spans/7' },
+  });
   expect(after(backlogReportMs - 1, {})).toBeUndefined();
-  const line = after(1, { requests: 2000, rows: 100_000, lagRecords: 9000 });
+  const line = after(1, { requests: 2000, rows: 100_000, lagRecords: 9000, commits: 2 });
   expect(line).toEqual({
     message: 'Draining a backlog',
     fields: {
       requests: 2000,
       rows: 100_000,
       files: 0,
-      commits: 0,
+      commits: 2,
       rowsPerSecond: 10_000,
       requestsPerSecond: 200,
       lagRecords: 9000,
@@ -69,9 +72,12 @@ it('next() tells of a backlog every few seconds: rates, lag, and when it will be
       etaSeconds: 90,
     },
   });
-  const grows = after(backlogReportMs, { requests: 4000, lagRecords: 12_000 });
+  const grows = after(backlogReportMs, { requests: 4000, lagRecords: 12_000, commits: 3 });
   expect(grows?.message).toBe('Behind, and not catching up yet');
   expect(grows?.fields['hint']).toContain('add archivers');
+  const stands = after(backlogReportMs, {});
+  expect(stands?.message).toBe('Behind, and nothing is being archived');
+  expect(stands?.fields['hint']).toContain('/readyz');
 });
 
 it('next() says at once when the backlog is archived', () => {
