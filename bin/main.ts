@@ -17,6 +17,7 @@ import { retainCommand } from './commands/retain.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { traceCommand } from './commands/trace.ts';
+import { sweepCommand } from './commands/sweep.ts';
 import type { Context } from './context.ts';
 import { CommandFailed, exitCodeHelp, exitCodes, outcomeOf } from './outcome.ts';
 import manifest from '../package.json' with { type: 'json' };
@@ -69,6 +70,7 @@ export function program(context: Context): Command {
     .addCommand(archiveCommand(context))
     .addCommand(batchCommand(context))
     .addCommand(compactCommand(context))
+    .addCommand(sweepCommand(context))
     .addCommand(retainCommand(context))
     .addCommand(migrateCommand(context))
     .addCommand(statusCommand(context))

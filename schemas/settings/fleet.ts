@@ -157,6 +157,21 @@ export const fleetSettings = {
     ['start'],
     0,
   ),
+  TIDEMARK_SWEEP_GRACE_MS: integer(
+    'ms',
+    24 * hourMs,
+    'How long files that count no more stay for those who are reading them; longer than a batch or a compaction takes',
+    ['archive'],
+    hourMs,
+  ),
+  TIDEMARK_SWEEP_EVERY_MS: integer(
+    'ms',
+    6 * hourMs,
+    'Pause between two sweeps of the embedded stack; 0: none',
+    ['start'],
+    0,
+    24 * hourMs,
+  ),
   TIDEMARK_RETENTION: row(
     'string',
     '',

@@ -20,6 +20,8 @@ import type { Machine } from './world.ts';
 
 const dayMs = 86_400_000;
 
+const nothing = () => undefined;
+
 const settings = readSettings({
   TIDEMARK_COMPACT_FILES_MIN: '2',
   TIDEMARK_COMPACT_AFTER_MS: '0',
@@ -32,7 +34,6 @@ export async function compactOnce(
   { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
 ): Promise<CompactReport> {
   const startThread = () => new RecordingThread(store, machine) as unknown as Worker;
-  const nothing = () => undefined;
   return runCompaction({
     store,
     settings,

@@ -76,7 +76,7 @@ class Schedule {
   #weather: Weather;
   readonly #pageKeys: number;
   readonly #columnRowsMax: number;
-  /** Of sweepers. Less than nothing: what makes a file dead must not be its age. */
+  /** Of sweepers. Often none: what makes a file dead must not be its age. */
   readonly #graceMs: number;
   #writers: Writer[] = [];
   /** Sweepers and compactors. */
@@ -95,7 +95,7 @@ class Schedule {
   constructor(seed: number, options: ScheduleOptions) {
     const world = new World(seed, startMs);
     this.world = world;
-    this.#graceMs = world.pick([-2000, 30_000]);
+    this.#graceMs = world.pick([0, 30_000]);
     this.#judge = new Judge(() => world.nowMs, this.#graceMs);
     const storeSkewMs = world.between(-120_000, 120_000);
     this.#bucket = new Bucket(this.#judge, () => world.nowMs + storeSkewMs);
@@ -316,7 +316,6 @@ class Schedule {
   /** Whatever an archiver has been through, it must be able to go on alone. */
   async #leaveOne(): Promise<void> {
     const { world } = this;
-    const isGoingOn = ({ stop }: Writer): boolean => !stop.signal.aborted;
     if (!this.#running().some(isGoingOn)) this.#startWriter();
     this.#isEnding = true;
     const survivor = this.#running().find(isGoingOn);
@@ -371,8 +370,9 @@ class Schedule {
   #startCompactor(): void {
     const machine = this.#machine('compactor');
     const answers = this.world.whole(0, 60);
-    if (this.world.chance(0.3)) machine.crashAfterAnswers(answers);
-    else if (this.world.chance(0.3)) machine.sleepAfterAnswers(answers, this.#sleepMs());
+    const fate = this.world.pick(['none', 'crash', 'sleep']);
+    if (fate === 'crash') machine.crashAfterAnswers(answers);
+    if (fate === 'sleep') machine.sleepAfterAnswers(answers, this.#sleepMs());
     const task = compactOnce(this.#client(machine), machine, this.#period());
     this.#start(
       machine,
@@ -410,7 +410,7 @@ class Schedule {
     this.world.after(2 * 60_000, () => undefined);
     await this.world.run(() => this.world.nowMs >= quietMs);
     let report: SweepReport | undefined;
-    this.#sweep(this.#machine('sweeper'), -2000).then(
+    this.#sweep(this.#machine('sweeper'), 0).then(
       (done) => (report = done),
       (error: unknown) => this.world.fail(error),
     );
@@ -453,6 +453,10 @@ interface Writer {
   readonly machine: Machine;
   readonly stop: AbortController;
   hasEnded: boolean;
+}
+
+function isGoingOn({ stop }: Writer): boolean {
+  return !stop.signal.aborted;
 }
 
 const startHourMs = Math.floor(startMs / hourLengthMs) * hourLengthMs;
