@@ -2,6 +2,7 @@
  * Tells which signal a request is of, and when its items are: from its bytes alone. OTLP's protobuf
  * requests do not say it; their items do, because no two kinds have the same fields.
  */
+import { isUtf8 } from 'node:buffer';
 import type { Signal } from '../../schemas/archive.ts';
 import { FieldReader } from '../../schemas/field.ts';
 import { importItemsJudgedMax } from '../../schemas/limits/replay.ts';
@@ -48,17 +49,23 @@ function parse(json: Uint8Array): object {
   }
 }
 
-/** The signals that a protobuf request may be of; all three when it has no items. */
+/**
+ * The signals that a protobuf request may be of: those that every item may be of, but for items that
+ * are wrong in any signal. All three when it has no items, none when all items are wrong.
+ */
 export function signalsOfProtobuf(request: Uint8Array): Signal[] {
-  return signals.filter((signal) => {
-    let left = importItemsJudgedMax;
-    let fits = true;
-    eachItem(request, (from, to) => {
-      if (left > 0 && fits) fits = isMessage(itemTypes[signal], request, from, to, 0);
-      left -= 1;
-    });
-    return fits;
+  let possible = signals;
+  let [seen, told] = [0, 0];
+  eachItem(request, (from, to) => {
+    seen += 1;
+    if (seen > importItemsJudgedMax) return;
+    const fitting = possible.filter((signal) => isItem(signal, request, from, to));
+    if (fitting.length === 0 && !signals.some((signal) => isItem(signal, request, from, to)))
+      return;
+    told += 1;
+    possible = fitting;
   });
+  return seen === 0 || told > 0 ? [...possible] : [];
 }
 
 /** Whether the bytes are fields of protobuf, of which all known ones are a request's. */
@@ -84,6 +91,15 @@ function isMessage(
   return true;
 }
 
+function isItem(signal: Signal, request: Uint8Array, from: number, to: number): boolean {
+  if (!isMessage(itemTypes[signal], request, from, to, 0)) return false;
+  if (signal !== 'traces') return true;
+  // A span has ids; where a metric has its name and description.
+  let ids = 0;
+  for (const number of [1, 2]) eachField(request, from, to, number, () => (ids += 1));
+  return ids >= 2;
+}
+
 /** OTLP's own fields have small numbers: unknown ones from here on are somebody's extensions. */
 const extensionsFrom = 100;
 
@@ -96,11 +112,16 @@ function isValue(known: OtlpField, field: FieldReader, bytes: Uint8Array, depth:
     if (wireType !== 2) return false;
     return depth >= depthMax || isMessage(known.of, bytes, contents, to, depth + 1);
   }
-  if (known.type === 'id') return wireType === 2 && [0, 8, 16].includes(to - contents);
-  if (known.type === 'string' || known.type === 'bytes') return wireType === 2;
+  if (known.type === 'id') return wireType === 2 && isIdLength(known, to - contents);
+  if (known.type === 'string') return wireType === 2 && isUtf8(bytes.subarray(contents, to));
+  if (known.type === 'bytes') return wireType === 2;
   if (wireType === 2) return known.repeated;
   if (['fixed64', 'sfixed64', 'double'].includes(known.type)) return wireType === 1;
   return wireType === (known.type === 'fixed32' ? 5 : 0);
+}
+
+function isIdLength({ name }: OtlpField, length: number): boolean {
+  return length === 0 || length === (name === 'trace_id' ? 16 : 8);
 }
 
 /** Calls `see` for each item: field 2 of field 2 of field 1, of every signal. */

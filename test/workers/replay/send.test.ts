@@ -1,7 +1,7 @@
 /** OTLP/HTTP as a real server sees it: what is sent, what is sent again, and what is not. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
@@ -24,21 +24,18 @@ let seen: { request: IncomingMessage; body: Buffer }[];
 
 beforeEach(async () => {
   [answers, seen] = [[], []];
-  server = createServer((request, response) => {
-    void buffer(request).then((body) => {
-      seen.push({ request, body });
-      const answer = answers.shift() ?? { status: 200 };
-      if (answer === 'hang up') {
-        request.socket.destroy();
-        return;
-      }
-      response.writeHead(answer.status, answer.headers).end(answer.body);
-    });
-  });
+  server = createServer((request, response) => void serve(request, response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
+
+async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  seen.push({ request, body: await buffer(request) });
+  const answer = answers.shift() ?? { status: 200 };
+  if (answer === 'hang up') request.socket.destroy();
+  else response.writeHead(answer.status, answer.headers).end(answer.body);
+}
 
 afterEach(async () => {
   server.closeAllConnections();
