@@ -1,6 +1,6 @@
 /**
  * The archive and a day of the batch on an S3 server that is not R2's, by the commands that a user
- * types; and the same server behind a certificate of its own.
+ * types; the same server behind a certificate of its own; and a server that is unfit.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,11 +12,11 @@ import { describe, expect, it } from 'vitest';
 import { topics } from '../../schemas/archive.ts';
 import { keysUnder, readCommitted, spoolObject } from '../support/committed.ts';
 import { startClickHouse } from '../support/clickhouse.ts';
-import { startVersity } from '../support/gateway.ts';
+import { startGofakes3, startVersity } from '../support/gateway.ts';
 import type { Bucket } from '../support/objects.ts';
-import { versitygw } from '../support/peers.ts';
+import { gofakes3, versitygw } from '../support/peers.ts';
 
-const versity = await versitygw();
+const [versity, unfit] = await Promise.all([versitygw(), gofakes3()]);
 const entry = path.join(import.meta.dirname, '../../bin/tidemark.js');
 const startMs = Date.UTC(2026, 10, 20, 13, 30);
 
@@ -99,6 +99,24 @@ describe.skipIf('missing' in versity)('versitygw', () => {
     } finally {
       await bucket.close();
       rmSync(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
+});
+
+describe.skipIf('missing' in unfit)('a store without conditional writes', () => {
+  it('is refused by all that claim keys, with the reason', async () => {
+    const bucket = await startGofakes3('path' in unfit ? unfit.path : '');
+    try {
+      const environment = { ...settingsOf(bucket), TIDEMARK_RETENTION: 'traces=30d' };
+      for (const args of [['archive', '--once'], ['compact'], ['retain']]) {
+        const refused = await tidemark(args, environment);
+        expect(refused.code, args.join(' ')).toBe(1);
+        const reason = /it overwrote a key in spite of If-None-Match: \* \[UNSUPPORTED_STORE\]/;
+        expect(refused.stderr).toMatch(reason);
+      }
+      expect(await keysUnder(bucket.store, '')).toEqual([]);
+    } finally {
+      await bucket.close();
     }
   }, 120_000);
 });
