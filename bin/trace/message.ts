@@ -90,8 +90,9 @@ function fixedAt(type: OtlpField['type'], view: DataView, at: number): unknown {
   if (type === 'sfixed64') return String(view.getBigInt64(at, true));
   if (type === 'fixed32') return view.getUint32(at, true);
   const value = view.getFloat64(at, true);
-  if (Object.is(value, -0)) return value;
-  // The JSON mapping of proto3 has names for what JSON has no number for.
+  // The JSON mapping of proto3 takes numbers as texts too, and has names for what is no number;
+  // JSON.stringify would lose the sign.
+  if (Object.is(value, -0)) return '-0';
   return Number.isFinite(value) ? value : String(value);
 }
 
