@@ -4,19 +4,20 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Command, Option } from 'commander';
 import { topics, type Signal } from '../../schemas/archive.ts';
-import { SettingError, TidemarkError } from '../../schemas/errors.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
 import type { ObjectStore, StoreSettings } from '../../workers/clients/objects.ts';
 import type { CompactOptions, CompactReport, HourReport } from '../../workers/compact.ts';
 import type { Rewriter } from '../../workers/compact/rewriter.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
+import { durationMs } from '../duration.ts';
 import { CommandFailed } from '../outcome.ts';
-import { rangeOf, withRange, type RangeFlags } from '../range.ts';
+import { rangeOf, withRange, type HourRange, type RangeFlags } from '../range.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
 interface Flags extends RangeFlags {
   readonly signal?: readonly Signal[];
-  readonly every?: string;
+  readonly every?: number;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -30,7 +31,7 @@ export function compactCommand(context: Context): Command {
     .addOption(
       new Option('--signal <signal...>', 'only files of these').choices(Object.keys(topics)),
     )
-    .option('--every <pause>', 'go on until it is stopped, with this pause: 30s, 10m or 1h')
+    .option('--every <pause>', 'go on until it is stopped; 30s, 10m or 1h lie between', durationMs)
     .option('--dry-run', 'say what would be merged, and change nothing')
     .option('--json', 'print one line of JSON, with --every one each time')
     .addHelpText('after', examples)
@@ -41,14 +42,14 @@ const examples = `
 Examples:
   tidemark compact                          what the last days have, such as from cron
   tidemark compact --every 10m              the same again and again, as a service; SIGTERM ends it
-  tidemark compact --date 2026-11-21        one day; 2026-11-21T13 is one hour
+  tidemark compact --date 2026-11-21        one day
   tidemark compact --from 2026-01-01 --dry-run
 
 Any number of compactors may run at once, on any machines. Readers see an hour's files replaced all
 at once; the old ones stay for those who read them, until "tidemark sweep" deletes them.`;
 
 async function compact(context: Context, flags: Flags): Promise<void> {
-  const everyMs = flags.every === undefined ? undefined : pauseMs(flags.every);
+  const { every: everyMs } = flags;
   await withRewriter(context, flags, async (tools) => {
     if (everyMs === undefined) {
       failOn(await compactOnce(context, flags, tools));
@@ -113,9 +114,6 @@ async function compactOnce(
 ): Promise<CompactReport> {
   const { runCompaction } = await import('../../workers/compact.ts');
   const settings = settingsOf(context);
-  const nowMs = context.now();
-  const toMs = Math.ceil(nowMs / 3_600_000) * 3_600_000;
-  const recent = { fromMs: toMs - settings.TIDEMARK_COMPACT_DAYS * 86_400_000, toMs };
   const options: CompactOptions = {
     store,
     settings,
@@ -124,7 +122,7 @@ async function compactOnce(
     randomName: () => randomBytes(8).toString('hex'),
     log: logOf(context, settings),
     signals: flags.signal ?? (Object.keys(topics) as Signal[]),
-    ...rangeOf(flags, recent),
+    ...rangeOf(flags, recentHours(context.now(), settings.TIDEMARK_COMPACT_DAYS)),
     dryRun: flags.dryRun ?? false,
     codeVersion: manifest.version,
     signal: context.signal,
@@ -133,6 +131,14 @@ async function compactOnce(
   const report = await runCompaction(options);
   print(context, report, flags);
   return report;
+}
+
+const hourMs = 3_600_000;
+
+/** The hours of the last days; without an end given, up to now. */
+function recentHours(nowMs: number, days: number): HourRange {
+  const toMs = Math.ceil(nowMs / hourMs) * hourMs;
+  return { fromMs: toMs - days * 24 * hourMs, toMs };
 }
 
 function lineOf(report: HourReport): string {
@@ -167,15 +173,4 @@ function failOn({ failures }: CompactReport): void {
   if (failures.length === 0) return;
   const reasons = failures.map(({ signal, hour, error }) => `${hour} ${signal}: ${error.message}`);
   throw new CommandFailed(`Cannot compact everything: ${reasons.join('; ')}`);
-}
-
-const unitsMs = { s: 1000, m: 60_000, h: 3_600_000 } as const;
-
-/** Throws `SettingError` for what is not such as `10m`. */
-function pauseMs(text: string): number {
-  const match = /^(\d{1,6})([smh])$/.exec(text);
-  if (match && Number(match[1]) > 0) {
-    return Number(match[1]) * unitsMs[match[2] as keyof typeof unitsMs];
-  }
-  throw new SettingError('every', `Cannot use --every "${text}": wanted such as 30s, 10m or 1h`);
 }
