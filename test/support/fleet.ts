@@ -15,7 +15,7 @@ const entry = path.join(import.meta.dirname, '../../bin/tidemark.js');
 /** Log lines that are kept of each process, for the message of a test that fails. */
 const linesKept = 30;
 
-const patienceMs = 60_000;
+const patienceMs = 120_000;
 
 export class Archiver {
   readonly name: string;
