@@ -38,15 +38,15 @@ export interface ImportReport {
 }
 
 const help = `
-Takes what the Collector's file exporter writes: JSON lines, or protobuf in frames of a length of four
-bytes, each with or without zstd; files compressed as a whole; and single requests, one a file, JSON or
-protobuf. What a file is shows in its bytes, and so does the signal.
+Takes what the Collector's file exporter writes: JSON lines, or protobuf in frames of a length of
+four bytes, each with or without zstd; files compressed as a whole; and single requests, one a file,
+JSON or protobuf. What a file is shows in its bytes, and so does the signal.
 
-Requests go to the archive spool in the bucket, where an archiver (tidemark archive) takes them; they
-count as received at the latest time of their items. Running it again, after it was stopped or because
-a file has grown, spools nothing that is in the spool or in the archive already. Not so when two
-imports of one file run at the same time, and for a request that stands in two files: the archive
-then has it twice, and the batch removes it like any that was delivered twice.
+Requests go to the archive spool in the bucket, where an archiver (tidemark archive) takes them;
+they count as received at the latest time of their items. Running it again, after it was stopped or
+because a file has grown, spools nothing that is in the spool or in the archive already. Not so when
+two imports of one file run at the same time, and for a request that stands in two files: the
+archive then has it twice, and the batch removes it like any that was delivered twice.
 
 Examples:
   tidemark import traces.jsonl metrics.jsonl

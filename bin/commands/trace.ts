@@ -48,7 +48,7 @@ export function traceCommand(context: Context): Command {
 async function trace(context: Context, id: string, flags: Flags): Promise<void> {
   const traceId = id.toLowerCase();
   if (!/^[0-9a-f]{32}$/.test(traceId)) {
-    throw new SettingError('trace id', `Cannot search for "${id}": wanted 32 hexadecimal digits`);
+    throw new SettingError('traceId', `Cannot search for "${id}": wanted 32 hexadecimal digits`);
   }
   const { openStore } = await import('../../workers/clients/objects.ts');
   const { findTrace } = await import('../../workers/trace.ts');
