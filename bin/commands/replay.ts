@@ -34,9 +34,9 @@ interface Flags {
 const help = `
 Items are sent as OTLP/HTTP protobuf with gzip to /v1/traces, /v1/logs and /v1/metrics below the
 endpoint, at least once. A request holds items of one tenant. 429, 502, 503, 504 and lost
-connections are tried again as OTLP says; any other refusal ends it and says whose items it was. With
---state a replay that was stopped or killed goes on where it was: only requests that were under way
-are sent again. The plan is made when the state is: what is archived later is not in it.
+connections are tried again as OTLP says; any other refusal ends it and says whose items it was.
+With --state a replay that was stopped or killed goes on where it was: only requests that were under
+way are sent again. The plan is made when the state is: what is archived later is not in it.
 
 --dedup leaves out what repeats other items of the same day (UTC) as the batch does: spans and log
 records that were received again, and all but the last version of a metric point.
