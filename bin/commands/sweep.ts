@@ -41,8 +41,8 @@ Examples:
   tidemark sweep --dry-run
   tidemark sweep --from 2026-11-15          event hours from this day on
 
-Any number of sweepers may run at once, on any machines, beside archivers and compactors. One that was
-killed is simply run again. Nothing is deleted that was stored or replaced less than
+Any number of sweepers may run at once, on any machines, beside archivers and compactors. One that
+was killed is simply run again. Nothing is deleted that was stored or replaced less than
 TIDEMARK_SWEEP_GRACE_MS ago by the store's own clock. docs/SWEEPING.md says why it is safe.`;
 
 async function sweepArchive(context: Context, flags: Flags): Promise<void> {

@@ -10,7 +10,7 @@ export async function simulateAll(
   firstSeed: number,
   count: number,
   partitions: number,
-): Promise<Record<keyof ScheduleReport, number>> {
+): Promise<Record<keyof ScheduleReport | 'schedules', number>> {
   const only = process.env['TIDEMARK_SIMULATION_SEED'];
   const first = only === undefined ? firstSeed : Number(only);
   const wanted = process.env['TIDEMARK_SIMULATION_COUNT'] ?? count;
@@ -34,7 +34,7 @@ export async function simulateAll(
     });
   }
   console.info(`seeds ${first} to ${last - 1}, ${partitions} partitions: ${JSON.stringify(sums)}`);
-  return sums;
+  return { ...sums, schedules: last - first };
 }
 
 /** True when a single schedule is replayed: then nothing is known of sums. */
