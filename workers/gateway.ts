@@ -50,6 +50,8 @@ export interface GatewayOptions {
   readonly now: () => number;
   /** Milliseconds of a clock that only goes forward. */
   readonly monotonicMs: () => number;
+  /** Where the metrics go; `/metrics` shows all that is in it. */
+  readonly registry?: Registry;
 }
 
 export interface Gateway {
@@ -94,7 +96,7 @@ class Handler {
   readonly #options: GatewayOptions;
   readonly #admit: Admit;
   readonly #connection: Connection;
-  readonly #registry = new Registry();
+  readonly #registry: Registry;
   readonly #counters: GatewayCounters;
   readonly #inFlight: InFlight;
   readonly #placer: Placer;
@@ -104,6 +106,7 @@ class Handler {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#registry = options.registry ?? new Registry();
     this.#admit = readAdmit(options.settings);
     this.#connection = new Connection(options.kafka);
     this.#inFlight = new InFlight(options.settings.TIDEMARK_KAFKA_REST_IN_FLIGHT_BYTES_MAX);

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Command, Option } from 'commander';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
@@ -14,6 +14,7 @@ import type { Monitor } from '../../workers/monitor.ts';
 import type { Vitals } from '../../workers/vitals.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
+import { openRegistry } from '../registry.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
 interface Flags {
@@ -89,19 +90,6 @@ async function archive(context: Context, flags: Flags): Promise<void> {
     store.close();
     await shown.close();
   }
-}
-
-/** A registry of this run alone, with Node's own metrics in it. */
-function openRegistry(): Registry {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const help = 'Always 1; the version of Tidemark is its label';
-  const labelNames = ['version'];
-  new Gauge({ name: 'tidemark_build_info', help, labelNames, registers: [registry] }).set(
-    { version: manifest.version },
-    1,
-  );
-  return registry;
 }
 
 interface Shown {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
+import { openRegistry } from '../registry.ts';
 
 interface Flags {
   readonly host?: string;
@@ -34,6 +35,7 @@ async function serve(context: Context, flags: Flags): Promise<void> {
     log,
     now: context.now,
     monotonicMs: () => performance.now(),
+    registry: openRegistry(),
   });
   const { url } = gateway;
   const ready = { ready: true, url, brokers: settings.KAFKA_BROKERS };
