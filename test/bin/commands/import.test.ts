@@ -27,8 +27,8 @@ async function tidemark(...args: string[]) {
   const [out, err]: [string[], string[]] = [[], []];
   const context: Context = {
     environment: { S3_ENDPOINT: bucket.endpoint },
-    stdout: { write: (line: string) => out.push(line) },
-    stderr: { write: (line: string) => err.push(line) },
+    stdout: { write: (text: string) => out.push(text) },
+    stderr: { write: (text: string) => err.push(text) },
     now: () => Date.now(),
     signal: new AbortController().signal,
   };
