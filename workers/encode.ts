@@ -12,7 +12,7 @@ import type { SourceRecord } from './source.ts';
 /** What decoding needs of a record. */
 export type RawRecord = Pick<
   SourceRecord,
-  'offset' | 'receivedMs' | 'tenantId' | 'request' | 'name'
+  'offset' | 'receivedMs' | 'tenantId' | 'request' | 'name' | 'fault'
 >;
 
 export interface AddOptions {
@@ -138,8 +138,9 @@ class Adding {
   }
 
   #decode(record: RawRecord): Tally {
-    const { name, receivedMs, tenantId, request, offset } = record;
+    const { name, receivedMs, tenantId, request, offset, fault } = record;
     const { topic, partitionNumber, pastMaxMs, futureMaxMs, oversized } = this.#options;
+    if (fault !== undefined) throw new TidemarkError('BAD_OTLP', fault);
     if (tenantId === undefined) {
       throw new TidemarkError('BAD_OTLP', `Cannot archive "${name}": not the name of a request`);
     }

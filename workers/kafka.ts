@@ -176,7 +176,7 @@ export class KafkaSource implements Source, Holder {
   }
 
   #toHeld(record: KafkaRecord, heldSinceMs: number): Held {
-    const { offset, timestampMs, value } = record;
+    const { offset, timestampMs, value, fault } = record;
     const { topic, partition } = this;
     return {
       offset,
@@ -185,6 +185,7 @@ export class KafkaSource implements Source, Holder {
       tenantId: tenantOf(record) ?? this.#options.defaultTenant,
       // A record without a value is an empty request.
       request: value ?? new Uint8Array(),
+      ...(fault !== undefined && { fault }),
       name: `${partition}+${padOffset(offset)}`,
       origin: { topic, partition, offset: String(offset) },
       heldSinceMs,

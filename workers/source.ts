@@ -16,6 +16,8 @@ export interface SourceRecord {
   readonly tenantId: string | undefined;
   /** OTLP protobuf. */
   readonly request: Uint8Array;
+  /** Why it cannot be OTLP, where that is known before it is decoded; then it is set aside. */
+  readonly fault?: string;
   /** Unique in the partition; a dead letter's name. */
   readonly name: string;
   /** Where it came from, for people who look at a dead letter. */

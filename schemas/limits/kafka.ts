@@ -17,6 +17,9 @@ export const kafkaZstdLevel = 3;
 /** Bytes that one compressed batch of Kafka may inflate to; producers' own bound is about 1 MB. */
 export const kafkaInflatedBytesMax = 128 * 1024 * 1024;
 
+/** Records that one batch may claim to have, when it cannot be read. */
+export const kafkaRecordsMax = 100_000;
+
 /**
  * One request to Kafka: time to connect, time for its replicas, and time for its answer. Below what
  * the edge grants its archive leg, so that the gateway's answer is in time.

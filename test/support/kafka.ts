@@ -20,6 +20,8 @@ export const noKafka: boolean = !hasPrograms();
 export interface TestKafka extends RunningKafka {
   readonly settings: Settings;
   readonly client: Kafka;
+  /** Its data lie in `data` there. */
+  readonly directory: string;
   /** Starts it again, on the same port and data, after `stop` or `kill`. */
   restart(): Promise<void>;
   /** Stops it and removes its data. */
@@ -48,6 +50,7 @@ export async function startTestKafka(given: TestKafkaOptions = {}): Promise<Test
     port,
     brokers,
     settings,
+    directory,
     client: openKafka(settings, pino({ level: 'silent' })),
     get pid() {
       return running.pid;

@@ -1,6 +1,7 @@
 /** The archiver on a real Kafka: where it begins, what it takes, and how it shares partitions. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { archiveSpoolPrefix, deadPrefix, recordHeaders, topics } from '../../schemas/archive.ts';
@@ -8,8 +9,10 @@ import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
 import type { ArchiverOptions } from '../../workers/archive.ts';
 import type { KafkaAdmin, KafkaProducer, OutgoingRecord } from '../../workers/clients/kafka.ts';
+import type { ObjectStore } from '../../workers/clients/objects.ts';
 import { duckdb, duckdbFiles } from '../support/archived.ts';
 import { keysUnder, readCommitted, spoolObject, withFiles } from '../support/committed.ts';
+import { runPeer } from '../support/java.ts';
 import { noKafka, startTestKafka } from '../support/kafka.ts';
 import type { TestKafka } from '../support/kafka.ts';
 import { startBucket } from '../support/objects.ts';
@@ -23,6 +26,19 @@ const config = { 'retention.ms': '-1' };
 function recordOf(names: readonly string[], more: Partial<OutgoingRecord> = {}): OutgoingRecord {
   const value = Buffer.from(spoolObject(topic, Date.now(), 'r', names).body);
   return { key: null, value, timestampMs: Date.now(), ...more };
+}
+
+/** Flips a bit of the records of the batch that begins with `offset`, in partition 2's log. */
+async function breakBatch(directory: string, offset: bigint): Promise<void> {
+  const file = path.join(directory, 'data', `${topic}-2`, `${'0'.repeat(20)}.log`);
+  const log = await readFile(file);
+  // Kafka's log: base offset, length of the rest, and the rest; records begin 61 bytes on.
+  for (let at = 0; at < log.length; at += 12 + log.readInt32BE(at + 8)) {
+    if (log.readBigInt64BE(at) !== offset) continue;
+    log.writeUInt8(log.readUInt8(at + 61 + 20) ^ 1, at + 61 + 20);
+    return writeFile(file, log);
+  }
+  throw new Error(`There is no batch at ${offset} in ${file}`);
 }
 
 describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
@@ -94,6 +110,7 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
   /** Archives what earlier tests have left in the topic. */
   async function takeOld(): Promise<void> {
     await runArchiver(optionsOf());
+    await bucket.store.delete(await keysUnder(bucket.store, deadPrefix(topic)));
   }
 
   it('reads Kafka and the spool, with the coordinates and tenants of the records', async () => {
@@ -167,6 +184,70 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
     expect(Number((JSON.parse(reason) as { offset: string }).offset)).toBeGreaterThanOrEqual(1);
   });
 
+  it('takes a record without a value, and an empty one, for requests without items', async () => {
+    await takeOld();
+    const empty = { key: null, timestampMs: Date.now() };
+    const records = [
+      { ...empty, value: null },
+      { ...empty, value: Buffer.of() },
+      recordOf(['after nothing']),
+    ];
+    await producer.produce({ topic, partition: 1, records });
+    const report = await runArchiver(optionsOf());
+    expect(report).toMatchObject({ requests: 3, rows: 1 });
+    expect(await keysUnder(bucket.store, deadPrefix(topic))).toEqual([]);
+  });
+
+  it('shows the lag to other clients of Kafka: nothing waits, and then three records', async () => {
+    await takeOld();
+    const group = `group-${groups}-traces`;
+    const lag = async () => {
+      const lines = String(await runPeer(['lag', kafka.brokers, group]))
+        .trim()
+        .split('\n');
+      return lines.map((line) => {
+        const [name = '', partition = '', committedTo = '', end = ''] = line.split(' ');
+        return { name, partition, lag: Number(end) - Number(committedTo) };
+      });
+    };
+    await producer.produce({ topic, partition: 0, records: [recordOf(['a'])] });
+    await runArchiver(optionsOf());
+    const none = ['0', '1', '2'].map((partition) => ({ name: topic, partition, lag: 0 }));
+    expect(await lag()).toEqual(none);
+    const records = [recordOf(['b']), recordOf(['c']), recordOf(['d'])];
+    await producer.produce({ topic, partition: 1, records });
+    expect(await lag()).toEqual(none.with(1, { name: topic, partition: '1', lag: 3 }));
+  }, 120_000);
+
+  it('keeps its partitions while a flush takes longer than its session', async () => {
+    await takeOld();
+    const lines: string[] = [];
+    const note = (_fields: object, message: string) => void lines.push(message);
+    const sessionMs = 2000;
+    // Every file takes twice the session to store.
+    const slow = new Proxy(bucket.store, {
+      get(store, name: keyof ObjectStore) {
+        const method = store[name].bind(store) as (...values: unknown[]) => unknown;
+        if (name !== 'put') return method;
+        return async (key: string, ...rest: unknown[]) => {
+          if (key.startsWith('signal=')) await delay(2 * sessionMs);
+          return method(key, ...rest);
+        };
+      },
+    });
+    for (const partition of [0, 1, 2]) {
+      await producer.produce({ topic, partition, records: [recordOf([`slow ${partition}`])] });
+    }
+    const report = await runArchiver(
+      optionsOf(
+        { store: slow, log: { info: note, warn: note, debug: () => undefined } },
+        { KAFKA_SESSION_MS: String(sessionMs) },
+      ),
+    );
+    expect(report).toMatchObject({ commits: 3, rows: 3 });
+    expect(lines.filter((line) => /rebalanc|not aware|Cannot|first/.test(line))).toEqual([]);
+  }, 120_000);
+
   it('waits for a topic that does not exist, and archives the others meanwhile', async () => {
     const report = await runArchiver(optionsOf({ signals: ['traces', 'logs'] }));
     expect(report.rows).toBeGreaterThan(0);
@@ -220,5 +301,46 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
     const report = await running;
     expect(report.rows).toBeGreaterThanOrEqual(4);
     expect((await committed()).repeated).toBe(0);
+  }, 120_000);
+
+  // The last one: a broker that is killed cuts its log off before a broken batch when it comes back.
+  it('puts every record of a batch that is broken on the disk aside, and goes on', async () => {
+    await takeOld();
+    const marked = (name: string) => {
+      const records = [recordOf([`${name} 0`]), recordOf([`${name} 1`])];
+      return producer.produce({ topic, partition: 2, records, compression: 'gzip' });
+    };
+    const before = await marked('whole before');
+    const broken = await marked('broken');
+    await marked('whole after');
+    await kafka.stop();
+    await breakBatch(kafka.directory, broken.firstOffset);
+    await kafka.restart();
+    const report = await runArchiver(optionsOf());
+    expect(report).toMatchObject({ requests: 6, rows: 4 });
+    const { names, repeated } = await committed();
+    expect(repeated).toBe(0);
+    expect(names.filter((name) => name.startsWith('whole'))).toEqual(
+      ['after 0', 'after 1', 'before 0', 'before 1'].map((name) => `whole ${name}`),
+    );
+    const keys = await keysUnder(bucket.store, deadPrefix(topic));
+    const reasons = await Promise.all(
+      keys
+        .filter((key) => key.endsWith('.json'))
+        .map(async (key) => JSON.parse(new TextDecoder().decode(await bucket.store.get(key)))),
+    );
+    const message = expect.stringContaining('(gzip): its checksum is wrong') as string;
+    expect(reasons).toMatchObject(
+      [0n, 1n].map((index) => ({
+        topic,
+        partition: '2',
+        offset: String(broken.firstOffset + index),
+        code: 'BAD_OTLP',
+        message,
+      })),
+    );
+    expect(broken.firstOffset).toBe(before.firstOffset + 2n);
+    // What is left of the batch lies beside the reason of its first record.
+    expect((await bucket.store.get(keys[0] ?? ''))?.byteLength).toBeGreaterThan(20);
   }, 120_000);
 });

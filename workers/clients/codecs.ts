@@ -8,11 +8,15 @@ import { KafkaError } from '../../schemas/errors.ts';
 import { kafkaInflatedBytesMax, kafkaZstdLevel } from '../../schemas/limits/kafka.ts';
 import { inflateLz4 } from './lz4.ts';
 import { inflateSnappy } from './snappy.ts';
+import { assertChecksum, standIns } from './unreadable.ts';
 
 /** Compresses and inflates the records of one batch, in the shape that kafkajs calls. */
 export interface Codec {
   compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>;
-  /** Throws `KafkaError` for a batch that is broken or inflates past the bound. */
+  /**
+   * For a batch that is broken or inflates past the bound: the records of `standIns`. Throws
+   * `KafkaError` when `buffer` is no part of a batch.
+   */
   decompress(buffer: Buffer): Promise<Buffer>;
 }
 
@@ -46,16 +50,20 @@ export const lz4: Codec = {
   decompress: (buffer) => inflated('lz4', buffer, () => inflateLz4(buffer, kafkaInflatedBytesMax)),
 };
 
+/** One batch that is broken must not hold up what is behind it: it is given as `standIns`. */
 async function inflated(
   name: string,
   buffer: Buffer,
   inflate: () => Buffer | Promise<Buffer>,
 ): Promise<Buffer> {
   try {
+    assertChecksum(buffer);
     return await inflate();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const message = `Cannot inflate a batch of ${buffer.length} bytes (${name}): ${reason}`;
+    const records = standIns(buffer, message);
+    if (records) return records;
     throw final(new KafkaError('CORRUPT_MESSAGE', message, { cause }));
   }
 }

@@ -14,8 +14,9 @@ import {
   kafkaSessionMs,
 } from '../../schemas/limits/kafka.ts';
 import { kafkaFault } from './fault.ts';
-import { Life } from './life.ts';
+import { alive, Life } from './life.ts';
 import type { OpenConsumer } from './life.ts';
+import { unreadableHeader } from './unreadable.ts';
 
 export interface TopicPartition {
   readonly topic: string;
@@ -31,6 +32,11 @@ export interface KafkaRecord {
   readonly value: Buffer | null;
   /** Names as sent. Of a name that was sent several times the last value stays. */
   readonly headers: Readonly<Record<string, Buffer>>;
+  /**
+   * Why its batch cannot be read; then the first record of the batch has the compressed bytes of them
+   * all for its value, the others have none.
+   */
+  readonly fault?: string;
 }
 
 /** Records of one partition, oldest first. */
@@ -335,6 +341,8 @@ class Member implements KafkaConsumer {
   }
 }
 
+type Message = Batch['messages'][number];
+
 interface Position extends TopicPartition {
   /** Offset of the next record to hand out; `undefined` until the caller has said it. */
   next: bigint | undefined;
@@ -356,42 +364,29 @@ function toBatch(batch: Batch): KafkaBatch {
   return {
     topic,
     partition,
-    records: messages.map(({ offset, timestamp, key, value, headers }) => ({
-      offset: BigInt(offset),
-      timestampMs: Number(timestamp),
-      key,
-      value,
-      headers: plainHeaders(headers ?? {}),
-    })),
+    records: messages.map(toRecord),
     nextOffset: BigInt(batch.lastOffset()) + 1n,
     highWatermark: BigInt(highWatermark),
   };
 }
 
-function plainHeaders(headers: NonNullable<Batch['messages'][number]['headers']>) {
+function toRecord({ offset, timestamp, key, value, headers }: Message): KafkaRecord {
+  const { [unreadableHeader]: fault, ...sent } = plainHeaders(headers ?? {});
+  return {
+    offset: BigInt(offset),
+    timestampMs: Number(timestamp),
+    key,
+    value,
+    headers: sent,
+    ...(fault && { fault: fault.toString() }),
+  };
+}
+
+function plainHeaders(headers: NonNullable<Message['headers']>) {
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, sent]) => {
       const value = Array.isArray(sent) ? sent.at(-1) : sent;
       return value === undefined ? [] : [[name, Buffer.from(value)]];
     }),
   );
-}
-
-/** Waits for a handler that may take long; the group would take a silent member for dead. */
-async function alive(
-  payload: EachBatchPayload,
-  everyMs: number,
-  work: Promise<void> | void,
-): Promise<void> {
-  let failure: { readonly error: unknown } | undefined;
-  const timer = setInterval(() => {
-    payload.heartbeat().catch((error: unknown) => (failure ??= { error }));
-  }, everyMs);
-  try {
-    await work;
-  } finally {
-    clearInterval(timer);
-  }
-  // Tells the library that the group is being shared out anew.
-  if (failure) throw failure.error;
 }

@@ -120,3 +120,22 @@ export class Life {
     this.end(new KafkaError('ILLEGAL_GENERATION', message, { retryable: true }));
   }
 }
+
+/** Waits for a handler that may take long; the group would take a silent member for dead. */
+export async function alive(
+  payload: EachBatchPayload,
+  everyMs: number,
+  work: Promise<void> | void,
+): Promise<void> {
+  let failure: { readonly error: unknown } | undefined;
+  const timer = setInterval(() => {
+    payload.heartbeat().catch((error: unknown) => (failure ??= { error }));
+  }, everyMs);
+  try {
+    await work;
+  } finally {
+    clearInterval(timer);
+  }
+  // Tells the library that the group is being shared out anew.
+  if (failure) throw failure.error;
+}
