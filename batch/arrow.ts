@@ -31,6 +31,22 @@ const schemaDictionary = 36;
 
 const utf8 = new TextDecoder();
 
+/** A bitmap: of row i, bit (offset + i) from the least of the first byte. */
+export interface Bits {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+}
+
+/** The bitmap of a column without nulls. */
+const allBits: Bits = { bytes: new Uint8Array(), offset: 0 };
+
+/** Whether a row's bit is set; it is in `validity` of a column without nulls. */
+export function hasBit({ bytes, offset }: Bits, row: number): boolean {
+  if (bytes.length === 0) return true;
+  const bit = offset + row;
+  return (((bytes[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1;
+}
+
 export class ArrowBatch {
   readonly rows: number;
   readonly #view: DataView;
@@ -67,11 +83,67 @@ export class ArrowBatch {
     return new BigUint64Array(this.#view.buffer, at, this.rows);
   }
 
-  /** An Int64 column, or a Timestamp in milliseconds. */
-  int64(name: string): BigInt64Array {
-    const column = this.#typed(name, isInt64, 'l or tsm:');
+  /** An Int64 column, or a Timestamp in milliseconds or nanoseconds. */
+  int64(name: string, nulls: 'nulls' | 'no nulls' = 'no nulls'): BigInt64Array {
+    const column = this.#typed(name, isInt64, 'l, tsm: or tsn:', nulls);
     const at = this.#data(column.array) + 8 * this.#offset(column.array);
     return new BigInt64Array(this.#view.buffer, at, this.rows);
+  }
+
+  /** A nullable UInt64 column; what stands in place of a null means nothing. */
+  uint64OrNull(name: string): BigUint64Array {
+    const column = this.#typed(name, (format) => format === 'L', 'L', 'nulls');
+    const at = this.#data(column.array) + 8 * this.#offset(column.array);
+    return new BigUint64Array(this.#view.buffer, at, this.rows);
+  }
+
+  /** A nullable Float64 column; what stands in place of a null means nothing. */
+  doubleOrNull(name: string): Float64Array {
+    const column = this.#typed(name, (format) => format === 'g', 'g', 'nulls');
+    const at = this.#data(column.array) + 8 * this.#offset(column.array);
+    return new Float64Array(this.#view.buffer, at, this.rows);
+  }
+
+  /** Which rows of a column have a value. */
+  validity(name: string): Bits {
+    const { array } = this.#typed(name, () => true, '', 'nulls');
+    const at = this.#pointer(this.#pointer(array + arrayBuffers));
+    if (at === 0 || this.#long(array + arrayNullCount) === 0) return allBits;
+    return { bytes: this.#bytes.subarray(at), offset: this.#offset(array) };
+  }
+
+  /** A Bool column. */
+  bools(name: string): Bits {
+    const { array } = this.#typed(name, (format) => format === 'b', 'b');
+    return { bytes: this.#bytes.subarray(this.#data(array)), offset: this.#offset(array) };
+  }
+
+  /** A List<Float64> column: row i is items [offsets[i], offsets[i + 1]) of `items`. */
+  doubleLists(name: string): { offsets: Int32Array; items: Float64Array } {
+    const { offsets, child } = this.#lists(name);
+    const at = this.#data(child) + 8 * this.#offset(child);
+    return { offsets, items: new Float64Array(this.#view.buffer, at, this.#long(child)) };
+  }
+
+  /** A List<UInt64> column. */
+  uint64Lists(name: string): { offsets: Int32Array; items: BigUint64Array } {
+    const { offsets, child } = this.#lists(name);
+    const at = this.#data(child) + 8 * this.#offset(child);
+    return { offsets, items: new BigUint64Array(this.#view.buffer, at, this.#long(child)) };
+  }
+
+  /** The entries of one row of a Map<Utf8, Utf8> column, in their order. */
+  entries(name: string, row: number): [key: string, value: string][] {
+    const { array } = this.#typed(name, (format) => format === '+m', '+m');
+    const offsets = this.#offsetsOf(array);
+    const struct = this.#child(array, 0);
+    const first = this.#offset(struct);
+    const [from, to] = [offsets[row] ?? 0, offsets[row + 1] ?? 0];
+    const [keys, values] = [this.#child(struct, 0), this.#child(struct, 1)];
+    return Array.from({ length: to - from }, (_, index) => [
+      this.#string(keys, first + from + index),
+      this.#string(values, first + from + index),
+    ]);
   }
 
   int32(name: string): Int32Array {
@@ -88,10 +160,8 @@ export class ArrowBatch {
   /** A Utf8 column: row i is bytes [offsets[i], offsets[i + 1]) of `bytes`. */
   utf8(name: string): { offsets: Int32Array; bytes: Uint8Array } {
     const { array } = this.#typed(name, (format) => format === 'u', 'u');
-    const buffers = this.#pointer(array + arrayBuffers);
-    const at = this.#pointer(buffers + 4) + 4 * this.#offset(array);
-    const offsets = new Int32Array(this.#view.buffer, at, this.rows + 1);
-    const data = this.#pointer(buffers + 8);
+    const offsets = this.#offsetsOf(array);
+    const data = this.#pointer(this.#pointer(array + arrayBuffers) + 8);
     return { offsets, bytes: this.#bytes.subarray(data, data + (offsets[this.rows] ?? 0)) };
   }
 
@@ -114,13 +184,42 @@ export class ArrowBatch {
     };
   }
 
-  #typed(name: string, fits: (format: string) => boolean, wanted: string): ArrowColumn {
+  #lists(name: string): { offsets: Int32Array; child: number } {
+    const { array } = this.#typed(name, (format) => format === '+l', '+l');
+    return { offsets: this.#offsetsOf(array), child: this.#child(array, 0) };
+  }
+
+  /** Offsets of a list's or map's rows, one more than there are rows. */
+  #offsetsOf(array: number): Int32Array {
+    const at = this.#data(array) + 4 * this.#offset(array);
+    return new Int32Array(this.#view.buffer, at, this.rows + 1);
+  }
+
+  #child(array: number, index: number): number {
+    return this.#pointer(this.#pointer(array + arrayChildren) + 4 * index);
+  }
+
+  /** One value of a Utf8 array. */
+  #string(array: number, index: number): string {
+    const buffers = this.#pointer(array + arrayBuffers);
+    const at = this.#pointer(buffers + 4) + 4 * (this.#offset(array) + index);
+    const data = this.#pointer(buffers + 8);
+    const from = data + this.#view.getInt32(at, true);
+    return utf8.decode(this.#bytes.subarray(from, data + this.#view.getInt32(at + 4, true)));
+  }
+
+  #typed(
+    name: string,
+    fits: (format: string) => boolean,
+    wanted: string,
+    nulls: 'nulls' | 'no nulls' = 'no nulls',
+  ): ArrowColumn {
     const column = this.#columns.get(name);
     if (column === undefined) {
       throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read column ${name}: it is not there`);
     }
     if (!fits(column.format)) throw wrongType(column, wanted);
-    if (this.#long(column.array + arrayNullCount) > 0) {
+    if (nulls === 'no nulls' && this.#long(column.array + arrayNullCount) > 0) {
       throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read column ${name}: it has nulls`);
     }
     return column;
@@ -166,7 +265,7 @@ export class ArrowBatch {
 }
 
 function isInt64(format: string): boolean {
-  return format === 'l' || format.startsWith('tsm:');
+  return format === 'l' || format.startsWith('tsm:') || format.startsWith('tsn:');
 }
 
 function wrongType(column: ArrowColumn, wanted: string): TidemarkError {

@@ -1,9 +1,17 @@
 /** The signals of the batch as data: everything that differs between them is named here. */
 import type { Signal } from '../schemas/archive.ts';
-import { kernelLogRowBytes, kernelRowBytes } from '../schemas/limits/batch.ts';
+import {
+  kernelLogRowBytes,
+  kernelPointRowBytes,
+  kernelRowBytes,
+  metricLeadMs,
+} from '../schemas/limits/batch.ts';
 import { logProof } from './logs/proof.ts';
 import { logTables, mergeLogs } from './logs/tables.ts';
 import { startLogWork } from './logs/work.ts';
+import { histogramProof, pointProof } from './metrics/proof.ts';
+import { mergePoints, pointTables } from './metrics/tables.ts';
+import { startPointWork } from './metrics/work.ts';
 import { spanProof } from './traces/proof.ts';
 import { mergeSpans, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
@@ -32,8 +40,18 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     merge: mergeLogs,
     proofs: [logProof],
   },
-  metrics: undefined as never,
+  metrics: {
+    signal: 'metrics',
+    items: 'data points',
+    kernel: 'aggregatepoints',
+    rowBytes: kernelPointRowBytes,
+    leadMs: metricLeadMs,
+    tables: pointTables,
+    startWork: startPointWork,
+    merge: mergePoints,
+    proofs: [pointProof, histogramProof],
+  },
 };
 
 /** The order in which the signals of a day are computed. */
-export const signals: readonly Signal[] = ['traces', 'logs'];
+export const signals: readonly Signal[] = ['traces', 'logs', 'metrics'];

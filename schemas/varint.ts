@@ -36,6 +36,20 @@ export class VarintWriter {
     this.#at += 8;
   }
 
+  /** The bits of a double. */
+  double(value: number): void {
+    this.#room(8);
+    new DataView(this.#buffer.buffer).setFloat64(this.#at, value, true);
+    this.#at += 8;
+  }
+
+  /** Bytes as they are. */
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#buffer.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
   /** The length and bytes of its UTF-8. */
   name(name: string): void {
     const utf8 = new TextEncoder().encode(name);
@@ -92,6 +106,12 @@ export class VarintReader {
     if (this.rest < 8) return this.fail('it ends inside a number');
     this.#at += 8;
     return this.#view.getBigUint64(this.#at - 8, true);
+  }
+
+  double(): number {
+    if (this.rest < 8) return this.fail('it ends inside a number');
+    this.#at += 8;
+    return this.#view.getFloat64(this.#at - 8, true);
   }
 
   name(): string {

@@ -35,9 +35,8 @@ function finishGroup(group: usize): void {
   for (let at = first; at < end; at += hashBytes) {
     const high = load<u64>(at);
     const low = load<u64>(at, 8);
-    if (at != first && high == load<u64>(last - hashBytes) && low == load<u64>(last - hashBytes, 8)) {
-      continue;
-    }
+    const before = last - hashBytes;
+    if (at != first && high == load<u64>(before) && low == load<u64>(before, 8)) continue;
     store<u64>(last, high);
     store<u64>(last, low, 8);
     last += hashBytes;

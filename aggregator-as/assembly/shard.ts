@@ -6,7 +6,7 @@ import { allocate, top } from './memory';
 
 export const spanRowBytes: usize = 64;
 export const logRowBytes: usize = 80;
-/** What `finish` takes for each row: two table slots of 8 bytes, later two durations. */
+/** What `finish` takes for each span or log record: two table slots of 8 bytes, later two durations. */
 export const finishRowBytes: usize = 16;
 
 /**
@@ -41,12 +41,17 @@ const reserved: u64 = 256;
 
 export let rowCount: u32 = 0;
 let rowBytes: usize = spanRowBytes;
+let finishBytes: usize = finishRowBytes;
 let chunkCount: u32 = 0;
 let boundBytes: u64 = 0;
 
-/** Forgets all rows; sets their size and the bound on the memory, in bytes, that appending keeps. */
-export function clearRows(memoryBytes: u64, bytes: usize): void {
+/**
+ * Forgets all rows; sets their size, what `finish` will take for each, and the bound on the memory, in
+ * bytes, that appending keeps.
+ */
+export function clearRows(memoryBytes: u64, bytes: usize, toFinish: usize = finishRowBytes): void {
   rowBytes = bytes;
+  finishBytes = toFinish;
   rowCount = 0;
   chunkCount = 0;
   boundBytes = memoryBytes;
@@ -55,7 +60,7 @@ export function clearRows(memoryBytes: u64, bytes: usize): void {
 /** Whether `bytes` fit under the bound, with what `finish` takes for all chunks and `more`. */
 export function fits(bytes: usize, more: u32 = 0): bool {
   const rows = <u64>(chunkCount + more) * chunkRows;
-  return <u64>top + <u64>bytes + rows * finishRowBytes + reserved <= boundBytes;
+  return <u64>top + <u64>bytes + rows * finishBytes + reserved <= boundBytes;
 }
 
 /** Address of row `index`. */

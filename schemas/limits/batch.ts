@@ -36,6 +36,15 @@ export const kernelLogRowBytes = 96;
 /** Severities and hours of one shard that log records are counted by. */
 export const shardBucketsMax = 1_000_000;
 
+/** The same of data points: 64 for the row, 24 to compute its series; histograms come on top. */
+export const kernelPointRowBytes = 88;
+
+/** Time before a day whose data points are read for the totals that the day's begin from. */
+export const metricLeadMs = 3_600_000;
+
+/** Rows of metrics that are sent in one insert: they are made from partials on the way. */
+export const publishSeriesAtOnce = 2000;
+
 /** Hashes of bodies that the merge reads at once of one group of one partial. */
 export const mergeHashesAtOnce = 4096;
 

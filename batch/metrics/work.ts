@@ -1,0 +1,141 @@
+/** Computes shards of metrics: the figures of each series and hour. */
+import { histogramMarks, PointKernel, type HourFigures } from '../../aggregator-as/pointkernel.ts';
+import { metricLeadMs, shardNamesMax } from '../../schemas/limits/batch.ts';
+import {
+  encodePointPartial,
+  type HourHistogram,
+  type Series,
+  type SeriesHour,
+  type SeriesName,
+} from '../../schemas/pointpartial.ts';
+import { Names } from '../names.ts';
+import type { RowSlice, ShardWork, WorkOptions } from '../work.ts';
+import { PointColumnMap, pointColumns, SeriesNames } from './columns.ts';
+import { SeriesLimit } from './limit.ts';
+
+export function startPointWork(options: WorkOptions): ShardWork {
+  return new PointWork(options);
+}
+
+const hourLengthMs = 3_600_000;
+
+class PointWork implements ShardWork {
+  readonly columns = pointColumns;
+  readonly #kernel: PointKernel;
+  readonly #options: WorkOptions;
+  #tenants = tenantNames();
+  #map = new PointColumnMap(this.#tenants);
+  #series: Omit<SeriesName, 'tenantId'>[] = [];
+
+  constructor(options: WorkOptions) {
+    const { kernel, memoryBytes, hashSeed, periodMs } = options;
+    const windowMs = periodMs - metricLeadMs;
+    this.#options = options;
+    this.#kernel = new PointKernel(kernel, {
+      memoryBytesMax: memoryBytes,
+      hashSeed,
+      periodMs,
+      windowMs,
+    });
+  }
+
+  reset(): void {
+    this.#kernel.reset();
+    this.#tenants = tenantNames();
+    this.#map = new PointColumnMap(this.#tenants);
+    this.#series = [];
+  }
+
+  add(rows: RowSlice): void {
+    const names = new SeriesNames(rows.arrow);
+    this.#kernel.add(this.#map.columns(rows), (row) => {
+      this.#series.push(names.name(rows.from + row));
+    });
+  }
+
+  finish(): Uint8Array {
+    const limit = new SeriesLimit(this.#options.seriesMax);
+    const series: Series[] = [];
+    for (const each of ascending(this.#named())) if (limit.keeps(each)) series.push(each);
+    return encodePointPartial({ series, overflow: limit.overflow() });
+  }
+
+  /** Series that have points in the period, with names in place of codes. */
+  *#named(): Generator<Series> {
+    const tenants = this.#tenants.values();
+    for (const { seriesHash, tenant, ordinal, hours } of this.#kernel.finish()) {
+      const name = this.#series[ordinal];
+      if (name === undefined || hours.length === 0) continue;
+      yield {
+        name: { tenantId: tenants[tenant] ?? '', ...name },
+        hash: seriesHash,
+        hours: hours.map((hour) => hourOf(hour, name, this.#options.periodMs)),
+      };
+    }
+  }
+}
+
+function tenantNames(): Names {
+  return new Names('tenant', shardNamesMax);
+}
+
+/** Series of one hash in the order of their tenants' names, whose codes depend on what was read first. */
+function* ascending(series: Iterable<Series>): Generator<Series> {
+  let same: Series[] = [];
+  for (const each of series) {
+    if (same.length > 0 && same[0]?.hash !== each.hash) {
+      yield* same.toSorted(byTenant);
+      same = [];
+    }
+    same.push(each);
+  }
+  yield* same.toSorted(byTenant);
+}
+
+function byTenant(a: Series, b: Series): number {
+  return a.name.tenantId < b.name.tenantId ? -1 : Number(a.name.tenantId > b.name.tenantId);
+}
+
+type SeriesKind = Pick<SeriesName, 'metricType'>;
+
+function hourOf(figures: HourFigures, { metricType }: SeriesKind, periodMs: number): SeriesHour {
+  const { points, duplicates, conflicts, unrecorded, nans, bases, resets } = figures;
+  return {
+    hourMs: periodMs + figures.hour * hourLengthMs,
+    points,
+    duplicates,
+    conflicts,
+    unrecorded,
+    nans,
+    bases,
+    resets,
+    increase: metricType === 'Sum' ? figures.increase : Number.NaN,
+    values: valuesOf(figures),
+    histogram: histogramOf(figures, metricType),
+  };
+}
+
+function valuesOf(figures: HourFigures): number[] {
+  const { values, valueMin, valueMax, valueSum, valueLast, p50, p95, p99 } = figures;
+  const all = [valueMin, valueMax, valueSum / values, valueLast, p50, p95, p99];
+  return values === 0 ? all.map(() => Number.NaN) : all;
+}
+
+function histogramOf(figures: HourFigures, metricType: string): HourHistogram | undefined {
+  if (metricType !== 'Histogram' && metricType !== 'ExponentialHistogram') return undefined;
+  const { histogram, marks, histogramCount: count } = figures;
+  const isAdded = histogram !== undefined || figures.hasMixedBounds;
+  const orNaN = (value: number, mark: number): number =>
+    (marks & mark) !== 0 || !isAdded ? Number.NaN : value;
+  // Of exponential histograms the buckets are not recomputed.
+  const own = metricType === 'Histogram' && !figures.hasMixedBounds ? histogram : undefined;
+  return {
+    count,
+    sum: orNaN(figures.histogramSum, histogramMarks.noSum),
+    min: orNaN(figures.histogramMin, histogramMarks.noMin),
+    max: orNaN(figures.histogramMax, histogramMarks.noMax),
+    hasMixedBounds: figures.hasMixedBounds,
+    bounds: [...(own?.bounds ?? [])],
+    buckets: [...(own?.buckets ?? [])],
+  };
+}
