@@ -7,22 +7,25 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 /** A new benchmark is one row here. */
-const benches: Record<string, () => Promise<void>> = {
+const benches: Record<string, (items?: number) => Promise<void>> = {
   transcode: async () => (await import('./transcode.ts')).transcode(),
   kernel: async () => (await import('./kernel.ts')).kernel(),
   freshness: async () => (await import('./freshness.ts')).freshness(),
   edge: async () => (await import('./edge.ts')).edge(),
   memory: async () => (await import('./memory.ts')).memory(),
   batch: async () => (await import('./batch.ts')).batch(),
+  archive: async (items) => (await import('./archive.ts')).archive(items),
 };
 
-const usage = `usage: npm run bench -- [--json] [${Object.keys(benches).join('|')}]...`;
+const usage = `usage: npm run bench -- [--json] [--items N] [${Object.keys(benches).join('|')}]...
+  --items N  items of each signal in "archive" (default 1000000; five times as many spans)`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
+      items: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -32,9 +35,10 @@ async function main(): Promise<void> {
     process.stderr.write(`${unknown === undefined ? '' : `no benchmark "${unknown}"\n`}${usage}\n`);
     process.exitCode = values.help ? 0 : 2;
   } else if (values.json) {
-    for (const name of names) await benches[name]?.();
+    for (const name of names)
+      await benches[name]?.(values.items ? Number(values.items) : undefined);
   } else {
-    await runAsText(names);
+    await runAsText(values.items ? ['--items', values.items, ...names] : names);
   }
 }
 

@@ -50,14 +50,14 @@ export const fleetSettings = {
   ),
   TIDEMARK_FLUSH_ROWS: integer(
     'rows',
-    100_000,
+    250_000,
     'Rows that make the archiver flush',
     ['archive'],
     1,
   ),
   TIDEMARK_FLUSH_BYTES: integer(
     'bytes',
-    64 * mib,
+    128 * mib,
     'OTLP bytes that make the archiver flush',
     ['archive'],
     1,

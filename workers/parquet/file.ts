@@ -134,19 +134,17 @@ export class FileBuilder {
     };
   }
 
-  /** The chunk's structure; stores its page indexes in front of the footer. */
+  /** The chunk's structure; stores the indexes of its pages in front of the footer. */
   #column(chunk: PlacedChunk, pageEnds: readonly PageEnds[]): Struct {
-    const index = pageEnds.length > 0 ? columnIndex(pageEnds) : undefined;
-    const indexAt = index && this.#add(index);
-    const offsets = offsetIndex(chunk.pages, chunk.start);
-    const offsetsAt = this.#add(offsets);
+    // Where there is but one page, the footer says all that an index could.
+    const isIndexed = chunk.pages.length > 1;
+    const ends = isIndexed && pageEnds.length > 0 ? columnIndex(pageEnds) : undefined;
+    const offsets = isIndexed ? offsetIndex(chunk.pages, chunk.start) : undefined;
     return {
       2: { i64: 0 },
       3: { struct: metadataOf(chunk) },
-      4: { i64: offsetsAt },
-      5: { i32: offsets.length },
-      6: indexAt === undefined ? undefined : { i64: indexAt },
-      7: index && { i32: index.length },
+      ...(offsets && { 4: { i64: this.#add(offsets) }, 5: { i32: offsets.length } }),
+      ...(ends && { 6: { i64: this.#add(ends) }, 7: { i32: ends.length } }),
     };
   }
 }
