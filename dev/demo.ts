@@ -1,6 +1,6 @@
 /**
- * The demo's conductor: stack → traffic → archive → batch → late spans → batch again → figures and
- * proofs. Everything is real; only the shop is made up. Starts and stops a stack of its own.
+ * The demo's conductor: stack → traffic → archive → batch → late spans → batch again, of all signals →
+ * figures and proofs. Everything is real; only the shop is made up. Starts and stops a stack of its own.
  */
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { lookForDueDays } from '../batch/daily.ts';
 import { runBatch } from '../batch/run.ts';
 import type { VerifyReport } from '../batch/verify.ts';
 import { proveDate } from '../bin/prove.ts';
+import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
@@ -119,14 +120,16 @@ class Run {
   }
 
   async steps(): Promise<DemoResult> {
-    const { yesterday } = this.#traffic;
+    const { yesterday, today } = this.#traffic;
     await this.#sendPrompt();
     await this.#archived('archive to Parquet');
-    await this.#batch(`batch for ${yesterday}, first run`);
+    await this.#batch(`batch for ${yesterday}, first run`, yesterday, 'traces');
     const lateSpans = await this.#sendLate();
     await this.#archived('archive the late spans');
     await this.#assertDirty(yesterday);
-    await this.#batch(`batch for ${yesterday}, second run`);
+    await this.#batch(`batch for ${yesterday}, second run`, yesterday, 'traces');
+    await this.#batch(`batch for the logs of ${yesterday}`, yesterday, 'logs');
+    await this.#batch(`batch for the metrics of ${today} so far`, today, 'metrics');
     return this.#result(lateSpans);
   }
 
@@ -178,7 +181,7 @@ class Run {
     this.#progress.end(`${all} rows in ${files} files, all committed`);
   }
 
-  async #batch(title: string): Promise<void> {
+  async #batch(title: string, date: string, of: Signal): Promise<void> {
     this.#progress.begin(title);
     const report = await runBatch({
       store: this.#store,
@@ -187,8 +190,10 @@ class Run {
       clock: this.#options.now,
       random: this.#options.random,
       log: { info: () => undefined, warn: (_fields, message) => this.#progress.update(message) },
-      date: this.#traffic.yesterday,
-      of: 'traces',
+      date,
+      of,
+      // The SDK's metrics are of the time of sending, and that day has not ended.
+      force: of === 'metrics',
       onProgress: ({ phase, shardsDone, shardCount }) => {
         this.#progress.update(`${phase}, ${shardsDone} of ${shardCount} shards`);
       },
@@ -234,9 +239,13 @@ class Run {
       store: this.#store,
       clickhouse: this.#clickhouse,
     };
-    const archive = comparisonOf((await proveDate(clients, yesterday, 'traces')).report);
+    const prove = async (date: string, signal: Signal) =>
+      comparisonOf((await proveDate(clients, date, signal)).report);
+    const archive = await prove(yesterday, 'traces');
+    const logs = await prove(yesterday, 'logs');
+    const metrics = await prove(today, 'metrics');
     const signals = await this.#signals(query);
-    const proofs = [archive, generator, signals.comparison];
+    const proofs = [archive, logs, metrics, generator, signals.comparison];
     const isEqual = proofs.every(({ differences }) => differences.length === 0);
     this.#progress.end(isEqual ? 'equal' : 'NOT equal');
     return {
@@ -253,7 +262,7 @@ class Run {
         conflictSpans: current.conflict_spans,
         quantileErrors: await figures.readQuantileErrors(query, yesterday),
       },
-      proof: { archive, generator },
+      proof: { archive, logs, metrics, generator },
       signals,
       elapsedMs: Math.round(this.#progress.elapsedMs),
       ...(this.#options.keeps && { data: this.#options.directory }),

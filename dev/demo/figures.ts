@@ -64,7 +64,7 @@ export function readRuns(query: Query, date: string): Promise<RunRow[]> {
   return query<RunRow>(
     `SELECT run_id, is_final, ${numbers('rows_read', 'total_spans', 'duplicate_spans')},
         ${numbers('conflict_spans', 'late_spans', 'files', 'elapsed_ms')}
-     FROM batch_runs WHERE period_kind = 'day' AND toDate(period_start, 'UTC') = {date:Date}
+     FROM batch_runs WHERE period_kind = 'day' AND signal = 'traces' AND toDate(period_start, 'UTC') = {date:Date}
      ORDER BY published_at`,
     { date },
   );

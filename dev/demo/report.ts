@@ -129,10 +129,12 @@ ${table(columns, errors, '  ')}
 }
 
 function proofs(result: DemoResult): string {
-  const { archive, generator } = result.proof;
+  const { archive, logs, metrics, generator } = result.proof;
   return `The proof
 
   ClickHouse's own engine, straight from the Parquet files:  ${verdict(archive)}
+  the same of log_stats_batch:                               ${verdict(logs)}
+  the same of metric_stats_batch and metric_histogram_batch: ${verdict(metrics)}
   the generator's own tally of what it sent:                 ${verdict(generator)}
   its log records, and its counters against its spans:       ${verdict(result.signals.comparison)}
 `;

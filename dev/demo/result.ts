@@ -30,6 +30,9 @@ export interface DemoResult {
   readonly proof: {
     /** Batch tables against ClickHouse's engine over the Parquet files. */
     readonly archive: Comparison;
+    /** The same of yesterday's logs, and of today's metrics so far. */
+    readonly logs: Comparison;
+    readonly metrics: Comparison;
     /** Batch tables against the generator's tally. */
     readonly generator: Comparison;
   };

@@ -22,6 +22,10 @@ describe('tidemark demo', () => {
     const result = JSON.parse(stdout) as DemoResult;
     expect(result.ok).toBe(true);
     expect(result.proof.archive.differences).toEqual([]);
+    expect(result.proof.logs).toMatchObject({ differences: [] });
+    expect(result.proof.logs.rows).toBeGreaterThan(0);
+    expect(result.proof.metrics).toMatchObject({ differences: [] });
+    expect(result.proof.metrics.rows).toBeGreaterThan(0);
     expect(result.proof.generator.differences).toEqual([]);
     expect(result.proof.archive.rows).toBe(result.proof.generator.rows);
 

@@ -45,6 +45,8 @@ const result: DemoResult = {
   },
   proof: {
     archive: { rows: 12, figures: 132, differences: [] },
+    logs: { rows: 7, figures: 28, differences: [] },
+    metrics: { rows: 8, figures: 80, differences: [] },
     generator: { rows: 12, figures: 85, differences: ['cart GET /, spans: batch has 1, 2'] },
   },
   signals: {
@@ -85,6 +87,8 @@ describe('report()', () => {
     expect(text).toMatch(/duplicates removed +512 spans/);
     expect(text).toMatch(/p50 +0\.100 % +2\.340 % +12/);
     expect(text).toContain('equal (12 rows, 132 figures, 0 differences)');
+    expect(text).toContain('log_stats_batch:                               equal (7 rows');
+    expect(text).toContain('metric_histogram_batch: equal (8 rows, 80 figures');
     expect(text).toContain('NOT EQUAL (12 rows, 85 figures, 1 differences)');
     expect(text).toContain('cart GET /, spans: batch has 1, 2');
   });
