@@ -94,7 +94,8 @@ function plain(value: unknown): unknown {
   if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value);
   if (value instanceof Uint8Array) return [...value].map(plain);
   if (value instanceof arrow.Vector || Array.isArray(value)) return [...value].map(plain);
-  return String(value as string | bigint | boolean).replace(/^\uFEFF/, '');
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' ? value.replace(/^\uFEFF/, '') : value;
 }
 
 function rowsOfStream(stream: Uint8Array): unknown[] {
