@@ -11,6 +11,7 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
 import * as archiveLimits from '../schemas/limits/archive.ts';
+import { assertLogin } from './clients/kafka.ts';
 import type { Kafka } from './clients/kafka.ts';
 import type { ObjectStore } from './clients/objects.ts';
 import { assertConditionalPut } from './clients/probe.ts';
@@ -168,6 +169,7 @@ class Archiver {
     const probe = () => assertConditionalPut(store, this.#randomName(), options);
     await this.#retried(probe, stop, { name: 'object store' });
     this.#vitals.storeProbed();
+    if (this.#options.kafka) await assertLogin(this.#options.kafka);
     const wanted = this.#options.signals ?? archivedSignals;
     const spools = wanted.map((signal) => new SpoolSource(store, signal, () => clock.now()));
     await Promise.all([

@@ -17,6 +17,7 @@ const kafkaHints: Readonly<Record<string, string>> = {
   AUTHENTICATION: 'check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD',
   SASL_AUTHENTICATION_FAILED:
     'check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD',
+  TLS: 'check KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT and KAFKA_TLS_KEY, and the port of the listener',
   TOPIC_AUTHORIZATION_FAILED: 'the Kafka user needs READ and DESCRIBE on the topics otlp_*',
   GROUP_AUTHORIZATION_FAILED: 'the Kafka user needs READ on the groups that begin with KAFKA_GROUP',
 };

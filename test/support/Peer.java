@@ -1,11 +1,15 @@
 import java.io.OutputStream;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.compress.Compression;
@@ -23,6 +27,7 @@ public final class Peer {
       case "compress" -> compress(args[1]);
       case "produce" -> produce(args);
       case "lag" -> lag(args[1], args[2]);
+      case "scram" -> scram(args[1], args[2], args[3]);
       default -> throw new IllegalArgumentException(args[0]);
     }
   }
@@ -83,6 +88,21 @@ public final class Peer {
                           + ends.get(entry.getKey()).offset())
               .sorted()
               .collect(Collectors.joining("\n")));
+    }
+  }
+
+  /** Makes a user that may log in by SCRAM. */
+  private static void scram(String brokers, String user, String password) throws Exception {
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", brokers))) {
+      for (ScramMechanism mechanism :
+          List.of(ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)) {
+        ScramCredentialInfo info = new ScramCredentialInfo(mechanism, 4096);
+        admin
+            .alterUserScramCredentials(
+                List.of(new UserScramCredentialUpsertion(user, info, password)))
+            .all()
+            .get();
+      }
     }
   }
 }

@@ -29,6 +29,8 @@ export interface TestKafka extends RunningKafka {
 }
 
 export interface TestKafkaOptions {
+  /** @default any free port */
+  readonly port?: number;
   /** Rows of the broker's `server.properties`, such as other listeners. */
   readonly properties?: Readonly<Record<string, string>>;
   /** For its client: those of the broker itself by default. */
@@ -39,7 +41,8 @@ export interface TestKafkaOptions {
 export async function startTestKafka(given: TestKafkaOptions = {}): Promise<TestKafka> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-kafka-'));
   const { properties = {} } = given;
-  const options = { directory, environment: process.env, properties };
+  const place = given.port === undefined ? {} : { port: given.port };
+  const options = { directory, environment: process.env, properties, ...place };
   let running = await startKafka(options).catch((error: unknown) => {
     rmSync(directory, { recursive: true, force: true });
     throw error;

@@ -21,6 +21,12 @@ const localTypes: Readonly<Record<string, string>> = {
   KafkaJSSASLAuthenticationError: 'AUTHENTICATION',
 };
 
+/**
+ * Codes of OpenSSL and Node for a broker that is not who it should be, for one that does not take us
+ * for who we are, and for one that speaks no TLS. Only people can mend these.
+ */
+const tlsCode = /^(ERR_(SSL|TLS|OSSL)_|CERT_|UNABLE_TO_|HOSTNAME_)|SELF_SIGNED/;
+
 /** The library does not try these again by itself; its caller may. */
 const passing = new Set(['CONNECTION', 'TIMEOUT', 'COORDINATOR_NOT_AVAILABLE']);
 
@@ -33,8 +39,9 @@ export function kafkaFault(error: unknown, action: string): TidemarkError {
   if (fault instanceof TidemarkError) return fault;
   if (!(fault instanceof Error)) return new KafkaError('CLIENT', `${action}: ${String(fault)}`);
   const { type, retriable, name, message } = fault as LibraryError;
-  const kafkaType = type ?? localTypes[name] ?? 'CLIENT';
-  const retryable = passing.has(kafkaType) || (retriable ?? isNetwork(fault));
+  const isTls = tlsCode.test(codeOf(fault));
+  const kafkaType = isTls ? 'TLS' : (type ?? localTypes[name] ?? 'CLIENT');
+  const retryable = !isTls && (passing.has(kafkaType) || (retriable ?? isNetwork(fault)));
   const reason = type === undefined ? message : `${message} (${type})`;
   return new KafkaError(kafkaType, `${action}: ${reason}`, { cause: error, retryable });
 }
@@ -51,5 +58,9 @@ function isAggregate(error: unknown): error is Error & { errors: unknown[] } {
 }
 
 function isNetwork(error: Error): boolean {
-  return 'code' in error && typeof error.code === 'string' && error.code.startsWith('E');
+  return codeOf(error).startsWith('E');
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

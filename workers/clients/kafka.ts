@@ -179,6 +179,19 @@ function openClient(login: KafkaConfig): OpenClient {
   return { client, cut: () => sockets.close() };
 }
 
+/**
+ * Asks the brokers whether they let us in. Throws `KafkaError` AUTHENTICATION or TLS when they, or
+ * we, refuse; returns when they do not answer now, because that may pass.
+ */
+export async function assertLogin(kafka: Kafka): Promise<void> {
+  try {
+    const admin = await kafka.openAdmin();
+    await admin.close();
+  } catch (error) {
+    if (!(error instanceof KafkaError) || !error.retryable) throw error;
+  }
+}
+
 /** A consumer with connections of its own: what has befallen others is not its. */
 function openConsumer(login: KafkaConfig, options: ConsumeOptions): OpenConsumer {
   const sockets = openSockets();

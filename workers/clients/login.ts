@@ -32,8 +32,8 @@ export interface KafkaLog {
   debug(fields: object, message: string): void;
 }
 
-/** Parts of the library that log each attempt to connect. */
-const connections = new Set(['Connection', 'BrokerPool', 'Cluster']);
+/** Parts of the library that log each attempt to connect, or to log in. */
+const connections = /^(Connection|BrokerPool|Cluster|Sasl)/;
 
 /** Brokers, TLS, SASL and log. Throws `SettingError`; reads the files that the settings name. */
 export function loginOf(settings: KafkaSettings, log: KafkaLog): KafkaConfig {
@@ -135,6 +135,6 @@ function writeLog(log: KafkaLog, { level, namespace, log: entry }: LogEntry): vo
   const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = entry;
   const text = `Kafka client: ${message}`;
   const isNews = level === ERROR || level === WARN;
-  if (isNews && !connections.has(namespace)) log.info({ namespace, ...fields }, text);
+  if (isNews && !connections.test(namespace)) log.info({ namespace, ...fields }, text);
   else log.debug({ namespace, ...fields }, text);
 }
