@@ -180,15 +180,11 @@ describe('runBatch() of metrics', () => {
     const total = totalOf('total');
     const startNs = day - 9n * hourNs;
     await archive(requestsOf([{ series: total, startNs, timeNs: day + 1n, value: 8 }]));
-    const due = async () => {
-      const days = await lookForDueDays({ ...stack, clock: noon });
-      return days.filter((each) => each.date >= '2026-11-19').map((d) => `${d.date} ${d.signal}`);
-    };
     const first = await runBatch(optionsFor(date));
     expect(await increases(first.run?.runId ?? '')).toEqual([[0, 0, 0, 1]]);
-    expect(await due()).toEqual([]);
+    expect(await dueSince('2026-11-19')).toEqual([]);
     await archive(requestsOf([{ series: total, startNs, timeNs: day - 5n, value: 3 }]));
-    expect(await due()).toEqual(['2026-11-19 metrics', '2026-11-20 metrics']);
+    expect(await dueSince('2026-11-19')).toEqual(['2026-11-19 metrics', '2026-11-20 metrics']);
     const second = await runBatch(optionsFor(date));
     expect(await increases(second.run?.runId ?? '')).toEqual([[0, 5, 0, 0]]);
     expect(second.run).toMatchObject({ totalSpans: 1, files: 1, lateSpans: 0 });
@@ -201,6 +197,11 @@ describe('runBatch() of metrics', () => {
     expect(report.message).toContain('2026-08-01 (metrics) has no data points; published as');
   });
 });
+
+async function dueSince(date: string): Promise<string[]> {
+  const days = await lookForDueDays({ ...stack, clock: noon });
+  return days.filter((day) => day.date >= date).map((day) => `${day.date} ${day.signal}`);
+}
 
 function noon(): number {
   return Date.parse('2026-11-22T12:00:00Z');
