@@ -263,6 +263,8 @@ describe('sources', () => {
 
   it('are no barrels', () => {
     const barrels = [...texts]
+      // A WebAssembly module exports what its entry does, and nothing else.
+      .filter(([name]) => name !== `${kernels}transcode.ts`)
       .filter(([, text]) => /^export (\*|\{[^}]*\}) from/m.test(text))
       .map(([name]) => name);
     expect(barrels).toEqual([]);
