@@ -80,15 +80,21 @@ describe('tidemark', () => {
       'batch run',
       'batch verify',
       'check',
+      'compact',
       'demo',
+      'import',
       'kafka-rest',
       'key',
       'key create',
       'key list',
       'key revoke',
       'migrate',
+      'replay',
+      'retain',
       'start',
       'status',
+      'sweep',
+      'trace',
     ]);
   });
 
