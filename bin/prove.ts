@@ -2,7 +2,7 @@
 import { listInput } from '../batch/input.ts';
 import { currentRuns } from '../batch/runs.ts';
 import { startOfDay } from '../batch/schedule.ts';
-import { signalBatches } from '../batch/signals.ts';
+import { signalBatches, signals } from '../batch/signals.ts';
 import { verifyRun } from '../batch/verify.ts';
 import type { VerifyReport } from '../batch/verify.ts';
 import type { Signal } from '../schemas/archive.ts';
@@ -15,6 +15,16 @@ export interface VerifyClients {
   readonly settings: Settings;
   readonly store: ObjectStore;
   readonly clickhouse: ClickHouse;
+}
+
+/** The signals that have a current run for the day. Throws NOT_FOUND when none has. */
+export async function signalsOf(clickhouse: ClickHouse, date: string): Promise<Signal[]> {
+  const found: Signal[] = [];
+  for (const signal of signals) {
+    if ((await currentRuns(clickhouse, signal, date, date)).has(date)) found.push(signal);
+  }
+  if (found.length > 0) return found;
+  throw new TidemarkError('NOT_FOUND', `Cannot verify ${date}: no run is published for it`);
 }
 
 /**

@@ -33,7 +33,7 @@ interface Clients {
 }
 
 const signalOption = () =>
-  new Option('--signal <signal>', 'only one of them; all without it').choices([
+  new Option('--signal <signal>', 'only this signal; without it, all that there are').choices([
     'traces',
     'logs',
     'metrics',
@@ -101,15 +101,16 @@ function print(context: Context, { runs, failures }: DailyReport, json: boolean)
 }
 
 async function verifyDay(context: Context, flags: VerifyFlags): Promise<void> {
-  const { signals } = await import('../../batch/signals.ts');
-  const wanted = flags.signal === undefined ? signals : [flags.signal];
+  const { signalsOf } = await import('../prove.ts');
   await withClients(context, async (clients) => {
+    const { signal: only, date: day } = flags;
+    const wanted = only === undefined ? await signalsOf(clients.clickhouse, day) : [only];
     const bad: Signal[] = [];
     for (const signal of wanted) {
       if (!(await verifySignal(context, clients, { ...flags, signal }))) bad.push(signal);
     }
     if (bad.length === 0) return;
-    throw new CommandFailed(`${flags.date} (${bad.join(', ')}) is not what its files say`);
+    throw new CommandFailed(`${day} (${bad.join(', ')}) is not what its files say`);
   });
 }
 

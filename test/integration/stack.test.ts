@@ -113,6 +113,14 @@ async function tidemark(args: readonly string[], addresses: Addresses) {
   return { code: child.exitCode, stdout };
 }
 
+/** What a command printed with `--json`, one document a line. */
+function linesOf(stdout: string): unknown[] {
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
+}
+
 describe('tidemark start', () => {
   it('takes spans, shows and archives them, and keeps all over a restart', async () => {
     const first = await start();
@@ -127,11 +135,19 @@ describe('tidemark start', () => {
 
     const run = await tidemark(['batch', 'run', '--due', '--json'], first.addresses);
     expect(run.code).toBe(0);
-    const { date, outcome } = JSON.parse(run.stdout) as { date: string; outcome: string };
-    expect(outcome).toBe('published');
+    // Metrics are of today, which has not ended.
+    const reports = linesOf(run.stdout) as { date: string; of: string; outcome: string }[];
+    expect(reports.map(({ of, outcome }) => [of, outcome])).toEqual([
+      ['traces', 'published'],
+      ['logs', 'published'],
+    ]);
+    const date = reports[0]?.date ?? '';
     const verified = await tidemark(['batch', 'verify', '--date', date, '--json'], first.addresses);
     expect(verified.code).toBe(0);
-    expect(JSON.parse(verified.stdout)).toMatchObject({ equal: true });
+    expect(linesOf(verified.stdout)).toMatchObject([
+      { signal: 'traces', equal: true },
+      { signal: 'logs', equal: true },
+    ]);
 
     const status = await tidemark(['status', '--json'], first.addresses);
     expect(status.code).toBe(0);
@@ -140,7 +156,7 @@ describe('tidemark start', () => {
       partitions: expect.arrayContaining([
         expect.objectContaining({ topic: 'otlp_spans', partition: 'spool', nextOffset: offset }),
       ]) as unknown,
-      runs: [{ date }],
+      runs: [{ date }, { date }],
       due: [],
     });
     expect(await stop(first.child, 'SIGTERM')).toBe(0);
