@@ -14,6 +14,7 @@ import type { Monitor } from '../../workers/monitor.ts';
 import type { Vitals } from '../../workers/vitals.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
+import { collectLess } from '../heap.ts';
 import { openRegistry } from '../registry.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
@@ -49,6 +50,7 @@ Any number of archivers share the partitions out. While it runs it serves /metri
 const progressMs = 1000;
 
 async function archive(context: Context, flags: Flags): Promise<void> {
+  collectLess();
   const settings = settingsOf(context);
   const { openStore } = await import('../../workers/clients/objects.ts');
   const { openKafka } = await import('../../workers/clients/kafka.ts');

@@ -20,7 +20,7 @@ export interface Codec {
   decompress(buffer: Buffer): Promise<Buffer>;
 }
 
-const bounded = { maxOutputLength: kafkaInflatedBytesMax };
+const bounded = { maxOutputLength: kafkaInflatedBytesMax, chunkSize: 256 * 1024 };
 const zstdLevel = { params: { [constants.ZSTD_c_compressionLevel]: kafkaZstdLevel } };
 const [toGzip, toZstd] = [promisify(compressGzip), promisify(zstdCompress)];
 const [fromGzip, fromZstd] = [promisify(gunzip), promisify(zstdDecompress)];
