@@ -116,6 +116,8 @@ const hashWords = 4;
 /** As in `assembly/hoursums.ts`. */
 const hourBytes = 200;
 const hourCount = 24;
+/** As there: where the words begin, of which points and duplicates are the first. */
+const firstCountWord = 24;
 const bucketStates = { none: 0, some: 1, mixed: 2 } as const;
 
 const nsPerMs = 1_000_000n;
@@ -259,9 +261,11 @@ function hexOf(words: Uint32Array): string {
 
 function readHours(buffer: ArrayBuffer, at: number): HourFigures[] {
   const hours: HourFigures[] = [];
+  const words = new Uint32Array(buffer, at, (hourCount * hourBytes) / 4);
   for (let hour = 0; hour < hourCount; hour += 1) {
-    const figures = readHour(buffer, at + hour * hourBytes, hour);
-    if (figures.points + figures.duplicates > 0) hours.push(figures);
+    const points = (hour * hourBytes) / 4 + firstCountWord;
+    if (words[points] === 0 && words[points + 1] === 0) continue;
+    hours.push(readHour(buffer, at + hour * hourBytes, hour));
   }
   return hours;
 }
@@ -270,7 +274,7 @@ function readHours(buffer: ArrayBuffer, at: number): HourFigures[] {
 function readHour(buffer: ArrayBuffer, at: number, hour: number): HourFigures {
   const view = new DataView(buffer, at, hourBytes);
   const double = (index: number): number => view.getFloat64(index * 8, true);
-  const word = (index: number): number => view.getUint32(96 + index * 4, true);
+  const word = (index: number): number => view.getUint32((firstCountWord + index) * 4, true);
   const boundCount = word(9);
   const hasBuckets = word(11) === bucketStates.some;
   return {
