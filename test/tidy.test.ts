@@ -62,6 +62,8 @@ const testedThroughOthers = [
   /^aggregator-as\/pages\.ts$/,
   // By the tests of take.ts and threads.ts.
   /^workers\/(encode|message|thread)\.ts$/,
+  // By the tests of codecs.ts, of consumer.ts and of kafka.ts, which they are parts of.
+  /^workers\/clients\/(life|lz4|snappy|socket)\.ts$/,
   ...entries,
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,

@@ -329,7 +329,9 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
         .filter((key) => key.endsWith('.json'))
         .map(async (key) => JSON.parse(new TextDecoder().decode(await bucket.store.get(key)))),
     );
-    const message = expect.stringContaining('(gzip): its checksum is wrong') as string;
+    const message = expect.stringContaining(
+      '(gzip): Cannot take the batch: its checksum is wrong',
+    ) as string;
     expect(reasons).toMatchObject(
       [0n, 1n].map((index) => ({
         topic,

@@ -15,11 +15,13 @@ const state: LogState = {
   done: { requests: 1, rows: 2, files: 3, commits: 4 },
 };
 
+const alone = (task: () => Promise<undefined>): Promise<undefined> => task();
+
 /** A loop whose turns the test begins and ends. */
 function loopOf(vitals: Vitals) {
   const turns: PromiseWithResolvers<undefined>[] = [];
   const ended = Promise.withResolvers<undefined>();
-  let run: (task: () => Promise<undefined>) => Promise<undefined> = (task) => task();
+  let run = alone;
   const watched = vitals.watch(
     () => state,
     async (turn) => {

@@ -7,6 +7,8 @@ import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ISocketFactory, ISocketFactoryArgs } from 'kafkajs';
+import { KafkaError } from '../../schemas/errors.ts';
+import { KafkaError } from '../../schemas/errors.ts';
 import { kafkaFrameBytesMax, kafkaKeepAliveMs } from '../../schemas/limits/kafka.ts';
 
 /** Connections that end together. */
@@ -22,7 +24,11 @@ export function openSockets(): Sockets {
   let isClosed = false;
   return {
     open(options) {
-      if (isClosed) throw new Error('Cannot connect: this client has been closed');
+      if (isClosed) {
+        throw new KafkaError('CLIENT_CLOSED', 'Cannot connect: this client has been closed', {
+          retryable: true,
+        });
+      }
       const socket = open(options);
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
@@ -31,9 +37,13 @@ export function openSockets(): Sockets {
     close() {
       isClosed = true;
       // The library waits for an answer unless it is told of an error.
-      for (const socket of sockets) socket.destroy(new Error('This client has been closed'));
+      for (const socket of sockets) socket.destroy(closed());
     },
   };
+}
+
+function closed(): KafkaError {
+  return new KafkaError('CONNECTION', 'This client has been closed', { retryable: true });
 }
 
 function open({ host, port, ssl, onConnect }: ISocketFactoryArgs): Socket {
@@ -63,7 +73,8 @@ function holdParts(socket: Socket): Socket {
     held = bytes.length - end;
     wanted = next;
     if (next > kafkaFrameBytesMax) {
-      socket.destroy(new Error(`An answer has ${next} bytes, limit is ${kafkaFrameBytesMax}`));
+      const message = `An answer has ${next} bytes, limit is ${kafkaFrameBytesMax}`;
+      socket.destroy(new KafkaError('CONNECTION', message, { retryable: true }));
       return false;
     }
     return end === 0 || emit('data', bytes.subarray(0, end));

@@ -41,7 +41,7 @@ export function assertChecksum(compressed: Buffer): void {
   const length = headBytes - at.attributes + compressed.length;
   const checksum = crc32c(new Uint8Array(head.buffer, from, length));
   if (checksum === head.readUInt32BE(at.checksum)) return;
-  throw new KafkaError('CORRUPT_MESSAGE', 'its checksum is wrong');
+  throw new KafkaError('CORRUPT_MESSAGE', 'Cannot take the batch: its checksum is wrong');
 }
 
 /** Records in the place of those of the batch; `undefined` when there is no telling how many. */
