@@ -8,7 +8,6 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ISocketFactory, ISocketFactoryArgs } from 'kafkajs';
 import { KafkaError } from '../../schemas/errors.ts';
-import { KafkaError } from '../../schemas/errors.ts';
 import { kafkaFrameBytesMax, kafkaKeepAliveMs } from '../../schemas/limits/kafka.ts';
 
 /** Connections that end together. */
@@ -24,11 +23,7 @@ export function openSockets(): Sockets {
   let isClosed = false;
   return {
     open(options) {
-      if (isClosed) {
-        throw new KafkaError('CLIENT_CLOSED', 'Cannot connect: this client has been closed', {
-          retryable: true,
-        });
-      }
+      if (isClosed) throw closed();
       const socket = open(options);
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
