@@ -53,6 +53,8 @@ const report = await runArchiver({
   signal: stop.signal,
   codeVersion: 'test',
   once: mode === 'once',
+  // As the command runs it, so that a kill takes a thread in the middle of a flush with it.
+  threads: 1,
 });
 store.close();
 process.stdout.write(`${JSON.stringify(report)}\n`);
