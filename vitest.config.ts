@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // Many tests wait for other processes: a file more than the default of one a core but one.
+    maxWorkers: 2,
     reporters: ['default', './test/support/reporter.ts'],
     projects: [
       {
