@@ -1,9 +1,22 @@
-/** Two projects: `node` for everything on Node, `workerd` for the edge, run in the real runtime. */
+/**
+ * Three projects: `node` for what runs on Node, `workerd` for the edge, in the real runtime, and
+ * `fleet` for tests that start, kill and watch many programs, one file at a time, so that they have
+ * the machine to themselves.
+ */
 import { defineConfig } from 'vitest/config';
+
+const fleet = [
+  'test/integration/**/*.test.ts',
+  'test/docs/fleet.test.ts',
+  'test/batch/crash.test.ts',
+  'test/workers/archive.{crash,kafka,kill}.test.ts',
+  'test/workers/compact.kill.test.ts',
+];
+const limits = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
-    // Many tests wait for other processes: a file more than the default of one a core but one.
+    // Many tests wait for other programs: a file more than the default, which is one core less.
     maxWorkers: 2,
     reporters: ['default', './test/support/reporter.ts'],
     projects: [
@@ -11,12 +24,21 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/edge/**'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: ['test/edge/**', ...fleet],
+          ...limits,
+          maxWorkers: 2,
         },
       },
       './test/edge/vitest.config.ts',
+      {
+        test: {
+          name: 'fleet',
+          include: fleet,
+          ...limits,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
     ],
   },
 });
