@@ -97,7 +97,7 @@ export class Fates {
 
   async #fateOf(entry: ObjectEntry, replaced: Replaced, there: ReadonlySet<string>): Promise<Fate> {
     const by = replaced.inputs.get(entry.key);
-    if (by) return this.#fateOfReplaced(by, replaced, there);
+    if (by) return this.#fateOfReplaced(entry, by, replaced, there);
     const output = parseOutputKey(entry.key);
     const parts = parseFileKey(entry.key);
     if (!output && !parts) return 'foreign';
@@ -108,21 +108,35 @@ export class Fates {
   }
 
   /** What took a file's place must itself be there, or have been replaced, before the file goes. */
-  #fateOfReplaced(by: Replacement, replaced: Replaced, there: ReadonlySet<string>): Fate {
+  async #fateOfReplaced(
+    { key }: ObjectEntry,
+    by: Replacement,
+    replaced: Replaced,
+    there: ReadonlySet<string>,
+  ): Promise<Fate> {
     if (!replaced.old.has(by.sequence)) return 'young';
-    const isWhole = by.outputs.every(({ key }) => there.has(key) || replaced.inputs.has(key));
-    return isWhole ? 'replaced' : 'unexplained';
+    const isWhole = by.outputs.every((output) => {
+      return there.has(output.key) || replaced.inputs.has(output.key);
+    });
+    if (isWhole) return 'replaced';
+    // The replacements may have been listed before the files: then a newer one says what became of it.
+    const newer = replacementName(replacementsOf(key), nextOf(replaced));
+    const isStale = (await this.#store.head(newer, this.#options)) !== undefined;
+    return isStale ? 'young' : 'unexplained';
   }
 
   async #fateOfOutput(entry: ObjectEntry, sequence: number, replaced: Replaced): Promise<Fate> {
     const { key } = entry;
-    const folder = `_replacements/${key.slice(0, key.lastIndexOf('/') + 1)}`;
     // The listing may be older than the replacement.
     const named =
       replaced.bySequence.get(sequence) ??
-      (await readReplacement(this.#store, replacementName(folder, sequence), this.#options));
+      (await readReplacement(
+        this.#store,
+        replacementName(replacementsOf(key), sequence),
+        this.#options,
+      ));
     if (named) return named.outputs.some((output) => output.key === key) ? 'live' : 'orphan';
-    const next = Math.max(0, ...replaced.bySequence.keys()) + 1;
+    const next = nextOf(replaced);
     if (sequence === next && this.#isOld(entry)) return 'abandoned';
     return sequence >= next ? 'pending' : 'unexplained';
   }
@@ -161,4 +175,14 @@ export class Fates {
     this.#commits.set(key, reading);
     return reading;
   }
+}
+
+/** Where the replacements of a file's hour lie. */
+function replacementsOf(key: string): string {
+  return `_replacements/${key.slice(0, key.lastIndexOf('/') + 1)}`;
+}
+
+/** The number that the hour's next replacement will have. */
+function nextOf({ bySequence }: Replaced): number {
+  return Math.max(0, ...bySequence.keys()) + 1;
 }
