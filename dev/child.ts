@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TidemarkError } from '../schemas/errors.ts';
@@ -23,6 +24,8 @@ export interface ChildOptions {
   readonly readyField?: string;
   /** Milliseconds of a clock that only goes forward. */
   readonly monotonicMs: () => number;
+  /** How far it gives way to programs that must answer at once: 0, not at all, to 19. @default 0 */
+  readonly nice?: number;
   /** The first pause before a restart. @default childBackoffMs */
   readonly backoffMs?: number;
 }
@@ -64,7 +67,7 @@ export class Child {
   }
 
   #spawn(): { program: ChildProcess; ready: Promise<void> } {
-    const { args, environment, readyField } = this.#options;
+    const { args, environment, readyField, nice = 0 } = this.#options;
     // Its own group: Ctrl-C in the terminal reaches only us, and we stop everything in order. The
     // IPC channel tells the program when we are gone.
     const program = spawn(process.execPath, [...args], {
@@ -72,6 +75,8 @@ export class Child {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });
+    // Now, while it has one thread: threads have the priority of the one that starts them.
+    if (nice > 0 && program.pid !== undefined) setPriority(program.pid, nice);
     this.#program = program;
     this.#lastLines = [];
     const ready = new Promise<void>((resolve, reject) => {

@@ -7,7 +7,12 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cron } from 'croner';
 import type { TidemarkError } from '../schemas/errors.ts';
-import { batchTriesMax, batchRetryMs, drainIntervalMs } from '../schemas/limits/dev.ts';
+import {
+  archiveNice,
+  batchTriesMax,
+  batchRetryMs,
+  drainIntervalMs,
+} from '../schemas/limits/dev.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import { migrate } from '../workers/clients/migrate.ts';
@@ -154,10 +159,8 @@ class Parts {
         MINIFLARE_REGISTRY_PATH: path.join(directory, 'registry'),
       },
     );
-    this.#archive = this.#child('archive', undefined, [
-      path.join(root, 'bin/tidemark.js'),
-      'archive',
-    ]);
+    const archive = [path.join(root, 'bin/tidemark.js'), 'archive'];
+    this.#archive = this.#child('archive', undefined, archive, {}, archiveNice);
   }
 
   /** To be called before `start`. */
@@ -261,10 +264,12 @@ class Parts {
     readyField: string | undefined,
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
+    nice = 0,
   ): Child {
     return new Child({
       name,
       args,
+      nice,
       environment: { ...this.#environment, ...environment },
       onLine: (line) => this.#options.onLine(name, line),
       monotonicMs: this.#options.monotonicMs,

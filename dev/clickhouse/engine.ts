@@ -8,6 +8,7 @@ import { Session } from 'chdb';
 import { ClickHouseError, TidemarkError } from '../../schemas/errors.ts';
 import {
   clickHouseInsertsMax,
+  clickHouseMergeNice,
   clickHouseQueriesMax,
   clickHouseResultBytesMax,
   clickHouseWaitingMax,
@@ -41,6 +42,10 @@ const sessionArguments: readonly string[] = [
   '--min_insert_block_size_rows=1000000000000',
   '--min_insert_block_size_bytes=1000000000000',
   `--max_result_bytes=${clickHouseResultBytesMax}`,
+  // What must be seen at once comes first: merges give way, and skip indexes are made by them.
+  '--materialize_skip_indexes_on_insert=0',
+  '--background_pool_size=2',
+  `--os_threads_nice_value_merge_mutate=${clickHouseMergeNice}`,
 ];
 
 /** One lane: at most `runningMax` tasks at once, the others in order. */

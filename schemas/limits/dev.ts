@@ -27,7 +27,7 @@ export const clickHouseBodyBytesMax = 256 * 1024 * 1024;
 export const clickHouseResultBytesMax = 256 * 1024 * 1024;
 
 /** Least time between two flushes of asynchronous inserts of one statement: bounds parts a second. */
-export const asyncInsertGapMs = 250;
+export const asyncInsertGapMs = 300;
 
 /** Bodies and bytes that one flush of asynchronous inserts takes at most. */
 export const asyncInsertBodiesMax = 400;
@@ -56,6 +56,13 @@ export const drainIntervalMs = 60_000;
 
 /** Tries to take the lock of a data directory from owners that are dead. */
 export const lockTriesMax = 3;
+
+/**
+ * How far the embedded archiver and ClickHouse's merges give way to what must be seen at once, as
+ * `nice` has it, up to 19: they may do their work a little later.
+ */
+export const archiveNice = 10;
+export const clickHouseMergeNice = 19;
 
 /** Pause between two looks at the embedded edge, and the failures in a row that end it. */
 export const edgeProbeMs = 5000;
