@@ -205,7 +205,7 @@ class Archiver {
 
   /** Takes turns of a source's log until `signal` aborts, or with `once` until it is empty. */
   #archive(source: Source, signal: AbortSignal): Promise<void> {
-    const { clock, settings } = this.#options;
+    const { clock } = this.#options;
     const log = new PartitionLog({ ...this.#context, signal }, source);
     const place = { name: `${source.topic}/${source.partition}`, signal: source.signal };
     const work = this.#vitals.watch(
@@ -216,7 +216,7 @@ class Archiver {
           if (turn?.outcome !== 'idle') continue;
           if (turn.empty && this.#context.once) break;
           // A source that can change ends the pause itself when it is closed.
-          await clock.sleep(settings.TIDEMARK_ARCHIVE_POLL_MS, turn.changed ?? signal);
+          await clock.sleep(turn.pauseMs, turn.changed ?? signal);
         }
       },
     );

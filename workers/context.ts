@@ -27,6 +27,7 @@ export type ArchiverSettings = Pick<
   | 'TIDEMARK_FLUSH_ROWS'
   | 'TIDEMARK_FLUSH_BYTES'
   | 'TIDEMARK_FLUSH_AGE_MS'
+  | 'TIDEMARK_SPOOL_FLUSH_AGE_MS'
   | 'TIDEMARK_ARCHIVE_POLL_MS'
 >;
 

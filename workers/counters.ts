@@ -132,6 +132,12 @@ export function archiveGauges(
   };
   gauge('lag_records', 'Records not committed yet', (log) => log.lagRecords, total);
   gauge('lag_seconds', 'Age of the oldest of them', (log) => lagMs(log, now()) / 1000, most);
+  gauge(
+    'flush_age_seconds',
+    'What lag and watermark may be behind because records wait for company',
+    (log) => log.flushAgeMs / 1000,
+    most,
+  );
   gauge('next_offset', 'Offset of the next record to be committed', ({ nextOffset }) =>
     nextOffset === undefined ? undefined : Number(nextOffset),
   );

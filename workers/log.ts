@@ -18,17 +18,23 @@ import { putCommit, putWatermark, storeDead, storeFiles } from './commit.ts';
 import type { Attempt } from './commit.ts';
 import type { ArchiveContext } from './context.ts';
 import { countFlush, countTimes } from './counters.ts';
+import { flushAgeMs, isDue, pauseMs } from './due.ts';
 import type { FlushEncoder } from './encode.ts';
 import type { Backlog, Source } from './source.ts';
 import { takeRecords } from './take.ts';
 import type { Taken } from './take.ts';
 import type { LogState } from './vitals.ts';
 
-/** How a turn ended, and when to look again: at once, at the next poll, or when `changed` aborts. */
+/** How a turn ended, and when to look again: at once, after a pause, or when `changed` aborts. */
 export type Turn =
   | { readonly outcome: 'flushed' | 'conflict' }
   /** Nothing to do; `empty` when nothing waits and nothing is on its way. */
-  | { readonly outcome: 'idle'; readonly empty: boolean; readonly changed?: AbortSignal };
+  | {
+      readonly outcome: 'idle';
+      readonly empty: boolean;
+      readonly pauseMs: number;
+      readonly changed?: AbortSignal;
+    };
 
 /** What a log did until it ended. */
 export interface LogReport {
@@ -63,8 +69,9 @@ export class PartitionLog {
     const [nextOffset, watermarkMs] = [this.#nextOffset, this.#watermarkMs];
     const behind = endOffset === undefined ? waiting : Number(endOffset - (nextOffset ?? 0n));
     const lagRecords = Math.max(0, behind);
-    const done = { ...this.report };
-    return { topic, partition, nextOffset, lagRecords, oldestMs, watermarkMs, heldBytes, done };
+    const place = { topic, partition, nextOffset, lagRecords, oldestMs, watermarkMs, heldBytes };
+    const ageMs = flushAgeMs(partition, this.#context.settings);
+    return { ...place, flushAgeMs: ageMs, done: { ...this.report } };
   }
 
   /**
@@ -79,8 +86,7 @@ export class PartitionLog {
       if (this.#isDue(backlog)) return await this.#flush(head.commit, backlog);
       await this.#moveWatermark(backlog);
       const empty = backlog.complete && backlog.count === 0;
-      const { changed } = backlog;
-      return { outcome: 'idle', empty, ...(changed && { changed }) };
+      return { outcome: 'idle', empty, ...this.#pause(backlog) };
     } catch (error) {
       this.#head = undefined;
       this.source.suspend();
@@ -107,13 +113,18 @@ export class PartitionLog {
     return this.source.look(bounds, { signal });
   }
 
-  /** Rows are known only after decoding; before, they are guessed from the flush before. */
   #isDue(backlog: Backlog): boolean {
     const { settings, clock, once } = this.#context;
-    if (backlog.waitingSinceMs === undefined) return false;
-    if (backlog.full || (once && backlog.complete)) return true;
-    if (backlog.bytes * this.#rowsPerByte >= settings.TIDEMARK_FLUSH_ROWS) return true;
-    return clock.now() - backlog.waitingSinceMs >= settings.TIDEMARK_FLUSH_AGE_MS;
+    const { partition } = this.source;
+    const { oldestMs } = this.source.position();
+    const state = { partition, oldestMs, rowsPerByte: this.#rowsPerByte, nowMs: clock.now(), once };
+    return isDue(backlog, state, settings);
+  }
+
+  #pause({ waitingSinceMs, changed }: Backlog) {
+    const { settings, clock } = this.#context;
+    const place = { partition: this.source.partition, nowMs: clock.now() };
+    return { pauseMs: pauseMs(waitingSinceMs, place, settings), ...(changed && { changed }) };
   }
 
   async #moveWatermark(backlog: Backlog): Promise<void> {

@@ -20,19 +20,15 @@ export interface ProgressOptions {
   readonly vitals: Vitals;
   /** Ms since 1970. */
   readonly now: () => number;
-  /** After this time in memory a flush is due, ms. */
-  readonly flushAgeMs: number;
 }
 
 export class Progress {
   readonly #options: ProgressOptions;
-  readonly #backlogMs: number;
   #last: Sample;
   #wasBehind = false;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
-    this.#backlogMs = Math.max(backlogAgeMs, 3 * options.flushAgeMs);
     this.#last = this.#sample([]);
   }
 
@@ -41,7 +37,7 @@ export class Progress {
     const logs = this.#options.vitals.logs;
     const sample = this.#sample(logs);
     const oldestMs = Math.max(0, ...logs.map((log) => lagMs(log, sample.ms)));
-    const isBehind = oldestMs > this.#backlogMs;
+    const isBehind = logs.some((log) => overdueMs(log, sample.ms) > backlogAgeMs);
     const everyMs = isBehind ? backlogReportMs : quietReportMs;
     const hasChanged = isBehind !== this.#wasBehind;
     if (!hasChanged && sample.ms - this.#last.ms < everyMs) return undefined;
@@ -98,9 +94,14 @@ function backlogLine({ caughtUpPerSecond, ...figures }: Figures): ProgressLine {
   return { fields: { ...figures, etaSeconds }, message: 'Draining a backlog' };
 }
 
-/** The partition whose oldest record has waited longest. */
+/** How long the oldest record waits beyond the time that it may wait for company, ms. */
+function overdueMs(log: LogState, nowMs: number): number {
+  return lagMs(log, nowMs) - log.flushAgeMs;
+}
+
+/** The partition whose oldest record has waited longest beyond that. */
 function furthestBehind(logs: readonly LogState[], nowMs: number): string {
-  const [worst] = logs.toSorted((a, b) => lagMs(b, nowMs) - lagMs(a, nowMs));
+  const [worst] = logs.toSorted((a, b) => overdueMs(b, nowMs) - overdueMs(a, nowMs));
   return worst ? `${worst.topic}/${worst.partition}` : '';
 }
 

@@ -18,6 +18,8 @@ export interface LogState {
   /** All that was received before this time (ms since 1970) is committed; 0 when nothing is known. */
   readonly watermarkMs: number;
   readonly heldBytes: number;
+  /** How long its records wait for company at most, ms. */
+  readonly flushAgeMs: number;
   /** What this archiver has archived of it. */
   readonly done: Done;
 }

@@ -7,14 +7,13 @@ import { Command, Option } from 'commander';
 import type { Registry } from 'prom-client';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
-import { TidemarkError } from '../../schemas/errors.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { Log } from '../../workers/context.ts';
-import type { Monitor } from '../../workers/monitor.ts';
 import type { Vitals } from '../../workers/vitals.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
 import { collectLess } from '../heap.ts';
+import { openMonitor } from '../monitor.ts';
 import { openRegistry } from '../registry.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
@@ -102,31 +101,13 @@ interface Shown {
   readonly once: boolean;
 }
 
-/**
- * A port that somebody chose has to be free. Of several archivers on one machine that were told
- * nothing, the first has the usual port, and each of the others any that is free.
- */
-async function serve(shown: Shown, { environment }: Context): Promise<Monitor> {
-  const { startMonitor } = await import('../../workers/monitor.ts');
-  try {
-    return await startMonitor(shown);
-  } catch (error) {
-    const isChosen = environment['TIDEMARK_METRICS_PORT'] !== undefined;
-    if (isChosen || !(error instanceof TidemarkError) || error.code !== 'PORT_TAKEN') throw error;
-    shown.log.warn({ reason: error.message }, 'Serves metrics on another port');
-    return startMonitor({ ...shown, settings: { ...shown.settings, TIDEMARK_METRICS_PORT: 0 } });
-  }
-}
-
 /** Serves metrics and probes, and writes progress to the log, until it is closed. */
 async function show(shown: Shown, context: Context): Promise<{ close(): Promise<void> }> {
   const { settings, vitals, log } = shown;
   const { Progress } = await import('../../workers/progress.ts');
   const isServed = settings.TIDEMARK_METRICS_PORT !== 0 && !shown.once;
-  const monitor = isServed ? await serve(shown, context) : undefined;
-  if (monitor) log.info({ url: monitor.url }, 'Serves /metrics, /healthz and /readyz');
-  const flushAgeMs = settings.TIDEMARK_FLUSH_AGE_MS;
-  const progress = new Progress({ vitals, now: context.now, flushAgeMs });
+  const monitor = isServed ? await openMonitor(shown, context) : undefined;
+  const progress = new Progress({ vitals, now: context.now });
   const timer = setInterval(() => {
     const line = progress.next();
     if (line) log.info(line.fields, line.message);

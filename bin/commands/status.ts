@@ -37,12 +37,12 @@ Examples:
   tidemark status                           everything, at a glance
   tidemark status --date 2026-11-21         each hour of a day: files, rows, complete or not
   tidemark status --from 2026-11-01 --by day
-  tidemark status --archive --max-lag 100000 --max-age 10m || page-somebody
+  tidemark status --archive --max-lag 100000 --max-age 90m || page-somebody
 
-With --max-lag or --max-age the exit code is 1 when a partition is beyond one of them. An archiver
-that keeps up is about 2 minutes behind, so give --max-age 5m or more. Partitions that nobody has
-read for a week are "silent": no alert, and no period waits for them. KAFKA_BROKERS has to be set to
-see lags.`;
+With --max-lag or --max-age the exit code is 1 when a partition is beyond one of them. Watermarks of
+an archiver that keeps up are up to TIDEMARK_FLUSH_AGE_MS (an hour) and some minutes behind, so give
+--max-age 90m, and --max-lag what comes in that time. Partitions that nobody has read for a week are
+"silent": no alert, and no period waits for them. KAFKA_BROKERS has to be set to see lags.`;
 
 /** The command; exit code 1 when something cannot be reached or is beyond a threshold. */
 export function statusCommand(context: Context): Command {

@@ -37,9 +37,13 @@ export interface PartitionReport extends Watermark {
   readonly committedAt: string | undefined;
   readonly commitRows: number | undefined;
   readonly writer: string | undefined;
+  /** How long its records may wait for company before they are archived, ms. */
+  readonly flushAgeMs: number;
 }
 
 export interface Sources {
+  /** How long records of a partition (its number, or `spool`) may wait for company, ms. */
+  readonly flushAgeMs: (partition: string) => number;
   readonly partitions: readonly PartitionState[];
   readonly spools: readonly SpoolState[];
   /** What Kafka has; `undefined` when there is none, or none to be reached. */
@@ -73,13 +77,15 @@ function neverSeen(topic: string, partition: string, seenMs: number): PartitionS
 function judgePartition(
   state: PartitionState,
   all: readonly PartitionState[],
-  { spools, ends, nowMs }: Sources,
+  { spools, ends, nowMs, flushAgeMs }: Sources,
 ): PartitionReport {
   const { topic, partition, nextOffset, watermarkMs, seenMs, head } = state;
   const own = ends?.find((end) => end.topic === topic && end.partition === partition);
   const spool = spools.find((other) => other.topic === topic);
   const lagRecords = partition === 'spool' ? spool?.objects : lagOf(nextOffset, own);
-  const condition = conditionOf(state, all, { isMissing: isGone(partition, own, ends), nowMs });
+  const ageMs = flushAgeMs(partition);
+  const isMissing = isGone(partition, own, ends);
+  const condition = conditionOf(state, all, { isMissing, nowMs: nowMs - ageMs });
   return {
     topic,
     partition,
@@ -99,6 +105,7 @@ function judgePartition(
     committedAt: head?.committedAt,
     commitRows: head?.rows,
     writer: head?.writer,
+    flushAgeMs: ageMs,
   };
 }
 
@@ -128,6 +135,7 @@ function isGone(
   return partition !== 'spool' && ends !== undefined && own === undefined;
 }
 
+/** `nowMs`: the present without the time that records may wait for company. */
 function conditionOf(
   state: PartitionState,
   all: readonly PartitionState[],
@@ -170,8 +178,8 @@ export function judgeSignals(
 ): SignalReport[] {
   return (Object.keys(topics) as Signal[]).map((signal) => {
     const own = partitions.filter(({ topic }) => topic === topics[signal]);
-    const heldBy = holdersBack(own, nowMs - statusDelayMs).map(holderOf);
-    return { signal, completeUpToMs: leastWatermark(own), heldBy };
+    const heldBy = holdersBack(own, nowMs).filter((each) => isLate(each, nowMs));
+    return { signal, completeUpToMs: leastWatermark(own), heldBy: heldBy.map(holderOf) };
   });
 }
 
@@ -199,12 +207,17 @@ export function judgePeriod(
 ): PeriodReport {
   const own = partitions.filter(({ topic }) => topic === topics[period.signal]);
   const finalFromMs = period.toMs + allowedLatenessMs;
-  const heldBy = holdersBack(own, Math.min(finalFromMs, nowMs - statusDelayMs)).map(holderOf);
-  const report = { ...period, finalFromMs, heldBy };
+  const heldBy = holdersBack(own, finalFromMs).filter((each) => isLate(each, nowMs));
+  const report = { ...period, finalFromMs, heldBy: heldBy.map(holderOf) };
   if (own.length === 0) return { ...report, state: 'unknown' };
   if (leastWatermark(own) >= finalFromMs) return { ...report, state: 'final' };
   if (heldBy.length > 0) return { ...report, state: 'held' };
   return { ...report, state: nowMs < period.toMs ? 'running' : 'waiting' };
+}
+
+/** Whether a partition is further behind than archiving takes. */
+function isLate({ watermarkMs, flushAgeMs }: PartitionReport, nowMs: number): boolean {
+  return watermarkMs < nowMs - statusDelayMs - flushAgeMs;
 }
 
 function holderOf({ topic, partition, condition, watermarkMs }: PartitionReport): Holder {

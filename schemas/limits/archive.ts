@@ -3,6 +3,15 @@
 /** Hard bound on the memory of one archive column writer: a flush of 64 MiB and its columns. */
 export const columnWriterPagesMax = 16_384;
 
+/**
+ * What was received in an hour (UTC) is flushed so long after its end, if it was not before: late
+ * enough for what is still on its way through Kafka, early enough for hourly runs of the batch.
+ */
+export const hourCloseMs = 120_000;
+
+/** The longest pause between two looks at the spool, at which a flush can turn out to be due by size. */
+export const spoolLookMsMax = 15_000;
+
 /** Requests that one archiver flush takes at most, whatever their size. */
 export const flushRecordsMax = 100_000;
 
@@ -58,16 +67,19 @@ export const meteredPartitionsMax = 1000;
 export const backlogReportMs = 10_000;
 export const quietReportMs = 60_000;
 
-/** What is older than this, and than three times the flush age, is a backlog. */
+/** What is this much older than its flush age is a backlog. */
 export const backlogAgeMs = 120_000;
 
 /**
- * A partition of which nothing was written for this long is not being read: an idle one gets a
- * watermark every minute, a busy one a commit every flush.
+ * A partition of which nothing was written for this long, beside its flush age, is not being read: an
+ * idle one gets a watermark every minute, a busy one a commit every flush.
  */
 export const standstillMs = 300_000;
 
-/** What watermarks are behind the present when all is well: slack of clocks, and a minute or two. */
+/**
+ * What watermarks are behind the present when all is well, beside the flush age: slack of clocks, and a
+ * minute or two.
+ */
 export const statusDelayMs = 300_000;
 
 /** Hours or days that one `tidemark status` shows at most. */

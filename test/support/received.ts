@@ -54,6 +54,7 @@ export async function startReceived(overrides: Record<string, string> = {}): Pro
       TIDEMARK_PORT: String(port),
       TIDEMARK_CLICKHOUSE_PORT: String(clickhousePort),
       TIDEMARK_FLUSH_AGE_MS: '86400000',
+      TIDEMARK_SPOOL_FLUSH_AGE_MS: '86400000',
       ...overrides,
     }),
     environment: process.env,

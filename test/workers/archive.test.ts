@@ -259,7 +259,10 @@ describe('runArchiver()', () => {
     await bucket.store.put(waiting.key, waiting.body);
     const log = { ...silent, debug: () => stop.abort() };
     const more = { clock: later, once: false, signal: stop.signal, log };
-    const environment = { TIDEMARK_FLUSH_AGE_MS: '100000000' };
+    const environment = {
+      TIDEMARK_FLUSH_AGE_MS: '100000000',
+      TIDEMARK_SPOOL_FLUSH_AGE_MS: '100000000',
+    };
     await runArchiver(optionsOf(bucket.store, more, environment));
     const busy = await readPartition(bucket.store, topic, 'spool');
     expect(busy.watermarkMs).toBe(startMs + 3 * watermarkIntervalMs);

@@ -146,7 +146,7 @@ describe.skipIf(noKafka)('completeness on a real Kafka', () => {
   async function heldBy(): Promise<string[]> {
     const { partitions, spools } = await archiveStatus(bucket.store);
     const ends = await readEnds(kafka.client);
-    const all = judgePartitions({ partitions, spools, ends, nowMs: now() });
+    const all = judgePartitions({ partitions, spools, ends, nowMs: now(), flushAgeMs: () => 0 });
     return judgeSignals(all, now()).flatMap((signal) =>
       signal.heldBy.map(({ topic, partition, condition }) => `${topic}/${partition} ${condition}`),
     );

@@ -18,6 +18,7 @@ function logOf(partition: number, more: Partial<LogState> = {}): LogState {
     oldestMs: now - 3000,
     watermarkMs: now - 60_000,
     heldBytes: 4096,
+    flushAgeMs: 60_000,
     done,
     ...more,
   };
@@ -81,6 +82,7 @@ describe('archiveGauges()', () => {
     expect((await lines(registry)).filter(Boolean)).toEqual([
       `tidemark_archiver_lag_records${of} 20`,
       `tidemark_archiver_lag_seconds${of} 3`,
+      `tidemark_archiver_flush_age_seconds${of} 60`,
       `tidemark_archiver_next_offset${of} 100`,
       `tidemark_archiver_watermark_seconds${of} ${(now - 60_000) / 1000}`,
       `tidemark_archiver_held_bytes${of} 4096`,
@@ -100,6 +102,7 @@ describe('archiveGauges()', () => {
     expect(other).toEqual([
       `tidemark_archiver_lag_records${of} 40`,
       `tidemark_archiver_lag_seconds${of} 4`,
+      `tidemark_archiver_flush_age_seconds${of} 60`,
       `tidemark_archiver_watermark_seconds${of} ${(now - 4) / 1000}`,
       `tidemark_archiver_held_bytes${of} 8192`,
     ]);
@@ -113,6 +116,7 @@ describe('archiveGauges()', () => {
     expect(names).toEqual([
       'tidemark_archiver_lag_records',
       'tidemark_archiver_lag_seconds',
+      'tidemark_archiver_flush_age_seconds',
       'tidemark_archiver_held_bytes',
     ]);
   });

@@ -18,10 +18,11 @@ function scene() {
     oldestMs: clock.nowMs - log.ageMs,
     watermarkMs: 1,
     heldBytes: 0,
+    flushAgeMs: 1000,
     done: { requests: log.requests, rows: log.rows, files: 0, commits: log.commits },
   });
   void vitals.watch(state, () => new Promise(() => undefined));
-  const progress = new Progress({ vitals, now: () => clock.nowMs, flushAgeMs: 1000 });
+  const progress = new Progress({ vitals, now: () => clock.nowMs });
   const after = (ms: number, more: Partial<typeof log>) => {
     clock.nowMs += ms;
     Object.assign(log, more);

@@ -12,6 +12,7 @@ const state: LogState = {
   oldestMs: undefined,
   watermarkMs: 1,
   heldBytes: 0,
+  flushAgeMs: 60_000,
   done: { requests: 1, rows: 2, files: 3, commits: 4 },
 };
 

@@ -27,6 +27,7 @@ const partition: PartitionReport = {
   committedAt: new Date(now - 4 * hour).toISOString(),
   commitRows: 812,
   writer: 'a1b2',
+  flushAgeMs: minute,
 };
 
 function periodOf(more: Partial<PeriodReport>): PeriodReport {

@@ -41,7 +41,8 @@ function spool(objects: number, oldestMs?: number) {
 }
 
 function sources(more: Partial<Sources>): Sources {
-  return { partitions: [], spools: [spool(0)], ends: undefined, nowMs: now, ...more };
+  const none = { partitions: [], spools: [spool(0)], ends: undefined, nowMs: now };
+  return { ...none, flushAgeMs: () => 0, ...more };
 }
 
 function judged(more: Partial<Sources>): Record<string, PartitionReport> {
@@ -99,6 +100,17 @@ describe('judgePartitions()', () => {
   ])('%s: %#', (_, state, more, condition) => {
     const all = judged({ partitions: [state, partition('spool')], ...more });
     expect(all['0']?.condition).toBe(condition);
+  });
+
+  it('allows partitions the time that their records wait for company', () => {
+    const waiting = partition('0', { behindMs: hour, seenAgoMs: hour });
+    const at = (flushAgeMs: number) => {
+      const all = judgePartitions(sources({ partitions: [waiting], flushAgeMs: () => flushAgeMs }));
+      const [traces] = judgeSignals(all, now);
+      return [all[0]?.condition, traces?.heldBy.length];
+    };
+    expect(at(hour)).toEqual(['current', 0]);
+    expect(at(50 * minute)).toEqual(['stopped', 1]);
   });
 
   it('shows partitions that only Kafka knows, and a spool that nobody reads', () => {
