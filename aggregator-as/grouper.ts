@@ -27,8 +27,10 @@ export type Column =
 
 const pageBytes = 65_536;
 const pagesOfMemoryMax = 65_536;
-/** As in `assembly/group.ts`: words of a record up to `next`, inclusive. */
-const groupWords = 18;
+/** As in `assembly/group.ts`: words of a record, and which of them are its key and `next`. */
+const groupWords = 20;
+const keyWords = [0, 1, 2, 19];
+const nextWord = 17;
 
 /** A kernel that is being filled, is finished, or is full and lost. */
 export class Grouper<Exports extends GrouperExports> {
@@ -38,10 +40,17 @@ export class Grouper<Exports extends GrouperExports> {
   #stage = 0;
   #state: 'filling' | 'finished' | 'full' = 'filling';
 
-  /** Throws `TidemarkError` CAPACITY when the bound leaves no room to begin. */
-  constructor(module: WebAssembly.Module, options: ShardKernelOptions) {
+  /**
+   * `choose` picks the exports of a module that has several kernels. Throws `TidemarkError` CAPACITY when
+   * the bound leaves no room to begin.
+   */
+  constructor(
+    module: WebAssembly.Module,
+    options: ShardKernelOptions,
+    choose = (exports: WebAssembly.Exports) => exports as unknown as Exports,
+  ) {
     const instance = new WebAssembly.Instance(module, { env: { abort: neverAborts } });
-    this.exports = instance.exports as unknown as Exports;
+    this.exports = choose(instance.exports);
     this.#options = options;
     this.#pagesMax = Math.min(pagesOfMemoryMax, Math.floor(options.memoryBytesMax / pageBytes));
     this.reset();
@@ -78,7 +87,7 @@ export class Grouper<Exports extends GrouperExports> {
     this.#state = 'finished';
   }
 
-  /** The groups' records in ascending order of their keys, three words each. */
+  /** The groups' records in ascending order of their keys. */
   *records(): Generator<GroupRecord> {
     const { buffer } = this.exports.memory;
     for (const address of this.#addresses()) yield new GroupRecord(buffer, address);
@@ -98,10 +107,10 @@ export class Grouper<Exports extends GrouperExports> {
     let address = this.exports.firstGroup() >>> 0;
     for (let i = 0; i < addresses.length; i++) {
       addresses[i] = address;
-      address = words[address / 4 + groupWords - 1] ?? 0;
+      address = words[address / 4 + nextWord] ?? 0;
     }
     return addresses.toSorted((a, b) => {
-      for (let key = 0; key < 3; key++) {
+      for (const key of keyWords) {
         const difference = (words[a / 4 + key] ?? 0) - (words[b / 4 + key] ?? 0);
         if (difference !== 0) return difference;
       }

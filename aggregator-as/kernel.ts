@@ -1,6 +1,6 @@
 /**
  * The host side of the batch kernel (`assembly/aggregate.ts`): spans of one shard in, exact results
- * per (tenant, service, operation) out. It knows codes, not strings, and reads or writes no file.
+ * per (tenant, service, operation, kind) out. It knows codes, not strings, and reads or writes no file.
  */
 import { Grouper, type GroupRecord, type GrouperExports, type Stage } from './grouper.ts';
 import type { ShardKernelOptions } from './grouper.ts';
@@ -29,13 +29,14 @@ export interface ShardColumns {
 
 /**
  * Results of one group. A dropped duplicate counts in `rawCount`, and in `conflicts` if it differs
- * from the kept copy in service, operation, error or duration, of its own group. A group whose rows
+ * from the kept copy in service, operation, kind, error or duration, of its own group. A group whose rows
  * were all dropped has `count` 0, no durations, and 0 for least, greatest and sum.
  */
 export interface GroupResult {
   tenant: number;
   service: number;
   operation: number;
+  kind: number;
   rawCount: number;
   /** Distinct spans. */
   count: number;
@@ -93,7 +94,7 @@ export class ShardKernel {
   }
 
   /**
-   * The groups in ascending order of (tenant, service, operation) codes. Throws `TidemarkError`
+   * The groups in ascending order of (tenant, service, operation, kind) codes. Throws `TidemarkError`
    * CAPACITY when the machine has not the memory that the bound allows.
    */
   finish(): Iterable<GroupResult> {
@@ -133,6 +134,7 @@ function readGroup(record: GroupRecord): GroupResult {
     tenant: record.word(0),
     service: record.word(4),
     operation: record.word(8),
+    kind: record.word(76),
     rawCount: record.word(12),
     count,
     errorCount: record.word(20),

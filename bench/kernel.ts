@@ -166,7 +166,8 @@ function* named(shard: ShardKernel) {
   for (const group of shard.finish()) {
     const serviceName = nameOf(group.service);
     const operationName = nameOf(group.operation);
-    yield { ...group, tenantId: nameOf(group.tenant), serviceName, operationName };
+    const spanKind = nameOf(group.kind);
+    yield { ...group, tenantId: nameOf(group.tenant), serviceName, operationName, spanKind };
   }
 }
 

@@ -4,7 +4,7 @@
  * place follows from the header. Little-endian; the same groups always give the same bytes.
  *
  * Header: the preamble, 'TMKP'; the names; the groups, sorted by their names. A name is its UTF-8 length and its
- * UTF-8 bytes. A group is the numbers of its three names, raw count, count, error count, unique
+ * UTF-8 bytes. A group is the numbers of its four names, raw count, count, error count, unique
  * traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, and per bucket the step
  * from the last one and count * 2 + hot. What has no width is a varint.
  *
@@ -21,6 +21,8 @@ export interface GroupTotals {
   readonly tenantId: string;
   readonly serviceName: string;
   readonly operationName: string;
+  /** `Server`, `Client`, …, as the archive says it. */
+  readonly spanKind: string;
   /** Rows before dedup. */
   readonly rawCount: number;
   /** Distinct spans. */
@@ -62,10 +64,10 @@ export interface PartialHeader {
 export const publishedQuantiles: readonly number[] = [0.5, 0.95, 0.99];
 
 /** How a partial of spans begins. */
-export const spanPreamble = new Preamble('TMKP', 1);
+export const spanPreamble = new Preamble('TMKP', 2);
 
-/** A group takes at least nine varints and four words. */
-const groupBytesMin = 41;
+/** A group takes at least ten varints and four words. */
+const groupBytesMin = 42;
 
 /** Standard deviations around a shard's own quantile within which the merged one is expected. */
 const hotDeviations = 4;
@@ -98,12 +100,13 @@ export function encodePartial(
   return bytes;
 }
 
-/** Order of groups in a partial and in results: by tenant, service, operation in UTF-16 units. */
+/** Order of groups in a partial and in results: by tenant, service, operation, kind in UTF-16 units. */
 export function compareKeys(a: GroupTotals, b: GroupTotals): number {
   return (
     compare(a.tenantId, b.tenantId) ||
     compare(a.serviceName, b.serviceName) ||
-    compare(a.operationName, b.operationName)
+    compare(a.operationName, b.operationName) ||
+    compare(a.spanKind, b.spanKind)
   );
 }
 
@@ -205,7 +208,7 @@ function writeRun(bytes: Uint8Array, at: number, run: Uint32Array, bucket: numbe
 function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   const names = new Map<string, number>();
   for (const { group } of groups) {
-    for (const name of [group.tenantId, group.serviceName, group.operationName]) {
+    for (const name of namesOf(group)) {
       if (!names.has(name)) names.set(name, names.size);
     }
   }
@@ -216,13 +219,17 @@ function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   return writer.bytes();
 }
 
+function namesOf({ tenantId, serviceName, operationName, spanKind }: GroupTotals): string[] {
+  return [tenantId, serviceName, operationName, spanKind];
+}
+
 function writeGroup(
   writer: VarintWriter,
   bucketed: BucketedGroup,
   names: Map<string, number>,
 ): void {
   const { group, buckets, counts, hot } = bucketed;
-  for (const name of [group.tenantId, group.serviceName, group.operationName]) {
+  for (const name of namesOf(group)) {
     writer.varint(names.get(name) ?? 0);
   }
   writer.varint(group.rawCount);
@@ -259,7 +266,12 @@ type UnplacedGroup = Omit<PartialHeaderGroup, 'hotStart' | 'coldStart'>;
 
 function readGroup(reader: VarintReader, names: readonly string[]): UnplacedGroup {
   const name = (): string => names[reader.varint()] ?? reader.fail('a name is missing');
-  const keys = { tenantId: name(), serviceName: name(), operationName: name() };
+  const keys = {
+    tenantId: name(),
+    serviceName: name(),
+    operationName: name(),
+    spanKind: name(),
+  };
   const rawCount = reader.varint();
   const count = reader.varint();
   const [errorCount, uniqueTraces, conflicts] = [reader.varint(), reader.varint(), reader.varint()];

@@ -1,5 +1,5 @@
 /**
- * The batch kernel: columns of spans in, and per (tenant, service, operation) the counts and sorted
+ * The batch kernel: columns of spans in, and per (tenant, service, operation, kind) the counts and sorted
  * durations of the distinct spans out. Its host is `kernel.ts`. Codes in, codes out; no strings.
  */
 import { dropDuplicates } from './dedup';
@@ -48,6 +48,7 @@ export function ingest(count: u32): i32 {
       load<u32>(words),
       load<u32>(words, stageRows * 4),
       load<u32>(words, stageRows * 8),
+      load<u8>(stage + i, stageRows * 68),
     );
     if (group == 0) return noRoom;
     store<u32>(group, load<u32>(group, groups.rawCountAt) + 1, groups.rawCountAt);

@@ -99,5 +99,7 @@ function precedes(a: usize, b: usize): bool {
   const groupB: usize = load<u32>(b, groupAt);
   if (load<u32>(groupA, serviceAt) != load<u32>(groupB, serviceAt))
     return load<u32>(groupA, serviceAt) < load<u32>(groupB, serviceAt);
-  return load<u32>(groupA, operationAt) < load<u32>(groupB, operationAt);
+  if (load<u32>(groupA, operationAt) != load<u32>(groupB, operationAt))
+    return load<u32>(groupA, operationAt) < load<u32>(groupB, operationAt);
+  return load<u8>(a, kindAt) < load<u8>(b, kindAt);
 }

@@ -1,8 +1,8 @@
 /**
- * The groups of a shard: one record for each (tenant, service, operation), found by a hash table.
+ * The groups of a shard: one record for each (tenant, service, operation, kind), found by a hash table.
  * Records never move, so a row keeps its group's address. Only counts; never sorts.
  */
-import { hash3 } from './hash';
+import { hash4 } from './hash';
 import { allocate } from './memory';
 import { fits } from './shard';
 
@@ -27,6 +27,8 @@ export const durationsAt: usize = 64;
 export const nextAt: usize = 68;
 /** Where the next duration goes, while they are gathered. */
 export const fillAt: usize = 72;
+/** 0 of log records, whose third code is another. */
+export const kindAt: usize = 76;
 
 const slotsAtFirst: u32 = 1024;
 let slots: usize = 0;
@@ -52,33 +54,34 @@ export function clearGroups(): bool {
 }
 
 /** Address of the group with this key, made if there was none. 0 when there is no room. */
-export function findGroup(tenant: u32, service: u32, operation: u32): usize {
-  let slot = hash3(tenant, service, operation) & slotMask;
+export function findGroup(tenant: u32, service: u32, operation: u32, kind: u32 = 0): usize {
+  let slot = hash4(tenant, service, operation, kind) & slotMask;
   while (true) {
     const group: usize = load<u32>(slots + ((<usize>slot) << 2));
     if (group == 0) break;
-    if (isGroup(group, tenant, service, operation)) return group;
+    if (isGroup(group, tenant, service, operation, kind)) return group;
     slot = (slot + 1) & slotMask;
   }
   if (groupCount * 2 >= slotMask) {
     if (!makeSlots((slotMask + 1) << 1)) return 0;
-    return findGroup(tenant, service, operation);
+    return findGroup(tenant, service, operation, kind);
   }
-  const group = makeGroup(tenant, service, operation);
+  const group = makeGroup(tenant, service, operation, kind);
   if (group == 0) return 0;
   store<u32>(slots + ((<usize>slot) << 2), <u32>group);
   return group;
 }
 
-function isGroup(group: usize, tenant: u32, service: u32, operation: u32): bool {
+function isGroup(group: usize, tenant: u32, service: u32, operation: u32, kind: u32): bool {
   return (
     load<u32>(group, operationAt) == operation &&
+    load<u32>(group, kindAt) == kind &&
     load<u32>(group, serviceAt) == service &&
     load<u32>(group, tenantAt) == tenant
   );
 }
 
-function makeGroup(tenant: u32, service: u32, operation: u32): usize {
+function makeGroup(tenant: u32, service: u32, operation: u32, kind: u32): usize {
   if (free == freeEnd && !addChunk()) return 0;
   const group = free;
   free += groupBytes;
@@ -86,6 +89,7 @@ function makeGroup(tenant: u32, service: u32, operation: u32): usize {
   store<u32>(group, tenant, tenantAt);
   store<u32>(group, service, serviceAt);
   store<u32>(group, operation, operationAt);
+  store<u32>(group, kind, kindAt);
   if (lastGroup == 0) firstGroup = group;
   else store<u32>(lastGroup, <u32>group, nextAt);
   lastGroup = group;
@@ -112,10 +116,11 @@ function makeSlots(count: u32): bool {
   slotMask = count - 1;
   for (let group = firstGroup; group != 0; group = load<u32>(group, nextAt)) {
     let slot =
-      hash3(
+      hash4(
         load<u32>(group, tenantAt),
         load<u32>(group, serviceAt),
         load<u32>(group, operationAt),
+        load<u32>(group, kindAt),
       ) & slotMask;
     while (load<u32>(slots + ((<usize>slot) << 2)) != 0) slot = (slot + 1) & slotMask;
     store<u32>(slots + ((<usize>slot) << 2), <u32>group);

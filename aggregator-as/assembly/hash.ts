@@ -17,9 +17,9 @@ export function seedHash(seed: u64): void {
   }
 }
 
-/** Hash of three words. */
-export function hash3(a: u32, b: u32, c: u32): u32 {
-  return finish(load<u64>(keys) + word(1, a) + word(2, b) + word(3, c));
+/** Hash of four words. */
+export function hash4(a: u32, b: u32, c: u32, d: u32): u32 {
+  return finish(load<u64>(keys) + word(1, a) + word(2, b) + word(3, c) + word(4, d));
 }
 
 /** Hash of the 16 bytes at `at` and one word. */

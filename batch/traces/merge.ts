@@ -27,6 +27,7 @@ export interface GroupStats {
   readonly tenantId: string;
   readonly serviceName: string;
   readonly operationName: string;
+  readonly spanKind: string;
   /** Distinct spans. */
   readonly totalSpans: number;
   readonly duplicateSpans: number;
@@ -57,7 +58,7 @@ interface MergedGroup extends GroupTotals {
 }
 
 /**
- * Results of all groups, ascending by tenant, service and operation, whatever the order of the
+ * Results of all groups, ascending by tenant, service, operation and kind, whatever the order of the
  * partials. The shards must not share a trace id. Quantiles are from 0 to 1. Throws what the
  * readers throw, and `TidemarkError` CORRUPT_ARCHIVE for a partial that is damaged.
  */
@@ -91,7 +92,7 @@ function mergeGroups(readers: readonly PartialReader[], headers: readonly Partia
     return reader === undefined ? [] : groups.map((group) => ({ reader, group }));
   });
   const byKey = Map.groupBy(sources, ({ group }) =>
-    JSON.stringify([group.tenantId, group.serviceName, group.operationName]),
+    JSON.stringify([group.tenantId, group.serviceName, group.operationName, group.spanKind]),
   );
   return Array.from(byKey.values(), mergeGroup).toSorted(compareKeys);
 }
@@ -107,6 +108,7 @@ function mergeGroup(sources: readonly Source[]): MergedGroup {
     tenantId: first.tenantId,
     serviceName: first.serviceName,
     operationName: first.operationName,
+    spanKind: first.spanKind,
     rawCount: sum((group) => group.rawCount),
     count: sum((group) => group.count),
     errorCount: sum((group) => group.errorCount),
@@ -185,6 +187,7 @@ function groupStats(
     tenantId: group.tenantId,
     serviceName: group.serviceName,
     operationName: group.operationName,
+    spanKind: group.spanKind,
     totalSpans: count,
     duplicateSpans: group.rawCount - count,
     errorCount: group.errorCount,

@@ -3,7 +3,7 @@ import type { Proof } from '../verify.ts';
 
 export const spanProof: Proof = {
   table: 'service_stats_batch',
-  keys: ['tenant_id', 'service_name', 'operation_name'],
+  keys: ['tenant_id', 'service_name', 'operation_name', 'span_kind'],
   figures: [
     'total_spans',
     'duplicate_spans',
@@ -45,6 +45,7 @@ export function verifySql(source: string): string {
   TenantId AS tenant_id,
   ServiceName AS service_name,
   SpanName AS operation_name,
+  SpanKind AS span_kind,
   countIf(place = 1) AS total_spans,
   countIf(place > 1) AS duplicate_spans,
   ${milliseconds('quantileExactInclusive', '(0.5)')} AS p50_ms,
@@ -62,6 +63,7 @@ FROM
     TenantId,
     ServiceName,
     SpanName,
+    SpanKind,
     TraceId,
     Duration,
     (ServiceName, SpanName, StatusCode = 'Error', Duration) AS content,
@@ -73,8 +75,8 @@ FROM
     ORDER BY IngestedAt, Partition, Offset, ItemIndex
   )
 )
-GROUP BY tenant_id, service_name, operation_name
-ORDER BY tenant_id, service_name, operation_name`;
+GROUP BY tenant_id, service_name, operation_name, span_kind
+ORDER BY tenant_id, service_name, operation_name, span_kind`;
 }
 
 /** An aggregate over the durations of the group's distinct spans; it has none without a span. */

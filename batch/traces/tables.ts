@@ -35,6 +35,7 @@ function statsRow(group: GroupStats): TableRow {
     tenant_id: group.tenantId,
     service_name: group.serviceName,
     operation_name: group.operationName,
+    span_kind: group.spanKind,
     total_spans: group.totalSpans,
     duplicate_spans: group.duplicateSpans,
     p50_ms: double(p50),

@@ -38,12 +38,14 @@ function* named(groups: Iterable<GroupResult>, names: SpanNames): Generator<Part
   const tenants = names.tenants.values();
   const services = names.services.values();
   const operations = names.operations.values();
+  const kinds = names.kinds.values();
   for (const group of groups) {
     yield {
       ...group,
       tenantId: tenants[group.tenant] ?? '',
       serviceName: services[group.service] ?? '',
       operationName: operations[group.operation] ?? '',
+      spanKind: kinds[group.kind] ?? '',
     };
   }
 }

@@ -31,10 +31,10 @@ export function compareWithTruth(
     differences.push(`${name}: batch has ${batch ?? 'nothing'}, the generator ${generator}`);
   };
   const byOperation = new Map(
-    rows.map((row) => [`${row.service_name} ${row.operation_name}`, row]),
+    rows.map((row) => [`${row.service_name} ${row.operation_name} (${row.span_kind})`, row]),
   );
   for (const operation of truth) {
-    const key = `${operation.service} ${operation.operation}`;
+    const key = `${operation.service} ${operation.operation} (${operation.kind})`;
     const row = byOperation.get(key);
     byOperation.delete(key);
     const sorted = operation.durationsNs.toSorted((a, b) => a - b);

@@ -8,6 +8,7 @@ export interface MergedRow {
   readonly date: string;
   readonly service_name: string;
   readonly operation_name: string;
+  readonly span_kind: string;
   readonly layer: 'batch' | 'realtime';
   readonly run_id: string;
   readonly is_final: boolean;
@@ -51,10 +52,10 @@ export interface DedupRow {
 /** All rows of the merged view for some days, largest first within a day. */
 export function readMerged(query: Query, dates: readonly string[]): Promise<MergedRow[]> {
   return query<MergedRow>(
-    `SELECT date, service_name, operation_name, layer, run_id, is_final,
+    `SELECT date, service_name, operation_name, span_kind, layer, run_id, is_final,
         ${numbers('total_spans', 'error_count', 'unique_traces')}, p50_ms, p95_ms, p99_ms
      FROM service_stats_merged WHERE date IN {dates:Array(Date)}
-     ORDER BY date, total_spans DESC, service_name, operation_name`,
+     ORDER BY date, total_spans DESC, service_name, operation_name, span_kind`,
     { dates },
   );
 }

@@ -28,6 +28,7 @@ function mergedTable(day: string, merged: readonly MergedRow[]): string {
       row.layer + (row.layer === 'batch' && !row.is_final ? ' (provisional)' : ''),
       row.service_name,
       row.operation_name,
+      row.span_kind,
       count(row.total_spans),
       row.p50_ms.toFixed(2),
       row.p95_ms.toFixed(2),
@@ -40,6 +41,7 @@ function mergedTable(day: string, merged: readonly MergedRow[]): string {
     rows[0]?.layer ?? 'none',
     `${new Set(rows.map(({ service_name }) => service_name)).size} services`,
     `all ${rows.length} rows`,
+    '',
     count(sum(rows, ({ total_spans }) => total_spans)),
     '',
     '',
@@ -52,6 +54,7 @@ function mergedTable(day: string, merged: readonly MergedRow[]): string {
     { title: 'layer' },
     { title: 'service_name' },
     { title: 'operation_name' },
+    { title: 'span_kind' },
     ...['total_spans', 'p50_ms', 'p95_ms', 'p99_ms', 'error_count', 'unique_traces'].map(
       (title) => ({ title, align: 'right' as const }),
     ),

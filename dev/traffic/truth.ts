@@ -4,13 +4,15 @@
  */
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import { SpanStatusCode } from '@opentelemetry/api';
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 
-/** Spans of one service and operation that started on one UTC day. */
+/** Spans of one service, operation and kind that started on one UTC day. */
 export interface OperationTruth {
   readonly day: string;
   readonly service: string;
   readonly operation: string;
+  /** As the archive calls it: `Server`, … */
+  readonly kind: string;
   /** Distinct spans. */
   spans: number;
   /** Spans that were delivered once more. */
@@ -23,7 +25,15 @@ export interface OperationTruth {
 
 const dayMs = 86_400_000;
 
-/** Collects figures by day, service and operation. */
+const kindNames: Readonly<Record<SpanKind, string>> = {
+  [SpanKind.INTERNAL]: 'Internal',
+  [SpanKind.SERVER]: 'Server',
+  [SpanKind.CLIENT]: 'Client',
+  [SpanKind.PRODUCER]: 'Producer',
+  [SpanKind.CONSUMER]: 'Consumer',
+};
+
+/** Collects figures by day, service, operation and kind. */
 export class Truth {
   readonly #operations = new Map<string, OperationTruth>();
   readonly #records = new Map<string, number>();
@@ -75,12 +85,13 @@ export class Truth {
   #of(span: ReadableSpan): OperationTruth {
     const day = utcDay(span.startTime[0] * 1000);
     const service = String(span.resource.attributes['service.name']);
-    const key = `${day}|${service}|${span.name}`;
+    const kind = kindNames[span.kind];
+    const key = `${day}|${service}|${span.name}|${kind}`;
     let operation = this.#operations.get(key);
     if (!operation) {
       const counts = { spans: 0, repeated: 0, errors: 0 };
       const lists = { traces: new Set<string>(), durationsNs: [] };
-      operation = { day, service, operation: span.name, ...counts, ...lists };
+      operation = { day, service, operation: span.name, kind, ...counts, ...lists };
       this.#operations.set(key, operation);
     }
     return operation;

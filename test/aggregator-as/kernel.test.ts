@@ -228,6 +228,7 @@ describe('ShardKernel', () => {
       group.tenant,
       group.service,
       group.operation,
+      group.kind,
       group.count,
       group.errorCount,
       group.uniqueTraces,
@@ -236,7 +237,7 @@ describe('ShardKernel', () => {
       String(group.durationSumNs),
       String(group.durations[(group.count - 1) >> 1]),
     ]);
-    expect(found.filter((group) => group[3] !== 0)).toEqual(await askDuckDb(rows));
+    expect(found.filter((group) => group[4] !== 0)).toEqual(await askDuckDb(rows));
   });
 });
 
@@ -280,7 +281,7 @@ async function askDuckDb(rows: readonly KernelRow[]): Promise<unknown[][]> {
   }
   appender.closeSync();
   const reader = await connection.runAndReadAll(`
-    SELECT tenant, service, operation, count(*)::INTEGER, sum(error)::INTEGER,
+    SELECT tenant, service, operation, kind, count(*)::INTEGER, sum(error)::INTEGER,
       count(DISTINCT trace)::INTEGER, min(duration)::VARCHAR, max(duration)::VARCHAR,
       sum(duration)::VARCHAR, quantile_disc(duration, 0.5)::VARCHAR
     FROM (SELECT * FROM spans QUALIFY row_number() OVER (PARTITION BY tenant, trace, span, kind

@@ -19,6 +19,7 @@ function partialOf(kernel: ShardKernel, rows: readonly KernelRow[]): Uint8Array 
     tenantId: `tenant ${group.tenant}`,
     serviceName: `service ${group.service}`,
     operationName: `operation ${group.operation}`,
+    spanKind: `kind ${group.kind}`,
   }));
   return encodePartial(groups);
 }
@@ -42,13 +43,15 @@ it(`mergePartials() of ShardKernel’s results does not depend on the cut (seed 
     }
     const reference = new Map(
       referenceGroups(rows).map((group) => [
-        `tenant ${group.tenant}/service ${group.service}/operation ${group.operation}`,
+        `tenant ${group.tenant}/service ${group.service}/operation ${group.operation}/kind ${group.kind}`,
         group,
       ]),
     );
     expect(whole.length).toBe(reference.size);
     for (const stats of whole) {
-      const key = `${stats.tenantId}/${stats.serviceName}/${stats.operationName}`;
+      const key = [stats.tenantId, stats.serviceName, stats.operationName, stats.spanKind].join(
+        '/',
+      );
       const wanted = reference.get(key);
       expect(stats.totalSpans).toBe(wanted?.count);
       expect(stats.duplicateSpans).toBe((wanted?.rawCount ?? 0) - (wanted?.count ?? 0));

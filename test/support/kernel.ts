@@ -23,6 +23,7 @@ export interface ReferenceGroup {
   tenant: number;
   service: number;
   operation: number;
+  kind: number;
   rawCount: number;
   count: number;
   errorCount: number;
@@ -51,6 +52,7 @@ export function referenceGroups(
       const same =
         row.service === kept.service &&
         row.operation === kept.operation &&
+        row.kind === kept.kind &&
         row.error === kept.error &&
         row.durationNs === kept.durationNs;
       if (!same) groupOf(groups, row).conflicts++;
@@ -58,7 +60,8 @@ export function referenceGroups(
   }
   for (const group of groups.values()) finishGroup(group);
   return [...groups.values()].toSorted(
-    (a, b) => a.tenant - b.tenant || a.service - b.service || a.operation - b.operation,
+    (a, b) =>
+      a.tenant - b.tenant || a.service - b.service || a.operation - b.operation || a.kind - b.kind,
   );
 }
 
@@ -70,7 +73,7 @@ function addKept(group: ReferenceGroup, row: KernelRow, traces: Set<string>): vo
   group.count++;
   group.errorCount += row.error;
   group.durations.push(row.durationNs);
-  const trace = [group.tenant, group.service, group.operation, row.traceId].join('/');
+  const trace = [group.tenant, group.service, group.operation, group.kind, row.traceId].join('/');
   if (!traces.has(trace)) group.uniqueTraces++;
   traces.add(trace);
 }
@@ -83,12 +86,13 @@ function finishGroup(group: ReferenceGroup): void {
 }
 
 function groupOf(groups: Map<string, ReferenceGroup>, row: KernelRow): ReferenceGroup {
-  const { tenant, service, operation } = row;
-  const key = [tenant, service, operation].join('/');
+  const { tenant, service, operation, kind } = row;
+  const key = [tenant, service, operation, kind].join('/');
   const made: ReferenceGroup = groups.get(key) ?? {
     tenant,
     service,
     operation,
+    kind,
     rawCount: 0,
     count: 0,
     errorCount: 0,
@@ -112,7 +116,8 @@ function compareArrival(a: KernelRow, b: KernelRow): number {
     compare(a.durationNs, b.durationNs) ||
     a.error - b.error ||
     a.service - b.service ||
-    a.operation - b.operation
+    a.operation - b.operation ||
+    a.kind - b.kind
   );
 }
 

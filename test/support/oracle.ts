@@ -9,6 +9,7 @@ export interface OracleRow {
   readonly tenant_id: string;
   readonly service_name: string;
   readonly operation_name: string;
+  readonly span_kind: string;
   readonly total_spans: number;
   readonly duplicate_spans: number;
   readonly p50_ms: number | null;
@@ -39,6 +40,7 @@ export function oracleSql(files: string): string {
       )
     )
     SELECT TenantId AS tenant_id, ServiceName AS service_name, SpanName AS operation_name,
+      SpanKind AS span_kind,
       (count(*) FILTER (place = 1))::DOUBLE AS total_spans,
       (count(*) FILTER (place > 1))::DOUBLE AS duplicate_spans,
       (quantile_cont(Duration, 0.5) FILTER (place = 1)) / 1e6 AS p50_ms,

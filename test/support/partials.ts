@@ -9,6 +9,7 @@ export function partialGroup(operationName: string, durations: BigUint64Array): 
     tenantId: 'shop',
     serviceName: 'cart',
     operationName,
+    spanKind: 'Server',
     rawCount: sorted.length + 2,
     count: sorted.length,
     errorCount: Math.floor(sorted.length / 10),

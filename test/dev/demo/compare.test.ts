@@ -8,6 +8,7 @@ const truth: OperationTruth = {
   day: '2026-11-21',
   service: 'cart',
   operation: 'GET /items',
+  kind: 'Server',
   spans: 4,
   repeated: 2,
   errors: 1,
@@ -20,6 +21,7 @@ const row: MergedRow = {
   date: '2026-11-21',
   service_name: 'cart',
   operation_name: 'GET /items',
+  span_kind: 'Server',
   layer: 'batch',
   run_id: 'r',
   is_final: true,
@@ -52,14 +54,14 @@ describe('compareWithTruth()', () => {
   ])('names a figure that differs', (other, figure) => {
     const { differences } = compareWithTruth([other], [dedup], [truth]);
     expect(differences).toHaveLength(1);
-    expect(differences[0]).toContain(`cart GET /items, ${figure}: batch has`);
+    expect(differences[0]).toContain(`cart GET /items (Server), ${figure}: batch has`);
   });
 
   it('names operations and duplicates that one side lacks', () => {
     const extra = { ...row, operation_name: 'GET /ghost' };
     const { differences } = compareWithTruth([row, extra], [], [truth]);
     expect(differences).toEqual([
-      'cart GET /ghost: the generator made no such span',
+      'cart GET /ghost (Server): the generator made no such span',
       'cart, duplicates: batch has nothing, the generator 2',
     ]);
     expect(compareWithTruth([], [dedup], [truth]).differences).toHaveLength(6);

@@ -6,6 +6,7 @@ import type { DemoResult } from '../../../dev/demo/result.ts';
 const row = {
   date: '2026-11-21',
   service_name: 'cart',
+  span_kind: 'Server',
   layer: 'batch' as const,
   run_id: 'r',
   is_final: true,
