@@ -3,6 +3,7 @@
  * `fleet` for tests that start, kill and watch many programs, one file at a time, so that they have
  * the machine to themselves.
  */
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 const fleet = [
@@ -12,6 +13,9 @@ const fleet = [
   'test/workers/archive.{crash,kafka,kill}.test.ts',
   'test/workers/compact.kill.test.ts',
 ];
+// The programs that tests start load in half the time when Node keeps what it has compiled.
+process.env['NODE_COMPILE_CACHE'] ??= path.join(import.meta.dirname, 'node_modules/.cache/compile');
+
 const limits = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
