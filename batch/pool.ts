@@ -4,9 +4,10 @@
  * knows nothing of what a shard computes.
  */
 import type { Worker } from 'node:worker_threads';
-import { TidemarkError } from '../schemas/errors.ts';
-import { rowGroupsInFlight, shardSplitsMax, shardTriesMax } from '../schemas/limits/batch.ts';
-import type { Shard, ShardReport, WorkerReply } from '../schemas/shard.ts';
+import { shardSplitsMax, shardTriesMax } from '../schemas/limits/batch.ts';
+import type { Shard, ShardReport } from '../schemas/shard.ts';
+import { shardFailed, stopped } from './fault.ts';
+import { ShardThread, type ShardThreadOutcome } from './thread.ts';
 
 export interface PoolOptions {
   readonly threads: number;
@@ -42,13 +43,11 @@ interface Job {
   readonly splits: number;
 }
 
-type Outcome = Exclude<WorkerReply, { type: 'file' }> | { type: 'crashed'; message: string };
-
 class Pool {
   readonly #options: PoolOptions;
   readonly #queue: Job[];
-  readonly #idle: Thread[] = [];
-  readonly #threads = new Set<Thread>();
+  readonly #idle: ShardThread[] = [];
+  readonly #threads = new Set<ShardThread>();
   readonly #reports: ShardReport[] = [];
   readonly #done = Promise.withResolvers<void>();
   #running = 0;
@@ -90,7 +89,7 @@ class Pool {
 
   async #work(job: Job): Promise<void> {
     this.#running += 1;
-    const thread = this.#idle.pop() ?? new Thread(this.#options.startThread());
+    const thread = this.#idle.pop() ?? new ShardThread(this.#options.startThread());
     this.#threads.add(thread);
     const outcome = await thread.compute(job.shard);
     this.#running -= 1;
@@ -101,7 +100,7 @@ class Pool {
     this.#pump();
   }
 
-  #settle(job: Job, outcome: Outcome): void {
+  #settle(job: Job, outcome: ShardThreadOutcome): void {
     switch (outcome.type) {
       case 'done':
         this.#reports.push(outcome.report);
@@ -122,81 +121,15 @@ class Pool {
   #split(job: Job, parts: readonly Shard[]): void {
     const splits = job.splits + 1;
     if (splits > shardSplitsMax) {
-      throw failed(job, `it is still too large after ${shardSplitsMax} splits`);
+      throw shardFailed(job, `it is still too large after ${shardSplitsMax} splits`);
     }
     this.#queue.unshift(...parts.map((shard) => ({ shard, tries: 1, splits })));
     this.#shardCount += parts.length - 1;
   }
 
   #again(job: Job, reason: string, retryable: boolean): void {
-    if (!retryable || job.tries >= shardTriesMax) throw failed(job, reason);
+    if (!retryable || job.tries >= shardTriesMax) throw shardFailed(job, reason);
     this.#options.onRetry?.(job.shard, reason);
     this.#queue.push({ ...job, tries: job.tries + 1 });
   }
-}
-
-/** One worker thread and the shard that it computes. */
-class Thread {
-  readonly #worker: Worker;
-  readonly #files: string[] = [];
-  #settle: ((outcome: Outcome) => void) | undefined;
-  #lastError: unknown;
-
-  constructor(worker: Worker) {
-    this.#worker = worker;
-    worker.on('message', (reply: WorkerReply) => this.#onReply(reply));
-    worker.on('messageerror', (error) => this.#crash(error));
-    worker.on('error', (error) => {
-      this.#lastError = error;
-    });
-    worker.on('exit', (code) => this.#crash(this.#lastError ?? `exit code ${code}`));
-  }
-
-  compute(shard: Shard): Promise<Outcome> {
-    return new Promise((resolve) => {
-      this.#files.length = 0;
-      this.#settle = resolve;
-      this.#worker.postMessage(shard, []);
-    });
-  }
-
-  async stop(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #onReply(reply: WorkerReply): void {
-    if (reply.type === 'file') {
-      this.#files.push(reply.key);
-      if (this.#files.length > rowGroupsInFlight) this.#files.shift();
-      return;
-    }
-    this.#settle?.(reply);
-  }
-
-  /** A damaged Parquet file stops its thread without a word, so the files it had in hand are named. */
-  #crash(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    const files = this.#files.length === 0 ? '' : ` over one of ${this.#files.join(', ')}`;
-    this.#settle?.({ type: 'crashed', message: `(${reason})${files}` });
-  }
-}
-
-function failed({ shard, tries }: Job, reason: string): TidemarkError {
-  const range = `[${hex(shard.idFrom)}, ${hex(shard.idTo)})`;
-  return new TidemarkError(
-    'BATCH_FAILED',
-    `Cannot compute shard ${shard.index}, ids ${range}, try ${tries} of ${shardTriesMax}: ` +
-      reason,
-  );
-}
-
-function stopped(cause: unknown): TidemarkError {
-  return new TidemarkError('BATCH_FAILED', 'Cannot finish the batch: it was told to stop', {
-    cause,
-    retryable: true,
-  });
-}
-
-function hex(id: bigint): string {
-  return id.toString(16).padStart(32, '0');
 }

@@ -5,6 +5,7 @@
 import { archiveColumns, type Signal } from '../schemas/archive.ts';
 import { ConflictError, TidemarkError } from '../schemas/errors.ts';
 import { partialKey, type Shard, type ShardReport } from '../schemas/shard.ts';
+import { parseSplit, splitKey, splitText } from '../schemas/task.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 import { readIds, readShard, type OnFile } from './read.ts';
 import type { ReadRange } from '../workers/clients/remote.ts';
@@ -30,7 +31,8 @@ export type ShardOutcome =
 
 /**
  * Stores the shard's partial. A shard that passes the kernel's memory
- * comes back as smaller ones.
+ * comes back as smaller ones, which are stored too: where machines have memory of different size, the first
+ * one decides how it is cut.
  *
  * Throws `TidemarkError`: CAPACITY for the rows of one id that are too many alone, CORRUPT_ARCHIVE for a file that
  * is damaged or gone, OBJECT_STORE.
@@ -47,7 +49,8 @@ export async function computeShard(shard: Shard, options: ShardOptions): Promise
     partial = work.finish();
   } catch (error) {
     if (!isTooLarge(error)) throw error;
-    return { type: 'split', shards: await parts(shard, read, options, error) };
+    const shards = await parts(shard, read, options, error);
+    return { type: 'split', shards: await agreedParts(shard, shards, options) };
   }
   await putOnce(store, key, partial);
   return { type: 'done', report: { key, bytes: partial.length } };
@@ -91,6 +94,23 @@ async function parts(
       'raise TIDEMARK_BATCH_MEMORY_BYTES',
     { cause },
   );
+}
+
+/** The parts that `shard` is cut into for everybody: `own`, unless others were stored before. */
+async function agreedParts(
+  shard: Shard,
+  own: readonly Shard[],
+  { store, computation }: ShardOptions,
+): Promise<readonly Shard[]> {
+  const key = splitKey(computation, shard);
+  try {
+    await store.put(key, splitText(own), { ifNoneMatch: '*' });
+    return own;
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    const stored = await store.get(key);
+    return stored === undefined ? own : parseSplit(key, Buffer.from(stored).toString(), shard);
+  }
 }
 
 /** Another try of the same shard may have been first: its bytes are the same. */

@@ -7,12 +7,14 @@ import { edgeSettings } from './settings/edge.ts';
 import { fleetSettings } from './settings/fleet.ts';
 import type { SettingRow } from './settings/row.ts';
 import { servicesSettings } from './settings/services.ts';
+import { taskSettings } from './settings/tasks.ts';
 
 /** All settings, by environment variable. Values are the defaults of the embedded stack. */
 export const settings = {
   ...servicesSettings,
   ...edgeSettings,
   ...fleetSettings,
+  ...taskSettings,
 } as const satisfies Record<string, SettingRow>;
 
 export type SettingName = keyof typeof settings;

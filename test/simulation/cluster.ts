@@ -136,6 +136,8 @@ export class Cluster {
       clusterId: unasked,
       groupReady: unasked,
       createTopics: unasked,
+      committed: unasked,
+      members: unasked,
       partitions: () => this.#call(machine, () => [...this.partitions.keys()]),
       topics: () => this.#call(machine, () => [topic]),
       offsets: () =>

@@ -64,3 +64,12 @@ function isNetwork(error: Error): boolean {
 function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
+
+/** What `call` returns; throws its faults as `kafkaFault` has them. */
+export async function attempt<T>(action: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw kafkaFault(error, action);
+  }
+}

@@ -20,7 +20,9 @@ import * as limits from '../../schemas/limits/kafka.ts';
 import { gzip, lz4, snappy, zstd } from './codecs.ts';
 import { heartbeatMsOf, startConsumer } from './consumer.ts';
 import type { ConsumeOptions, KafkaConsumer } from './consumer.ts';
-import { kafkaFault } from './fault.ts';
+import { attempt } from './fault.ts';
+import { groupCalls } from './group.ts';
+import type { GroupCalls } from './group.ts';
 import type { OpenConsumer } from './life.ts';
 import { loginOf } from './login.ts';
 import type { KafkaLog, KafkaSettings } from './login.ts';
@@ -80,7 +82,7 @@ export interface PartitionOffsets {
 }
 
 /** Every method throws `KafkaError` once its tries are spent. */
-export interface KafkaAdmin {
+export interface KafkaAdmin extends GroupCalls {
   clusterId(): Promise<string>;
   /** Names of all topics but Kafka's own, sorted. */
   topics(): Promise<string[]>;
@@ -323,6 +325,7 @@ async function startAdmin({ client, cut }: OpenClient): Promise<KafkaAdmin> {
         /COORDINATOR|GROUP_LOAD/,
       ),
     createTopics: (topics) => attempt('Cannot create topics', () => createTopics(admin, topics)),
+    ...groupCalls(admin),
     close: () => disconnected(admin, cut),
   };
 }
@@ -367,12 +370,4 @@ function again(call: () => Promise<void>, types: RegExp): Promise<void> {
     maxTimeout: limits.kafkaMemberRetryMsMax,
     shouldRetry: ({ error }) => error instanceof KafkaError && types.test(error.kafkaType),
   });
-}
-
-async function attempt<T>(action: string, call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw kafkaFault(error, action);
-  }
 }
