@@ -208,6 +208,19 @@ export const fleetSettings = {
     0,
     256,
   ),
+  TIDEMARK_VERIFY_ROWS: integer(
+    'rows',
+    4_000_000,
+    'Rows that one query of `verify` and `drift` groups; what has more is taken in slices',
+    ['batch'],
+    1000,
+  ),
+  TIDEMARK_DRIFT_ALERT: row(
+    'string',
+    '',
+    'Percents past which `tidemark drift` fails, such as `missing=0.1,duplicated=1,quantiles=5`; empty: none',
+    ['batch'],
+  ),
   TIDEMARK_ALLOWED_LATENESS_MS: integer(
     'ms',
     3 * hourMs,

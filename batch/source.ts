@@ -1,0 +1,59 @@
+/** SQL over files of the archive, which ClickHouse reads itself by its `s3` table function. Runs none. */
+import { TidemarkError } from '../schemas/errors.ts';
+import { verifyFilesPerSource } from '../schemas/limits/batch.ts';
+import type { Settings } from '../schemas/settings.ts';
+
+export type SourceSettings = Pick<
+  Settings,
+  'S3_ENDPOINT' | 'S3_BUCKET' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'
+>;
+
+/** One of `count` parts of the rows: those whose values of the columns `by` hash to `index`. */
+export interface Slice {
+  readonly by: readonly string[];
+  readonly index: number;
+  readonly count: number;
+}
+
+/** The condition of being in a slice. */
+export function inSlice({ by, index, count }: Slice): string {
+  return count === 1 ? '1' : `cityHash64(${by.join(', ')}) % ${count} = ${index}`;
+}
+
+/**
+ * A subquery over Parquet files of the bucket, all of their rows or a slice. `keys` are those of archive
+ * files, at least one; throws `TidemarkError` CORRUPT_ARCHIVE for another.
+ */
+export function filesSource(
+  settings: SourceSettings,
+  keys: readonly string[],
+  structure: readonly string[],
+  slice: Slice = { by: [], index: 0, count: 1 },
+): string {
+  const sources: string[] = [];
+  for (let from = 0; from < keys.length; from += verifyFilesPerSource) {
+    const part = s3Function(settings, keys.slice(from, from + verifyFilesPerSource), structure);
+    sources.push(`SELECT * FROM ${part} WHERE ${inSlice(slice)}`);
+  }
+  return `(${sources.join(' UNION ALL ')})`;
+}
+
+function s3Function(
+  settings: SourceSettings,
+  keys: readonly string[],
+  structure: readonly string[],
+): string {
+  const odd = keys.find((key) => !/^[\w=/+.-]+$/.test(key));
+  if (odd !== undefined) {
+    throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot verify "${odd}": it is no archive file`);
+  }
+  // Braces around alternatives are a pattern that needs no listing; one alternative is no pattern.
+  const names = keys.length === 1 ? (keys[0] ?? '') : `{${keys.join(',')}}`;
+  const url = `${settings.S3_ENDPOINT.replace(/\/$/, '')}/${settings.S3_BUCKET}/${names}`;
+  const secrets = [settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY];
+  return `s3(${[url, ...secrets, 'Parquet', structure.join(', ')].map(quote).join(', ')})`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
