@@ -1,8 +1,9 @@
 /** The rows of `service_stats_batch` and `service_dedup_batch`. Only forms them. */
+import { publishBucketsPerInsert, publishRowsPerInsert } from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
 import type { PartialReader } from '../ranges.ts';
 import { arrayTable, double } from '../table.ts';
-import type { RunResults, TableRow } from '../work.ts';
+import type { ResultTable, RunResults, TableRow } from '../work.ts';
 import { mergePartials, type GroupStats } from './merge.ts';
 
 export const spanTables = ['service_stats_batch', 'service_dedup_batch'] as const;
@@ -23,9 +24,31 @@ export function spanResults(groups: readonly GroupStats[]): RunResults {
     conflicts: sum((group) => group.conflicts),
     groups: groups.length,
     tables: [
-      arrayTable(spanTables[0], groups.map(statsRow), 'total_spans', items),
+      statsTable(groups, items),
       arrayTable(spanTables[1], dedupRows(groups), 'deduped_span_count', items),
     ],
+  };
+}
+
+/** Rows become JSON only as they are sent, few at a time when their histograms are long. */
+function statsTable(groups: readonly GroupStats[], items: number): ResultTable {
+  return {
+    name: spanTables[0],
+    rowCount: groups.length,
+    sumColumn: 'total_spans',
+    sum: items,
+    *parts() {
+      let rows: TableRow[] = [];
+      let buckets = 0;
+      for (const group of groups) {
+        rows.push(statsRow(group));
+        buckets += group.buckets.length;
+        if (rows.length < publishRowsPerInsert && buckets < publishBucketsPerInsert) continue;
+        yield rows;
+        [rows, buckets] = [[], 0];
+      }
+      if (rows.length > 0) yield rows;
+    },
   };
 }
 
@@ -47,6 +70,7 @@ function statsRow(group: GroupStats): TableRow {
     error_count: group.errorCount,
     unique_traces: group.uniqueTraces,
     conflict_spans: group.conflicts,
+    quantile_state: { buckets: [...group.buckets], counts: [...group.bucketCounts] },
   };
 }
 

@@ -39,8 +39,30 @@ export const shardBucketsMax = 1_000_000;
 /** The same of data points: 64 for the row, 24 to compute its series; histograms come on top. */
 export const kernelPointRowBytes = 88;
 
+/**
+ * The same of the service graph, which has rows of its own: 88 for the row, then 8 for its place in its
+ * trace and 16 for its duration and a sort.
+ */
+export const kernelGraphRowBytes = 112;
+
+/** Nodes of the service graph in one shard: services and what spans name as their peers. */
+export const shardNodesMax = 4_000_000;
+
+/** Producers of messages that the merge joins at once; of each partial's links it reads at least so many. */
+export const messageBlockEnds = 65_536;
+export const messageChunkEndsMin = 64;
+
+/** Calls of joined messages that are held with 8 bytes each; more are kept as partials. */
+export const messageCallsMax = 2_000_000;
+
 /** Time before a day whose data points are read for the totals that the day's begin from. */
 export const metricLeadMs = 3_600_000;
+
+/**
+ * Buckets of each sign of an hour's exponential histogram; with more its scale is lowered, however far
+ * apart what was sent lies. Twice what SDKs have in one point.
+ */
+export const exponentialBucketsMax = 320;
 
 /** Rows of metrics that are sent in one insert: they are made from partials on the way. */
 export const publishSeriesAtOnce = 2000;
@@ -63,6 +85,9 @@ export const shardRowsMin = 100_000;
 /** Days before today that the schedule looks at for late data: spans older are quarantined. */
 export const scheduleLookBackDays = 32;
 
+/** Hours before this one that it looks at. What comes later still is in its day's run. */
+export const scheduleLookBackHours = 48;
+
 /** The first bytes of a partial that are read at once, because most headers end among them. */
 export const partialHeaderBytesGuess = 64 * 1024;
 
@@ -81,6 +106,9 @@ export const mergeWindowBytesMax = 64 * 1024 * 1024;
 /** Rows of one insert when a run is published. */
 export const publishRowsPerInsert = 50_000;
 
+/** Buckets of histograms in one such insert, over all rows. */
+export const publishBucketsPerInsert = 1_000_000;
+
 /** Times that publishing a run is begun anew. */
 export const publishTriesMax = 3;
 
@@ -93,5 +121,29 @@ export const verifyFilesPerSource = 500;
 /** Differences that a verification reports. */
 export const verifyDifferencesMax = 20;
 
-/** Days whose commits the schedule reads at the same time. */
-export const daysLookedAtOnce = 4;
+/** Periods whose commits the schedule reads at the same time. */
+export const periodsLookedAtOnce = 4;
+
+/** Tries to read a lease that is renewed meanwhile. */
+export const leaseReadsMax = 5;
+
+/** Ticks of one kind that the scheduler goes back to after it was away. */
+export const ticksCaughtUpMax = 1000;
+
+/** Ticks in the store that the scheduler takes at once. */
+export const ticksWaitingMax = 10_000;
+
+/** How far back the scheduler asks which ticks are done. */
+export const scheduleMemoryMs = 34 * 86_400_000;
+
+/** Rows of the schedule's journal that are kept in memory while ClickHouse is away. */
+export const scheduleRowsKept = 10_000;
+
+/** A scheduler that has done nothing for this long is stuck; a run tells how far it is more often. */
+export const schedulerTurnMsMax = 3_600_000;
+
+/** Time that a scheduler that stops has for giving its lease back. */
+export const leaseReleaseMs = 5000;
+
+/** Periods that a backfill computes at the same time. */
+export const backfillParallelMax = 64;
