@@ -1,0 +1,99 @@
+/**
+ * The edges of the service graph as groups of a partial, so that calls are merged and their quantiles
+ * selected as those of spans are: caller, callee and connection stand in place of service, operation and
+ * kind. Also the guard against too many of them.
+ */
+import { createHash } from 'node:crypto';
+import type { GroupKey } from './merge.ts';
+
+/** Kinds of what spans name as their peers, by number, as the archive's `PeerKind` says them. */
+export const peerKinds = ['', 'database', 'messaging_system', 'virtual_node'] as const;
+
+/** How two nodes are connected: the words of the Collector's servicegraph connector. */
+export interface Connection {
+  readonly type: (typeof peerKinds)[number];
+  /** The side that has no spans of its own. */
+  readonly virtual: '' | 'caller' | 'callee';
+}
+
+/** By the kernel's number: see `assembly/graphcall.ts`. */
+export const connections: readonly Connection[] = [
+  { type: '', virtual: '' },
+  { type: 'messaging_system', virtual: '' },
+  { type: 'database', virtual: 'callee' },
+  { type: 'messaging_system', virtual: 'callee' },
+  { type: 'virtual_node', virtual: 'callee' },
+  { type: 'messaging_system', virtual: 'caller' },
+  { type: 'virtual_node', virtual: 'caller' },
+];
+
+export const message = 1;
+export const toVirtual = 1;
+export const messageFromVirtual = 5;
+export const fromVirtual = 6;
+
+/** The node that calls servers whose trace begins with them: what the connector calls it. */
+export const userNode = 'user';
+
+/** Stands for the nodes past the limit. */
+export const overflowNode = '__overflow__';
+
+/** The key of an edge's group. */
+export function edgeKey(
+  tenantId: string,
+  caller: string,
+  callee: string,
+  connection: number,
+): GroupKey {
+  return {
+    tenantId,
+    serviceName: caller,
+    operationName: callee,
+    spanKind: String(connection),
+  };
+}
+
+/** How the edge's nodes are connected. */
+export function connectionOf({ spanKind }: GroupKey): Connection {
+  return connections[Number(spanKind)] ?? { type: '', virtual: '' };
+}
+
+/**
+ * Renames the edges of each tenant past its first `max`: their virtual node becomes `__overflow__`, and
+ * between services the callee. Edges between services come first, then others as a hash orders them.
+ * Which are kept depends on the set of edges only, so a shard may rename those that cannot be among the
+ * first of the period.
+ */
+export function limitEdges(keys: readonly GroupKey[], max: number): (key: GroupKey) => GroupKey {
+  const past = new Map<string, GroupKey>();
+  const distinct = new Map(keys.map((key) => [textOf(key), key]));
+  for (const own of Map.groupBy(distinct.values(), (key) => key.tenantId).values()) {
+    if (own.length <= max) continue;
+    const ranked = own
+      .filter((key) => !isOverflow(key))
+      .map((key) => ({ key, rank: rankOf(key) }))
+      .toSorted((a, b) => (a.rank < b.rank ? -1 : 1));
+    for (const { key } of ranked.slice(max)) past.set(textOf(key), overflowOf(key));
+  }
+  return (key) => past.get(textOf(key)) ?? key;
+}
+
+function textOf({ tenantId, serviceName, operationName, spanKind }: GroupKey): string {
+  return JSON.stringify([tenantId, serviceName, operationName, spanKind]);
+}
+
+function isOverflow({ serviceName, operationName }: GroupKey): boolean {
+  return serviceName === overflowNode || operationName === overflowNode;
+}
+
+function rankOf(key: GroupKey): string {
+  const hash = createHash('sha256').update(textOf(key)).digest('hex');
+  return `${connectionOf(key).virtual === '' ? 0 : 1}${hash}`;
+}
+
+function overflowOf(key: GroupKey): GroupKey {
+  const isCaller = connectionOf(key).virtual === 'caller';
+  return isCaller
+    ? { ...key, serviceName: overflowNode }
+    : { ...key, operationName: overflowNode };
+}
