@@ -1,18 +1,18 @@
-/** Lists what a day's figures of a signal are computed from. Reads commits, no data. */
+/** Lists what a period's figures of a signal are computed from. Reads commits, no data. */
 import type { Signal } from '../schemas/archive.ts';
+import type { Period } from '../schemas/period.ts';
 import { listPeriodFiles, type PeriodFile } from '../workers/clients/archive.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
-import { dayMs, startOfDay } from './schedule.ts';
 import { signalBatches } from './signals.ts';
 
 export interface BatchInput {
   /**
-   * Files to read, those of the hours that lead up to the day included. Quarantined ones are not
+   * Files to read, those of the hours that lead up to the period included. Quarantined ones are not
    * among them: their rows lie under the hour of their receipt, which is not their own.
    */
   readonly files: readonly PeriodFile[];
-  /** How many of them are of the day itself. */
-  readonly dayFiles: number;
+  /** How many of them are of the period itself. */
+  readonly ownFiles: number;
   readonly commitKeys: readonly string[];
   /** Of what the figures are a function of; equal for equal input. */
   readonly inputHash: string;
@@ -22,22 +22,21 @@ export interface BatchInput {
   readonly watermarkMs: number;
 }
 
-/** The input of one day. Throws what the store throws, and BAD_SETTING for a date that is none. */
+/** The input of one period. Throws what the store throws. */
 export async function listInput(
   store: ObjectStore,
   signal: Signal,
-  date: string,
+  { startMs, endMs }: Period,
 ): Promise<BatchInput> {
-  const startMs = startOfDay(date);
   const fromMs = startMs - signalBatches[signal].leadMs;
-  const period = await listPeriodFiles(store, signal, fromMs, startMs + dayMs);
-  const files = period.files.filter((file) => !file.quarantined);
+  const listed = await listPeriodFiles(store, signal, fromMs, endMs);
+  const files = listed.files.filter((file) => !file.quarantined);
   return {
     files,
-    dayFiles: files.filter((file) => file.hourMs >= startMs).length,
-    commitKeys: period.commitKeys,
-    inputHash: period.inputHash,
-    rowsRemoved: period.rowsRemoved,
-    watermarkMs: period.watermarkMs,
+    ownFiles: files.filter((file) => file.hourMs >= startMs).length,
+    commitKeys: listed.commitKeys,
+    inputHash: listed.inputHash,
+    rowsRemoved: listed.rowsRemoved,
+    watermarkMs: listed.watermarkMs,
   };
 }

@@ -6,6 +6,7 @@
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { debrisAgeMs, publishTriesMax } from '../schemas/limits/batch.ts';
+import { dateTime, periodKey, type Period } from '../schemas/period.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import { publishedRunIds, type PublishedRun } from './runs.ts';
 import type { RunResults, TableRow } from './work.ts';
@@ -18,13 +19,13 @@ export interface PublishOptions {
   readonly clock: () => number;
   /** A new run id each time: no two tries ever share rows. */
   readonly newRunId: () => string;
-  /** When the current run of the day was published; the new one is published later than that. */
+  /** When the current run of the period was published; the new one is published later than that. */
   readonly previousMs: number;
 }
 
 /**
  * Publishes the run and returns it as it stands in `batch_runs`. A crash at any point leaves readers on the
- * run that was current before, and rows that a later run of the day removes.
+ * run that was current before, and rows that a later run of the period removes.
  *
  * Throws `ClickHouseError`, and `TidemarkError` BATCH_FAILED when the rows that arrived are not those
  * that were sent.
@@ -38,8 +39,8 @@ export async function publishRun(
   for (let attempt = 1; ; attempt += 1) {
     const runId = options.newRunId();
     try {
-      await insertResults(clickhouse, run.date, runId, results);
-      await assertArrived(clickhouse, run.date, runId, results);
+      await insertResults(clickhouse, run.period, runId, results);
+      await assertArrived(clickhouse, run.period, runId, results);
       return await makeCurrent(clickhouse, { ...run, runId }, options);
     } catch (error) {
       // An insert whose answer got lost may have happened: not repeated, begun anew under a new id.
@@ -66,7 +67,7 @@ export async function makeCurrent(
 }
 
 export interface DropOptions {
-  readonly date: string;
+  readonly period: Period;
   readonly signal: Signal;
   /** The tables that hold runs of the signal. */
   readonly tables: readonly string[];
@@ -75,22 +76,22 @@ export interface DropOptions {
 }
 
 /**
- * Removes rows of the day that nobody reads any more: those of runs before the last `runsKept`, and those
+ * Removes rows of the period that nobody reads any more: those of runs before the last `runsKept`, and those
  * that an unfinished publishing left behind long ago. Returns the ids of the runs. Throws `ClickHouseError`.
  */
 export async function dropOldRuns(
   clickhouse: ClickHouse,
-  { date, signal, tables, clock, runsKept }: DropOptions,
+  { period, signal, tables, clock, runsKept }: DropOptions,
 ): Promise<string[]> {
-  const published = await publishedRunIds(clickhouse, signal, date);
+  const published = await publishedRunIds(clickhouse, signal, period);
   const kept = new Set(published.slice(0, runsKept));
   const known = new Set(published);
   const dropped = new Set<string>();
   for (const table of tables) {
-    for (const { runId, changedMs } of await storedRuns(clickhouse, table, date)) {
+    for (const { runId, changedMs } of await storedRuns(clickhouse, table, period)) {
       const old = known.has(runId) || changedMs < clock() - debrisAgeMs;
       if (kept.has(runId) || !old) continue;
-      await dropPartition(clickhouse, table, date, runId);
+      await dropPartition(clickhouse, table, period, runId);
       dropped.add(runId);
     }
   }
@@ -99,11 +100,12 @@ export async function dropOldRuns(
 
 async function insertResults(
   clickhouse: ClickHouse,
-  date: string,
+  period: Period,
   runId: string,
   { tables }: RunResults,
 ): Promise<void> {
-  const key = { date, run_id: runId };
+  const { column, value } = periodKey(period);
+  const key = { [column]: value, run_id: runId };
   for (const table of tables) {
     for await (const part of table.parts()) {
       await clickhouse.insertRows(
@@ -117,18 +119,18 @@ async function insertResults(
 /** Counts the run's rows in the tables: an insert that happened twice or in part is not published. */
 async function assertArrived(
   clickhouse: ClickHouse,
-  date: string,
+  period: Period,
   runId: string,
   { tables }: RunResults,
 ): Promise<void> {
+  const { column, type, value } = periodKey(period);
+  const where = `${column} = {period:${type}} AND run_id = {run:String}`;
   const counts = tables.flatMap(({ name, sumColumn }) =>
-    ['count()', `sum(${sumColumn})`].map(
-      (of) => `(SELECT ${of} FROM ${name} WHERE date = {date:Date} AND run_id = {run:String})`,
-    ),
+    ['count()', `sum(${sumColumn})`].map((of) => `(SELECT ${of} FROM ${name} WHERE ${where})`),
   );
   const rows = await clickhouse.query<{ counts: (string | number)[] }>(
     `SELECT [${counts.join(', ')}] AS counts`,
-    { date, run: runId },
+    { period: value, run: runId },
   );
   const wanted = tables.flatMap(({ rowCount, sum }) => [rowCount, sum]);
   const found = rows[0]?.counts.map(Number) ?? [];
@@ -144,8 +146,8 @@ async function assertArrived(
 function runRow(run: PublishedRun): TableRow {
   return {
     signal: run.signal,
-    period_kind: 'day',
-    period_start: `${run.date}T00:00:00Z`,
+    period_kind: run.period.kind,
+    period_start: dateTime(run.period.startMs),
     run_id: run.runId,
     published_at: new Date(run.publishedAtMs).toISOString(),
     is_final: run.isFinal,
@@ -169,22 +171,22 @@ interface StoredRun {
   readonly changedMs: number;
 }
 
-/** The runs of the day that have rows in a table, and when those were last written. */
+/** The runs of the period that have rows in a table, and when those were last written. */
 async function storedRuns(
   clickhouse: ClickHouse,
   table: string,
-  date: string,
+  period: Period,
 ): Promise<StoredRun[]> {
-  // A partition reads ('2026-11-21','2026-11-21-0123456789ab-c0de').
+  // A partition reads ('2026-11-21','2026-11-21-0123456789ab-c0de'); that of an hour has its time.
   const rows = await clickhouse.query<{ partition: string; changed: string | number }>(
     `SELECT partition, toUnixTimestamp(max(modification_time)) AS changed FROM system.parts
      WHERE active AND database = currentDatabase() AND table = {table:String}
        AND startsWith(partition, {prefix:String})
      GROUP BY partition`,
-    { table, prefix: `('${date}',` },
+    { table, prefix: `('${periodKey(period).value}',` },
   );
   return rows.flatMap(({ partition, changed }) => {
-    const runId = /^\('[\d-]+','([\w.-]+)'\)$/.exec(partition)?.[1];
+    const runId = /^\('[\d: -]+','([\w.-]+)'\)$/.exec(partition)?.[1];
     return runId === undefined ? [] : [{ runId, changedMs: Number(changed) * 1000 }];
   });
 }
@@ -192,12 +194,13 @@ async function storedRuns(
 async function dropPartition(
   clickhouse: ClickHouse,
   table: string,
-  date: string,
+  period: Period,
   runId: string,
 ): Promise<void> {
+  const { type, value } = periodKey(period);
   await clickhouse.command(
-    `ALTER TABLE ${table} DROP PARTITION ({date:Date}, {run:String})`,
-    { date, run: runId },
+    `ALTER TABLE ${table} DROP PARTITION ({period:${type}}, {run:String})`,
+    { period: value, run: runId },
     { idempotent: true },
   );
 }

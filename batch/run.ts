@@ -1,29 +1,24 @@
 /**
- * The conductor of the batch: list → plan → compute → merge → publish, for one signal of one day. It
+ * The conductor of the batch: list → plan → compute → merge → publish, for one signal of one period. It
  * does none of that itself; it knows the order, and when there is nothing to do.
  */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { shardRowsMin } from '../schemas/limits/batch.ts';
+import type { Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { partialKey, partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
+import { partialKey, type ShardReport } from '../schemas/shard.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
+import { mergeOptions, planComputation, type Computation } from './computation.ts';
 import { listInput, type BatchInput } from './input.ts';
-import { planShards, shardRowsMax } from './plan.ts';
-import { runShards } from './pool.ts';
+import { loadKernel } from './kernel.ts';
+import { deletePartials, readersOf, storedPartials } from './partials.ts';
 import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from './publish.ts';
-import type { PartialReader } from './ranges.ts';
-import { currentRuns, type PublishedRun } from './runs.ts';
-import { dayMs, decideRun, isComplete, startOfDay } from './schedule.ts';
-import { signalBatches } from './signals.ts';
-import type { MergeOptions, RunResults } from './work.ts';
-import type { WorkerContext } from './worker.ts';
-import manifest from '../package.json' with { type: 'json' };
+import { localRunner, type ShardRunner } from './runner.ts';
+import { currentRun, type PublishedRun } from './runs.ts';
+import { decideRun, isComplete } from './schedule.ts';
+import { publishedOf, signalBatches } from './signals.ts';
+import type { RunResults } from './work.ts';
 
 /** The part of a pino logger that the batch uses. */
 export interface BatchLog {
@@ -34,13 +29,13 @@ export interface BatchLog {
 export type BatchPhase = 'list' | 'compute' | 'merge' | 'publish';
 
 export interface BatchProgress {
-  readonly date: string;
+  readonly period: Period;
   /** The signal that is computed. */
   readonly of: Signal;
   readonly phase: BatchPhase;
   readonly shardsDone: number;
   readonly shardCount: number;
-  /** Rows of the day in the archive, duplicates included. */
+  /** Rows of the period in the archive, duplicates included. */
   readonly rows: number;
 }
 
@@ -53,12 +48,13 @@ export interface BatchOptions {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly log: BatchLog;
-  /** The day, UTC: `2026-11-21`. */
-  readonly date: string;
+  readonly period: Period;
   /** The signal to compute; `signal` below is the platform's word for being told to stop. */
   readonly of: Signal;
-  /** Computes and publishes again what is published, and a day that has not ended. */
+  /** Computes and publishes again what is published, and a period that has not ended. */
   readonly force?: boolean;
+  /** Computes the shards. @default on threads of this machine */
+  readonly runner?: ShardRunner;
   readonly onProgress?: (progress: BatchProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -68,14 +64,14 @@ export interface BatchOptions {
  * now, with the same rows. `unchanged`: there was nothing to do.
  */
 export interface RunReport {
-  readonly date: string;
+  readonly period: Period;
   readonly of: Signal;
   readonly outcome: 'published' | 'confirmed' | 'unchanged';
   /** A sentence for the user. */
   readonly message: string;
   /** The run that is current now, if any. */
   readonly run: PublishedRun | undefined;
-  /** Rows of the signal's first table: of traces, groups of (tenant, service, operation). */
+  /** Rows of the signal's first table: of traces, groups of (tenant, service, operation, kind). */
   readonly groups: number;
   /** Shards whose partials an earlier, unfinished attempt had left. */
   readonly shardsReused: number;
@@ -84,38 +80,38 @@ export interface RunReport {
 }
 
 /**
- * Brings the published figures of one day up to date. Throws `TidemarkError`: BATCH_FAILED for a day
- * that has not ended, a shard that cannot be computed, or a stop by `signal`; BAD_SETTING for a date
- * that is none; and what the store and ClickHouse throw. After any of them, and after a crash, readers
- * see the run that was current before, and the next call goes on from there.
+ * Brings the published figures of one period up to date. Throws `TidemarkError`: BATCH_FAILED for a period
+ * that has not ended, a shard that cannot be computed, or a stop by `signal`; BAD_SETTING for hours of a
+ * signal that has no runs of them; and what the store and ClickHouse throw. After any of them, and after a
+ * crash, readers see the run that was current before, and the next call goes on from there.
  */
 export async function runBatch(options: BatchOptions): Promise<RunReport> {
-  const { store, clickhouse, settings, clock, date, of } = options;
+  const { store, clickhouse, settings, clock, period, of } = options;
   const startedMs = clock();
-  const startMs = startOfDay(date);
+  publishedOf(of, period.kind);
   const progress = progressOf(options);
   progress('list');
-  const input = await listInput(store, of, date);
-  const current = (await currentRuns(clickhouse, of, date, date)).get(date);
-  const isFinal = isComplete(date, input.watermarkMs, settings.TIDEMARK_ALLOWED_LATENESS_MS);
+  const input = await listInput(store, of, period);
+  const current = await currentRun(clickhouse, of, period);
+  const isFinal = isComplete(period, input.watermarkMs, settings.TIDEMARK_ALLOWED_LATENESS_MS);
   const state = {
-    date,
+    period,
     signal: of,
-    files: input.dayFiles,
+    files: input.ownFiles,
     inputHash: input.inputHash,
     rowsRemoved: input.rowsRemoved,
     isFinal,
-    hasEnded: clock() >= startMs + dayMs,
+    hasEnded: clock() >= period.endMs,
     current,
   };
   const { action, message } = decideRun(state, options.force ?? false);
   if (action === 'refuse') throw new TidemarkError('BATCH_FAILED', message);
-  if (action === 'nothing') return { ...nothing, date, of, message, run: current };
+  if (action === 'nothing') return { ...nothing, period, of, message, run: current };
   if (action === 'confirm' && current !== undefined) {
     const confirmed = { ...current, isFinal, watermarkMs: input.watermarkMs };
     const previousMs = current.publishedAtMs;
     const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
-    return { ...nothing, date, of, outcome: 'confirmed', message, run };
+    return { ...nothing, period, of, outcome: 'confirmed', message, run };
   }
   return computeRun({ options, input, current, isFinal, startedMs, progress });
 }
@@ -134,7 +130,7 @@ type Progress = (
   rows?: number,
 ) => void;
 
-interface Computation {
+interface Run {
   readonly options: BatchOptions;
   readonly input: BatchInput;
   readonly current: PublishedRun | undefined;
@@ -143,152 +139,77 @@ interface Computation {
   readonly progress: Progress;
 }
 
-async function computeRun(computation: Computation): Promise<RunReport> {
-  const { options, input, progress } = computation;
-  const { store, settings, date, of } = options;
+async function computeRun(run: Run): Promise<RunReport> {
+  const { options, input, progress } = run;
+  const { store, settings, period, of } = options;
   const batch = signalBatches[of];
   const kernel = await loadKernel(batch.kernel);
-  const name = computationName(computation, kernel.codeVersion);
-  const shards = planShards(input.files, {
-    rowsMax: rowsMaxOf(options),
-    shardsWanted: threadsOf(settings),
-    rowsMin: shardRowsMin,
+  const { codeVersion } = kernel;
+  const computation = planComputation(input, { period, of, settings, codeVersion });
+  const stored = await storedPartials(store, computation.name);
+  const keyed = computation.shards.map((shard) => {
+    return { shard, report: stored.get(partialKey(computation.name, shard)) };
   });
-  const stored = await storedPartials(store, name);
-  const reused = shards.flatMap((shard) => stored.get(partialKey(name, shard)) ?? []);
-  const missing = shards.filter((shard) => !stored.has(partialKey(name, shard)));
-  const computed = await computeShards(computation, missing, name, kernel.module);
+  const reused = keyed.flatMap(({ report }) => report ?? []);
+  const missing = keyed.flatMap(({ shard, report }) => (report === undefined ? [shard] : []));
+  const runner = options.runner ?? localRunner(settings, options.random);
+  const computed = await runner({
+    computation,
+    shards: missing,
+    kernel: kernel.module,
+    ...watchShards(run, computation, missing.length),
+  });
   const reports = [...reused, ...computed];
   progress('merge', reports.length, reports.length);
-  const results = await batch.merge(readersOf(store, reports), mergeOptions(settings));
+  const results = await batch.merge(readersOf(store, reports), mergeOptions(settings, period));
   progress('publish', reports.length, reports.length);
-  const run = await publish(computation, name, results, reports.length, kernel.codeVersion);
-  const runsDropped = await tidy(options, name);
+  const published = await publish(run, computation, results, reports.length);
+  const runsDropped = await tidy(options, computation.name);
   return {
-    date,
+    period,
     of,
     outcome: 'published',
-    message: publishedMessage(run),
-    run,
+    message: publishedMessage(published),
+    run: published,
     groups: results.groups,
     shardsReused: reused.length,
     runsDropped,
   };
 }
 
-function rowsMaxOf({ settings, of }: BatchOptions): number {
-  return shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES, signalBatches[of].rowBytes);
-}
-
-function mergeOptions(settings: Settings): MergeOptions {
-  return { seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX };
-}
-
-function threadsOf(settings: Settings): number {
-  return settings.TIDEMARK_BATCH_THREADS || availableParallelism();
-}
-
-interface Kernel {
-  readonly module: WebAssembly.Module;
-  /** Of the package, and of the kernel that this checkout was built with. */
-  readonly codeVersion: string;
-}
-
-async function loadKernel(name: string): Promise<Kernel> {
-  const url = new URL(`../aggregator-as/build/${name}.wasm`, import.meta.url);
-  const bytes = await readFile(url);
-  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
-  const module = await WebAssembly.compile(bytes);
-  return { module, codeVersion: `${manifest.version}+${hash}` };
-}
-
-/** Names what the figures are a function of; another attempt at the same finds its partials. */
-function computationName({ options, input }: Computation, codeVersion: string): string {
-  const { date, of, settings } = options;
-  const given = JSON.stringify(mergeOptions(settings));
-  const content = [of, date, input.inputHash, codeVersion, given].join('\n');
-  return `${date}-${createHash('sha256').update(content).digest('hex').slice(0, 12)}`;
-}
-
-/** Partials that an attempt at the same computation left behind, by key. */
-async function storedPartials(
-  store: ObjectStore,
-  name: string,
-): Promise<ReadonlyMap<string, ShardReport>> {
-  const reports = new Map<string, ShardReport>();
-  for await (const page of store.list(partialPrefix(name))) {
-    for (const { key, bytes } of page) reports.set(key, { key, bytes });
-  }
-  return reports;
-}
-
-function computeShards(
-  { options, progress, input }: Computation,
-  shards: readonly Shard[],
-  name: string,
-  kernel: WebAssembly.Module,
-): Promise<ShardReport[]> {
-  const { settings, log, signal, date, of } = options;
-  const context: WorkerContext = {
-    store: settings,
-    computation: name,
-    of,
-    work: {
-      kernel,
-      memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
-      hashSeed: BigInt(Math.floor(options.random() * 2 ** 48)),
-      periodMs: startOfDay(date),
-      ...mergeOptions(settings),
-    },
-    rowsMax: rowsMaxOf(options),
-  };
-  const rows = input.files.reduce((sum, file) => sum + file.rows, 0);
+/** What the runner tells while it computes `count` shards. */
+function watchShards({ options, progress }: Run, { rows }: Computation, count: number) {
+  const { log, signal, period, of } = options;
   let shardsDone = 0;
-  progress('compute', 0, shards.length, rows);
-  return runShards(shards, {
-    threads: threadsOf(settings),
-    startThread: () => new Worker(new URL('./worker.ts', import.meta.url), { workerData: context }),
-    onDone: (_, shardCount) => {
+  progress('compute', 0, count, rows);
+  return {
+    onDone: (_: ShardReport, shardCount: number) => {
       shardsDone += 1;
       progress('compute', shardsDone, shardCount, rows);
     },
-    onRetry: (shard, reason) =>
-      log.warn({ date, of, shard: shard.index, reason }, 'shard failed once'),
+    onRetry: (shard: { readonly index: number }, reason: string) =>
+      log.warn({ period: period.name, of, shard: shard.index, reason }, 'shard failed once'),
     signal,
-  });
-}
-
-function readersOf(store: ObjectStore, reports: readonly ShardReport[]): PartialReader[] {
-  return reports.map(({ key, bytes }) => ({
-    byteLength: bytes,
-    read: async (start, end) => {
-      const found = await store.get(key, { range: { start, end } });
-      if (found !== undefined) return found;
-      throw new TidemarkError('BATCH_FAILED', `Cannot merge: the partial "${key}" is gone`, {
-        retryable: true,
-      });
-    },
-  }));
+  };
 }
 
 function publish(
-  { options, input, current, isFinal, startedMs }: Computation,
-  name: string,
+  { options, input, current, isFinal, startedMs }: Run,
+  { name, codeVersion }: Computation,
   results: RunResults,
   shards: number,
-  codeVersion: string,
 ): Promise<PublishedRun> {
-  const { clickhouse, clock, random, date, of } = options;
+  const { clickhouse, clock, random, period, of } = options;
   const rowsRead = results.items + results.duplicates;
   const record: RunRecord = {
     signal: of,
-    date,
+    period,
     isFinal,
     watermarkMs: input.watermarkMs,
     inputHash: input.inputHash,
     codeVersion,
     commits: input.commitKeys.length,
-    files: input.dayFiles,
+    files: input.ownFiles,
     rowsRead,
     totalSpans: results.items,
     duplicateSpans: results.duplicates,
@@ -305,37 +226,35 @@ function publish(
 
 /** Removes what the run leaves behind. The run is published: a fault here is only worth a warning. */
 async function tidy(options: BatchOptions, name: string): Promise<string[]> {
-  const { store, clickhouse, clock, settings, log, date, of } = options;
+  const { store, clickhouse, clock, settings, log, period, of } = options;
   try {
-    for await (const page of store.list(partialPrefix(name))) {
-      await store.delete(page.map((entry) => entry.key));
-    }
+    await deletePartials(store, name);
     const runsKept = settings.TIDEMARK_RUNS_KEPT;
-    const { tables } = signalBatches[of];
-    return await dropOldRuns(clickhouse, { date, signal: of, tables, clock, runsKept });
+    const { tables } = publishedOf(of, period.kind);
+    return await dropOldRuns(clickhouse, { period, signal: of, tables, clock, runsKept });
   } catch (error) {
-    log.warn({ date, err: error }, 'cannot tidy up after the run');
+    log.warn({ period: period.name, err: error }, 'cannot tidy up after the run');
     return [];
   }
 }
 
 function publishedMessage(run: PublishedRun): string {
   const finality = run.isFinal ? 'final' : 'provisional';
-  const day = `${run.date} (${run.signal})`;
+  const period = `${run.period.name} (${run.signal})`;
   const { items } = signalBatches[run.signal];
-  if (run.rowsRead === 0) return `${day} has no ${items}; published as ${finality} and empty`;
+  if (run.rowsRead === 0) return `${period} has no ${items}; published as ${finality} and empty`;
   const late = run.lateSpans > 0 ? `, ${run.lateSpans} rows that the run before had not` : '';
   return (
-    `${day} is published as ${finality}: ${run.totalSpans} ${items}, ` +
+    `${period} is published as ${finality}: ${run.totalSpans} ${items}, ` +
     `${run.duplicateSpans} duplicates removed${late}`
   );
 }
 
-function progressOf({ date, of, onProgress }: BatchOptions): Progress {
+function progressOf({ period, of, onProgress }: BatchOptions): Progress {
   let rowsKnown = 0;
   return (phase, shardsDone = 0, shardCount = 0, rows = rowsKnown) => {
     rowsKnown = rows;
-    onProgress?.({ date, of, phase, shardsDone, shardCount, rows });
+    onProgress?.({ period, of, phase, shardsDone, shardCount, rows });
   };
 }
 

@@ -1,12 +1,12 @@
-/** Reads which runs of which days are published. What readers see is decided by the views, not here. */
+/** Reads which runs of which periods are published. What readers see is decided by the views, not here. */
 import type { Signal } from '../schemas/archive.ts';
+import { dateTime, periodAt, type Period, type PeriodKind } from '../schemas/period.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 
 /** A published run: one row of `batch_runs`. What it calls spans are items of its signal. */
 export interface PublishedRun {
   readonly signal: Signal;
-  /** `2026-11-21`, UTC. */
-  readonly date: string;
+  readonly period: Period;
   readonly runId: string;
   readonly publishedAtMs: number;
   readonly isFinal: boolean;
@@ -24,11 +24,14 @@ export interface PublishedRun {
   readonly elapsedMs: number;
 }
 
-type Row = { readonly [Name in keyof PublishedRun]: string | number | boolean };
+type Column = Exclude<keyof PublishedRun, 'period'> | 'kind' | 'startSeconds';
+
+type Row = { readonly [Name in Column]: string | number | boolean };
 
 const columns = `
   signal,
-  toString(toDate(period_start, 'UTC')) AS date,
+  period_kind AS kind,
+  toUnixTimestamp(period_start) AS startSeconds,
   run_id AS runId,
   toUnixTimestamp64Milli(published_at) AS publishedAtMs,
   is_final AS isFinal,
@@ -45,39 +48,55 @@ const columns = `
   shards,
   elapsed_ms AS elapsedMs`;
 
+export interface PeriodRange {
+  readonly kind: PeriodKind;
+  /** Starts of periods in [fromMs, toMs). */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 /**
- * The current run of a signal for each day in [fromDate, toDate], by day, as the view `batch_current` sees it: the
- * one published last. Throws `ClickHouseError`.
+ * The current run of a signal for each period of the range, by the period's name, as the view `batch_current`
+ * sees it: the one published last. Throws `ClickHouseError`.
  */
 export async function currentRuns(
   clickhouse: ClickHouse,
   signal: Signal,
-  fromDate: string,
-  toDate: string,
+  { kind, fromMs, toMs }: PeriodRange,
 ): Promise<ReadonlyMap<string, PublishedRun>> {
   const rows = await clickhouse.query<Row>(
     `SELECT ${columns} FROM batch_runs
-     WHERE period_kind = 'day' AND signal = {signal:String}
-       AND toDate(period_start, 'UTC') BETWEEN {from:Date} AND {to:Date}
+     WHERE period_kind = {kind:String} AND signal = {signal:String}
+       AND period_start >= {from:DateTime('UTC')} AND period_start < {to:DateTime('UTC')}
      ORDER BY published_at DESC, run_id DESC
      LIMIT 1 BY period_start`,
-    { signal, from: fromDate, to: toDate },
+    { signal, kind, from: dateTime(fromMs), to: dateTime(toMs) },
   );
-  return new Map(rows.map(runOf).map((run) => [run.date, run]));
+  return new Map(rows.map(runOf).map((run) => [run.period.name, run]));
 }
 
-/** Ids of a signal's runs of one day, the one published last first. Throws `ClickHouseError`. */
+/** The current run of a signal for one period, if any. Throws `ClickHouseError`. */
+export async function currentRun(
+  clickhouse: ClickHouse,
+  signal: Signal,
+  { kind, name, startMs, endMs }: Period,
+): Promise<PublishedRun | undefined> {
+  const runs = await currentRuns(clickhouse, signal, { kind, fromMs: startMs, toMs: endMs });
+  return runs.get(name);
+}
+
+/** Ids of a signal's runs of one period, the one published last first. Throws `ClickHouseError`. */
 export async function publishedRunIds(
   clickhouse: ClickHouse,
   signal: Signal,
-  date: string,
+  { kind, startMs }: Period,
 ): Promise<string[]> {
   const rows = await clickhouse.query<{ run_id: string }>(
     `SELECT run_id FROM batch_runs
-     WHERE period_kind = 'day' AND signal = {signal:String}
-       AND toDate(period_start, 'UTC') = {date:Date}
+     WHERE period_kind = {kind:String} AND signal = {signal:String}
+       AND period_start = {start:DateTime('UTC')}
      GROUP BY run_id ORDER BY max(published_at) DESC, run_id DESC`,
-    { signal, date },
+    { signal, kind, start: dateTime(startMs) },
   );
   return rows.map((row) => row.run_id);
 }
@@ -85,7 +104,7 @@ export async function publishedRunIds(
 function runOf(row: Row): PublishedRun {
   return {
     signal: row.signal as Signal,
-    date: String(row.date),
+    period: periodAt(row.kind as PeriodKind, Number(row.startSeconds) * 1000),
     runId: String(row.runId),
     publishedAtMs: Number(row.publishedAtMs),
     isFinal: Boolean(row.isFinal),

@@ -1,11 +1,13 @@
 /** The signals of the batch as data: everything that differs between them is named here. */
 import type { Signal } from '../schemas/archive.ts';
+import { SettingError } from '../schemas/errors.ts';
 import {
   kernelLogRowBytes,
   kernelPointRowBytes,
   kernelRowBytes,
   metricLeadMs,
 } from '../schemas/limits/batch.ts';
+import type { PeriodKind } from '../schemas/period.ts';
 import { logProof } from './logs/proof.ts';
 import { logTables, mergeLogs } from './logs/tables.ts';
 import { startLogWork } from './logs/work.ts';
@@ -53,5 +55,27 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
   },
 };
 
-/** The order in which the signals of a day are computed. */
+/** The order in which the signals of a period are computed. */
 export const signals: readonly Signal[] = ['traces', 'logs', 'metrics'];
+
+/** Those that have runs of such periods, in the same order. */
+export function signalsOf(kind: PeriodKind): readonly Signal[] {
+  return kind === 'day' ? signals : signals.filter((signal) => signalBatches[signal].hours);
+}
+
+/**
+ * The tables of a signal's runs of such periods, and their proofs. Throws `SettingError` for hour runs of
+ * a signal whose day tables have the hours in them.
+ */
+export function publishedOf(
+  signal: Signal,
+  kind: PeriodKind,
+): Pick<SignalBatch, 'tables' | 'proofs'> {
+  const batch = signalBatches[signal];
+  const published = kind === 'day' ? batch : batch.hours;
+  if (published !== undefined) return published;
+  throw new SettingError(
+    'hour',
+    `Cannot run hours of ${signal}: the day's run has the figures of each hour`,
+  );
+}

@@ -1,9 +1,10 @@
 /**
- * Proves a published run: lets the ClickHouse engine compute the day's figures again, straight from the
+ * Proves a published run: lets the ClickHouse engine compute the period's figures again, straight from the
  * Parquet files and with its own functions, and compares. It shares no code with the batch.
  */
 import { TidemarkError } from '../schemas/errors.ts';
 import { verifyDifferencesMax, verifyFilesPerSource } from '../schemas/limits/batch.ts';
+import { periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 
@@ -48,7 +49,7 @@ export interface Proof {
 }
 
 export interface ProofOptions {
-  /** First millisecond of the day. */
+  /** First millisecond of the period. */
   readonly periodMs: number;
   readonly seriesMax: number;
 }
@@ -94,7 +95,7 @@ function s3Function(
 export interface VerifyOptions extends ProofOptions {
   readonly clickhouse: ClickHouse;
   readonly settings: SourceSettings;
-  readonly date: string;
+  readonly period: Period;
   readonly runId: string;
   /** Keys of the files that the run read. */
   readonly keys: readonly string[];
@@ -120,12 +121,13 @@ export async function verifyRun(options: VerifyOptions): Promise<VerifyReport> {
 
 function readPublished(
   { table, keys, figures }: Proof,
-  { clickhouse, date, runId }: VerifyOptions,
+  { clickhouse, period, runId }: VerifyOptions,
 ): Promise<FigureRow[]> {
+  const { column, type, value } = periodKey(period);
   return clickhouse.query<FigureRow>(
     `SELECT ${[...keys, ...figures].join(', ')}
-     FROM ${table} WHERE date = {date:Date} AND run_id = {run:String} ${denormals}`,
-    { date, run: runId },
+     FROM ${table} WHERE ${column} = {period:${type}} AND run_id = {run:String} ${denormals}`,
+    { period: value, run: runId },
   );
 }
 

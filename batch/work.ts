@@ -3,6 +3,7 @@
  * partials become the rows that are published. `signals.ts` says it for each; all else is the same.
  */
 import type { Signal } from '../schemas/archive.ts';
+import type { PeriodKind } from '../schemas/period.ts';
 import type { ArrowBatch } from './arrow.ts';
 import type { PartialReader } from './ranges.ts';
 import type { Proof } from './verify.ts';
@@ -51,7 +52,7 @@ export interface ResultTable {
   /** Column that is added up to see whether all rows arrived, and the sum that it must have. */
   readonly sumColumn: string;
   readonly sum: number;
-  /** The rows without `date` and `run_id`, in parts of bounded size; from the first each time. */
+  /** The rows without the period's key and `run_id`, in parts of bounded size; from the first each time. */
   parts(): AsyncIterable<readonly TableRow[]> | Iterable<readonly TableRow[]>;
 }
 
@@ -76,13 +77,18 @@ export interface SignalBatch {
   readonly rowBytes: number;
   /** How long before the period rows are read for what they lead up to, ms; whole hours. */
   readonly leadMs: number;
-  /** Tables that are published, the first one's rows counting as groups. */
+  /** Tables that day runs publish, the first one's rows counting as groups. */
   readonly tables: readonly string[];
   startWork(options: WorkOptions): ShardWork;
   /** Merges the partials of all shards, in any order, whatever their number. */
   merge(readers: readonly PartialReader[], options: MergeOptions): Promise<RunResults>;
   /** How the tables are proved. */
   readonly proofs: readonly Proof[];
+  /** The same of hour runs; without it there are none, because the tables of days have hours in them. */
+  readonly hours?: Pick<SignalBatch, 'tables' | 'proofs'>;
 }
 
-export type MergeOptions = Pick<WorkOptions, 'seriesMax'>;
+export interface MergeOptions extends Pick<WorkOptions, 'seriesMax'> {
+  /** Whose tables the results are for. */
+  readonly kind: PeriodKind;
+}

@@ -29,16 +29,17 @@ import {
 } from 'apache-arrow';
 import { Compression, Table, WriterPropertiesBuilder, writeParquet } from 'parquet-wasm/node';
 import { runBatch, type BatchPhase } from '../batch/run.ts';
-import { startOfDay } from '../batch/schedule.ts';
 import { spanProof } from '../batch/traces/proof.ts';
 import { verifyRun } from '../batch/verify.ts';
 import { fileKey, topics } from '../schemas/archive.ts';
 import { commitKey, type CommitFile } from '../schemas/commit.ts';
 import { rowGroupRows } from '../schemas/limits/archive.ts';
+import { parsePeriod } from '../schemas/period.ts';
 import { oracleSql } from '../test/support/oracle.ts';
 import { startStack, type Stack } from '../test/support/stack.ts';
 
 const date = '2026-11-21';
+const period = parsePeriod(date);
 const files = 20;
 const rowsPerFile = 100_000;
 const rows = files * rowsPerFile;
@@ -229,7 +230,7 @@ async function measureBatch(stack: Stack): Promise<Measured> {
     clock: Date.now,
     random: Math.random,
     log: { info: () => undefined, warn: (_, text) => process.stderr.write(`${text}\n`) },
-    date,
+    period,
     of: 'traces',
     force: true,
     onProgress: ({ phase }) => {
@@ -275,11 +276,11 @@ export async function batch(): Promise<void> {
     assert(best);
     const verified = await verifyRun({
       ...stack,
-      date,
+      period,
       runId: best.runId,
       keys,
       proofs: [spanProof],
-      periodMs: startOfDay(date),
+      periodMs: period.startMs,
       seriesMax: 1,
     });
     assert.deepEqual(verified.differences, []);

@@ -4,12 +4,13 @@
  */
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
-import { lookForDueDays } from '../batch/daily.ts';
+import { lookForDue } from '../batch/due.ts';
 import { runBatch } from '../batch/run.ts';
 import type { VerifyReport } from '../batch/verify.ts';
-import { proveDate } from '../bin/prove.ts';
+import { provePeriod } from '../bin/prove.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
+import { parsePeriod } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
@@ -190,7 +191,7 @@ class Run {
       clock: this.#options.now,
       random: this.#options.random,
       log: { info: () => undefined, warn: (_fields, message) => this.#progress.update(message) },
-      date,
+      period: parsePeriod(date),
       of,
       // The SDK's metrics are of the time of sending, and that day has not ended.
       force: of === 'metrics',
@@ -212,13 +213,15 @@ class Run {
 
   /** The schedule has to see by itself that late data came. */
   async #assertDirty(date: string): Promise<void> {
-    const due = await lookForDueDays({
+    const due = await lookForDue({
       store: this.#store,
       clickhouse: this.#clickhouse,
       settings: this.#stack.settings,
       clock: this.#options.now,
     });
-    const reason = due.find((day) => day.date === date && day.signal === 'traces')?.reason;
+    const reason = due.find(
+      ({ period, signal }) => period.name === date && signal === 'traces',
+    )?.reason;
     if (reason === 'changed') return;
     throw unexpected(`the schedule did not see that ${date} is dirty`);
   }
@@ -240,7 +243,7 @@ class Run {
       clickhouse: this.#clickhouse,
     };
     const prove = async (date: string, signal: Signal) =>
-      comparisonOf((await proveDate(clients, date, signal)).report);
+      comparisonOf((await provePeriod(clients, parsePeriod(date), signal)).report);
     const archive = await prove(yesterday, 'traces');
     const logs = await prove(yesterday, 'logs');
     const metrics = await prove(today, 'metrics');

@@ -16,7 +16,7 @@ export const pointTables = [
 /** Merges the partials of metrics. Throws as `MergedSeries` does. */
 export async function mergePoints(
   readers: readonly PartialReader[],
-  { seriesMax }: MergeOptions,
+  { seriesMax }: Pick<MergeOptions, 'seriesMax'>,
 ): Promise<RunResults> {
   const merged = await MergedSeries.open(readers, seriesMax);
   const totals = await addUp(merged);

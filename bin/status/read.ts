@@ -122,17 +122,17 @@ type Published = Pick<StatusReport, 'services' | 'runs' | 'due'>;
 async function readPublished(options: StatusOptions): Promise<Published> {
   const { settings, store, clickhouse, endpoint, probe, clock } = options;
   if (!clickhouse) return { services: [], runs: [], due: [] };
-  const { lookForDueDays } = await import('../../batch/daily.ts');
+  const { lookForDue } = await import('../../batch/due.ts');
   const edge = await tried(() => probe(new URL('/healthz', endpoint).href));
   const runs = await tried(() => readRuns(clickhouse));
-  const due = await tried(() => lookForDueDays({ store, clickhouse, settings, clock }));
+  const due = await tried(() => lookForDue({ store, clickhouse, settings, clock }));
   return {
     services: [
       { name: 'edge', url: endpoint, error: edge.error },
       { name: 'ClickHouse', url: settings.CLICKHOUSE_URL, error: runs.error },
     ],
     runs: runs.value ?? [],
-    due: due.value ?? [],
+    due: (due.value ?? []).map(({ period, ...why }) => ({ date: period.name, ...why })),
   };
 }
 

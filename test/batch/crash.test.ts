@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun } from '../../batch/verify.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import type { BatchProcess } from '../support/batch.ts';
 import { archiveSpans } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
@@ -73,7 +74,7 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
   const verified = await verifyRun({
     clickhouse,
     settings,
-    date,
+    period: parsePeriod(date),
     runId,
     keys,
     proofs: [spanProof],

@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GroupStats } from '../../batch/traces/merge.ts';
 import { spanResults, spanTables } from '../../batch/traces/tables.ts';
 import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish.ts';
-import { currentRuns, publishedRunIds } from '../../batch/runs.ts';
+import { currentRun, publishedRunIds } from '../../batch/runs.ts';
 import { ClickHouseError } from '../../schemas/errors.ts';
 import { debrisAgeMs, publishRowsPerInsert } from '../../schemas/limits/batch.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
@@ -32,8 +33,8 @@ describe('publishRun()', () => {
       options(),
     );
     expect(run.publishedAtMs).toBe(nowMs);
-    const current = await currentRuns(stack.clickhouse, 'traces', '2026-11-01', '2026-11-01');
-    expect(current.get('2026-11-01')).toEqual(run);
+    const day = parsePeriod('2026-11-01');
+    expect(await currentRun(stack.clickhouse, 'traces', day)).toEqual(run);
     const services = await stack.clickhouse.query(
       `SELECT tenant_id, service_name, raw_span_count, deduped_span_count, duplicate_span_count
        FROM service_dedup_batch WHERE run_id = {runId:String} ORDER BY ALL`,
@@ -98,7 +99,9 @@ describe('publishRun()', () => {
       `SELECT sum(total_spans) AS spans FROM service_stats_merged WHERE date = '2026-11-04'`,
     );
     expect(Number(seen?.spans)).toBe(3);
-    expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-04')).toEqual([run.runId]);
+    expect(await publishedRunIds(stack.clickhouse, 'traces', parsePeriod('2026-11-04'))).toEqual([
+      run.runId,
+    ]);
   });
 
   it('does not publish rows that arrived twice', async () => {
@@ -120,7 +123,9 @@ describe('publishRun()', () => {
       code: 'BATCH_FAILED',
       message: expect.stringContaining('2, 6, 1, 3 rows and items are in ClickHouse') as string,
     });
-    expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-05')).toEqual([]);
+    expect(await publishedRunIds(stack.clickhouse, 'traces', parsePeriod('2026-11-05'))).toEqual(
+      [],
+    );
   });
 });
 
@@ -136,7 +141,8 @@ describe('dropOldRuns()', () => {
     );
     const row = { date, run_id: 'left-behind', tenant_id: 'a', service_name: 's' };
     await stack.clickhouse.insertRows('service_dedup_batch', [row]);
-    const day = { date, signal: 'traces', tables: spanTables } as const;
+    const period = parsePeriod(date);
+    const day = { period, signal: 'traces', tables: spanTables } as const;
     const young = { ...day, clock: () => Date.now(), runsKept: 1 };
     expect(await dropOldRuns(stack.clickhouse, young)).toEqual([]);
     const old = { ...day, clock: () => Date.now() + debrisAgeMs + 60_000, runsKept: 1 };
@@ -186,7 +192,7 @@ function group(
 function record(date: string, groups: readonly GroupStats[]): RunRecord {
   return {
     signal: 'traces',
-    date,
+    period: parsePeriod(date),
     isFinal: true,
     watermarkMs: nowMs - 1000,
     inputHash: 'hash',

@@ -1,8 +1,9 @@
 /** Days whose files were merged or taken away: figures stay, and what is published is not overwritten. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { lookForDueDays } from '../../batch/daily.ts';
+import { lookForDue } from '../../batch/due.ts';
 import { runBatch } from '../../batch/run.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import { parseRetention } from '../../schemas/retention.ts';
 import { listLiveFiles } from '../../workers/clients/archive.ts';
 import { runCompaction } from '../../workers/compact.ts';
@@ -69,7 +70,16 @@ async function figures(): Promise<unknown[]> {
 const clock = () => (nowMs += 1);
 
 function run(force = false) {
-  return runBatch({ ...stack, clock, random: Math.random, log: quiet, date, of: 'traces', force });
+  const period = parsePeriod(date);
+  return runBatch({
+    ...stack,
+    clock,
+    random: Math.random,
+    log: quiet,
+    period,
+    of: 'traces',
+    force,
+  });
 }
 
 it('runBatch() gives equal figures before and after compaction, and keeps them after retention', async () => {
@@ -96,7 +106,7 @@ it('runBatch() gives equal figures before and after compaction, and keeps them a
   expect(merged.files[0]).toMatchObject({ rows: total });
   expect(merged.files[0]?.rowGroups.map(({ rows }) => rows)).toEqual([50_000, 50_000, total - 1e5]);
   // Nothing is due, and whoever computes all the same gets the same figures.
-  expect(await lookForDueDays({ ...stack, clock: () => nowMs, signals: ['traces'] })).toEqual([]);
+  expect(await lookForDue({ ...stack, clock: () => nowMs, signals: ['traces'] })).toEqual([]);
   expect((await run()).outcome).toBe('unchanged');
   expect((await run(true)).outcome).toBe('published');
   expect(await figures()).toEqual(before);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { currentRuns, publishedRunIds } from '../../batch/runs.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
 let stack: Stack;
@@ -28,11 +29,18 @@ beforeAll(async () => {
 afterAll(() => stack.close());
 
 it('currentRuns() names the runs that the view batch_current does', async () => {
-  const runs = await currentRuns(stack.clickhouse, 'traces', '2026-11-01', '2026-11-30');
+  const runs = await currentRuns(stack.clickhouse, 'traces', {
+    kind: 'day',
+    fromMs: Date.parse('2026-11-01'),
+    toMs: Date.parse('2026-12-01'),
+  });
   const view = await stack.clickhouse.query<{ date: string; run_id: string }>(
     `SELECT toString(toDate(period_start)) AS date, run_id FROM batch_current`,
   );
-  const named = [...runs.values()].map(({ date, runId }) => ({ date, run_id: runId }));
+  const named = [...runs.values()].map(({ period, runId }) => ({
+    date: period.name,
+    run_id: runId,
+  }));
   expect(named.toSorted((a, b) => (a.date < b.date ? -1 : 1))).toEqual(
     view.toSorted((a, b) => (a.date < b.date ? -1 : 1)),
   );
@@ -44,12 +52,20 @@ it('currentRuns() names the runs that the view batch_current does', async () => 
 });
 
 it('currentRuns() keeps to the days that it is asked for', async () => {
-  const runs = await currentRuns(stack.clickhouse, 'traces', '2026-11-02', '2026-11-02');
+  const runs = await currentRuns(stack.clickhouse, 'traces', {
+    kind: 'day',
+    fromMs: Date.parse('2026-11-02'),
+    toMs: Date.parse('2026-11-03'),
+  });
   expect([...runs.keys()]).toEqual(['2026-11-02']);
 });
 
+function idsOf(date: string): Promise<string[]> {
+  return publishedRunIds(stack.clickhouse, 'traces', parsePeriod(date));
+}
+
 it('publishedRunIds() lists a run where it was published last', async () => {
-  expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-01')).toEqual(['b', 'c', 'a']);
-  expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-03')).toEqual(['f', 'g']);
-  expect(await publishedRunIds(stack.clickhouse, 'traces', '2026-11-09')).toEqual([]);
+  expect(await idsOf('2026-11-01')).toEqual(['b', 'c', 'a']);
+  expect(await idsOf('2026-11-03')).toEqual(['f', 'g']);
+  expect(await idsOf('2026-11-09')).toEqual([]);
 });

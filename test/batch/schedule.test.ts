@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { daysToLookAt, dueDays, isComplete, type DayState } from '../../batch/schedule.ts';
+import { duePeriods, isComplete, periodsToLookAt, type PeriodState } from '../../batch/schedule.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 
 const hourMs = 3_600_000;
-const day: DayState = {
-  date: '2026-11-21',
+const period = parsePeriod('2026-11-21');
+const day: PeriodState = {
+  period,
   signal: 'traces',
   files: 3,
   inputHash: 'a',
@@ -12,46 +14,51 @@ const day: DayState = {
   current: undefined,
 };
 
-describe('dueDays()', () => {
+describe('duePeriods()', () => {
   it('takes a day that was never computed', () => {
-    expect(dueDays([day], 3 * hourMs)).toEqual([
-      { date: '2026-11-21', signal: 'traces', reason: 'missing' },
+    expect(duePeriods([day], 3 * hourMs)).toEqual([
+      { period, signal: 'traces', reason: 'missing' },
     ]);
   });
 
   it('takes a day whose input changed since its run, even a final one', () => {
     const current = { inputHash: 'before', isFinal: true };
-    expect(dueDays([{ ...day, current }], 3 * hourMs)).toEqual([
-      { date: '2026-11-21', signal: 'traces', reason: 'changed' },
+    expect(duePeriods([{ ...day, current }], 3 * hourMs)).toEqual([
+      { period, signal: 'traces', reason: 'changed' },
     ]);
   });
 
   it('takes a provisional day once it is complete', () => {
     const current = { inputHash: 'a', isFinal: false };
-    expect(dueDays([{ ...day, current }], 4 * hourMs)).toEqual([
-      { date: '2026-11-21', signal: 'traces', reason: 'complete' },
+    expect(duePeriods([{ ...day, current }], 4 * hourMs)).toEqual([
+      { period, signal: 'traces', reason: 'complete' },
     ]);
-    expect(dueDays([{ ...day, current }], 4 * hourMs + 1)).toEqual([]);
+    expect(duePeriods([{ ...day, current }], 4 * hourMs + 1)).toEqual([]);
   });
 
   it('leaves a day alone that retention took rows from, but for saying that it is complete', () => {
     const cut = { ...day, rowsRemoved: 5 };
-    expect(dueDays([cut], 0)).toEqual([]);
-    expect(dueDays([{ ...cut, current: { inputHash: 'before', isFinal: true } }], 0)).toEqual([]);
+    expect(duePeriods([cut], 0)).toEqual([]);
+    expect(duePeriods([{ ...cut, current: { inputHash: 'before', isFinal: true } }], 0)).toEqual(
+      [],
+    );
     const current = { inputHash: 'a', isFinal: false };
-    expect(dueDays([{ ...cut, current }], 0)).toMatchObject([{ reason: 'complete' }]);
+    expect(duePeriods([{ ...cut, current }], 0)).toMatchObject([{ reason: 'complete' }]);
   });
 
   it('leaves a final day with the same input alone, and a day without files', () => {
     const current = { inputHash: 'a', isFinal: true };
-    expect(dueDays([{ ...day, current }], 0)).toEqual([]);
-    expect(dueDays([{ ...day, files: 0 }], 0)).toEqual([]);
-    expect(dueDays([{ ...day, files: 0, inputHash: 'none', current }], 0)).toEqual([]);
+    expect(duePeriods([{ ...day, current }], 0)).toEqual([]);
+    expect(duePeriods([{ ...day, files: 0 }], 0)).toEqual([]);
+    expect(duePeriods([{ ...day, files: 0, inputHash: 'none', current }], 0)).toEqual([]);
   });
 
   it('orders the days, oldest first', () => {
-    const days = ['2026-11-20', '2026-10-31', '2026-11-21'].map((date) => ({ ...day, date }));
-    expect(dueDays(days, 0).map(({ date }) => date)).toEqual([
+    const days = ['2026-11-20', '2026-10-31', '2026-11-21'].map((name) => ({
+      ...day,
+      period: parsePeriod(name),
+    }));
+    expect(duePeriods(days, 0).map((due) => due.period.name)).toEqual([
       '2026-10-31',
       '2026-11-20',
       '2026-11-21',
@@ -59,20 +66,24 @@ describe('dueDays()', () => {
   });
 });
 
-describe('daysToLookAt()', () => {
+function namesAt(time: string): string[] {
+  return periodsToLookAt('day', Date.parse(time)).map(({ name }) => name);
+}
+
+describe('periodsToLookAt()', () => {
   it('are the 32 days before today in UTC, over months and leap days', () => {
-    const days = daysToLookAt(Date.parse('2028-03-02T00:00:00Z'));
+    const days = namesAt('2028-03-02T00:00:00Z');
     expect(days).toHaveLength(32);
     expect(days[0]).toBe('2028-01-30');
     expect(days.slice(-3)).toEqual(['2028-02-28', '2028-02-29', '2028-03-01']);
-    expect(daysToLookAt(Date.parse('2028-03-02T23:59:59.999Z'))).toEqual(days);
+    expect(namesAt('2028-03-02T23:59:59.999Z')).toEqual(days);
   });
 });
 
 describe('isComplete()', () => {
   it('is true from the end of the day plus the lateness on', () => {
     const end = Date.parse('2026-11-22T00:00:00Z');
-    expect(isComplete('2026-11-21', end + 10, 10)).toBe(true);
-    expect(isComplete('2026-11-21', end + 9, 10)).toBe(false);
+    expect(isComplete(period, end + 10, 10)).toBe(true);
+    expect(isComplete(period, end + 9, 10)).toBe(false);
   });
 });

@@ -64,7 +64,7 @@ describe('signalBatches', () => {
       byteLength: one?.length ?? 0,
       read: async (start: number, end: number) => (one ?? new Uint8Array()).slice(start, end),
     };
-    const results = await batch.merge([reader], { seriesMax: 1 });
+    const results = await batch.merge([reader], { seriesMax: 1, kind: 'day' });
     expect(results).toMatchObject({ items: 0, duplicates: 0, conflicts: 0, groups: 0 });
     expect(results.tables.map(({ name, rowCount }) => [name, rowCount])).toEqual(
       batch.tables.map((name) => [name, 0]),

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
 import { spanProof } from '../../batch/traces/proof.ts';
 import { filesSource, verifyRun } from '../../batch/verify.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';
@@ -23,13 +24,13 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
     clock: () => Date.parse('2026-11-22T00:00:00Z'),
     random: seededRandom(1),
     log: { info: () => undefined, warn: () => undefined },
-    date,
+    period: parsePeriod(date),
     of: 'traces',
   });
   const keys = files.map((file) => file.key);
   const options = {
     ...stack,
-    date,
+    period: parsePeriod(date),
     runId: run?.runId ?? '',
     keys,
     proofs: [spanProof],

@@ -136,12 +136,12 @@ describe('tidemark start', () => {
     const run = await tidemark(['batch', 'run', '--due', '--json'], first.addresses);
     expect(run.code).toBe(0);
     // Metrics are of today, which has not ended.
-    const reports = linesOf(run.stdout) as { date: string; of: string; outcome: string }[];
+    const reports = linesOf(run.stdout) as { period: string; of: string; outcome: string }[];
     expect(reports.map(({ of, outcome }) => [of, outcome])).toEqual([
       ['traces', 'published'],
       ['logs', 'published'],
     ]);
-    const date = reports[0]?.date ?? '';
+    const date = reports[0]?.period ?? '';
     const verified = await tidemark(['batch', 'verify', '--date', date, '--json'], first.addresses);
     expect(verified.code).toBe(0);
     expect(linesOf(verified.stdout)).toMatchObject([

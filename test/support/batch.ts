@@ -3,6 +3,7 @@
  * step goes to stdout, and the report last.
  */
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import { openStore } from '../../workers/clients/objects.ts';
@@ -23,7 +24,7 @@ const options: BatchOptions = {
   clock: Date.now,
   random: Math.random,
   log: { info: () => undefined, warn: (fields, message) => say({ warning: message, ...fields }) },
-  date,
+  period: parsePeriod(date),
   of: 'traces',
   force,
   onProgress: say,

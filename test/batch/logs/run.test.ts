@@ -3,6 +3,7 @@ import { logProof } from '../../../batch/logs/proof.ts';
 import { runBatch, type BatchOptions } from '../../../batch/run.ts';
 import { verifyRun } from '../../../batch/verify.ts';
 import { kernelBaseBytes, kernelLogRowBytes } from '../../../schemas/limits/batch.ts';
+import { parsePeriod } from '../../../schemas/period.ts';
 import { archiveDeliveries } from '../../support/delivered.ts';
 import {
   deliveryOf,
@@ -110,7 +111,7 @@ function optionsFor(date: string): BatchOptions {
     clock: () => (nowMs += 1),
     random: Math.random,
     log: { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
-    date,
+    period: parsePeriod(date),
     of: 'logs',
   };
 }
@@ -161,7 +162,8 @@ function sorted<T>(figures: ReadonlyMap<string, T>): [string, T][] {
 
 async function expectProved(date: string, runId: string, keys: readonly string[]): Promise<void> {
   const { clickhouse, settings } = stack;
-  const options = { clickhouse, settings, date, runId, keys, periodMs: 0, seriesMax: 1 };
+  const period = parsePeriod(date);
+  const options = { clickhouse, settings, period, runId, keys, periodMs: 0, seriesMax: 1 };
   const report = await verifyRun({ ...options, proofs: [logProof] });
   expect(report.differences).toEqual([]);
   expect(report.rows).toBeGreaterThan(0);

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lookForDueDays } from '../../../batch/daily.ts';
+import { lookForDue } from '../../../batch/due.ts';
 import { listInput } from '../../../batch/input.ts';
 import { runBatch, type BatchOptions } from '../../../batch/run.ts';
 import { signalBatches } from '../../../batch/signals.ts';
 import { verifyRun } from '../../../batch/verify.ts';
 import { kernelBaseBytes, kernelPointRowBytes } from '../../../schemas/limits/batch.ts';
+import { parsePeriod } from '../../../schemas/period.ts';
 import type { Settings } from '../../../schemas/settings.ts';
 import { archiveDeliveries } from '../../support/delivered.ts';
 import {
@@ -199,8 +200,10 @@ describe('runBatch() of metrics', () => {
 });
 
 async function dueSince(date: string): Promise<string[]> {
-  const days = await lookForDueDays({ ...stack, clock: noon });
-  return days.filter((day) => day.date >= date).map((day) => `${day.date} ${day.signal}`);
+  const days = await lookForDue({ ...stack, clock: noon });
+  return days
+    .filter(({ period }) => period.name >= date)
+    .map(({ period, signal }) => `${period.name} ${signal}`);
 }
 
 function noon(): number {
@@ -230,7 +233,7 @@ function optionsFor(date: string): BatchOptions {
     clock: () => (nowMs += 1),
     random: Math.random,
     log: { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
-    date,
+    period: parsePeriod(date),
     of: 'metrics',
   };
 }
@@ -314,11 +317,11 @@ function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
 
 async function expectProved(date: string, runId: string, settings: Settings): Promise<void> {
   const { clickhouse, store } = stack;
-  const { files } = await listInput(store, 'metrics', date);
+  const { files } = await listInput(store, 'metrics', parsePeriod(date));
   const report = await verifyRun({
     clickhouse,
     settings,
-    date,
+    period: parsePeriod(date),
     runId,
     keys: files.map(({ key }) => key),
     proofs: signalBatches.metrics.proofs,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { lookForDueDays, runDueDays } from '../../batch/daily.ts';
+import { lookForDue, runDue } from '../../batch/due.ts';
+import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans, hourMs, moveWatermark } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';
@@ -13,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack.close());
 
-it('runDueDays() computes missing days, then only what late data and completeness change', async () => {
+it('runDue() computes missing days, then only what late data and completeness change', async () => {
   const random = seededRandom(20261122);
   let offset = 0n;
   const archive = async (date: string, rows: number) => {
@@ -31,7 +32,7 @@ it('runDueDays() computes missing days, then only what late data and completenes
       warn: (fields: object, text: string) => console.warn(text, fields),
     },
   };
-  const due = () => lookForDueDays(options);
+  const due = () => lookForDue(options);
   const signal = 'traces';
 
   expect(await due()).toEqual([]);
@@ -39,11 +40,13 @@ it('runDueDays() computes missing days, then only what late data and completenes
   await archive('2026-11-21', 60);
   await archive('2026-11-22', 70);
   expect(await due()).toEqual([
-    { date: '2026-11-19', signal, reason: 'missing' },
-    { date: '2026-11-21', signal, reason: 'missing' },
+    { period: parsePeriod('2026-11-19'), signal, reason: 'missing' },
+    { period: parsePeriod('2026-11-21'), signal, reason: 'missing' },
   ]);
-  const first = await runDueDays(options);
-  expect(first.runs.map(({ date, outcome, run }) => [date, outcome, run?.rowsRead])).toEqual([
+  const first = await runDue(options);
+  expect(
+    first.runs.map(({ period, outcome, run }) => [period.name, outcome, run?.rowsRead]),
+  ).toEqual([
     ['2026-11-19', 'published', 50],
     ['2026-11-21', 'published', 60],
   ]);
@@ -52,11 +55,13 @@ it('runDueDays() computes missing days, then only what late data and completenes
   await archive('2026-11-19', 5);
   await moveWatermark(stack.store, Date.parse('2026-11-22T00:00:00Z') + 3 * hourMs);
   expect(await due()).toEqual([
-    { date: '2026-11-19', signal, reason: 'changed' },
-    { date: '2026-11-21', signal, reason: 'complete' },
+    { period: parsePeriod('2026-11-19'), signal, reason: 'changed' },
+    { period: parsePeriod('2026-11-21'), signal, reason: 'complete' },
   ]);
-  const second = await runDueDays(options);
-  expect(second.runs.map(({ date, outcome, run }) => [date, outcome, run?.isFinal])).toEqual([
+  const second = await runDue(options);
+  expect(
+    second.runs.map(({ period, outcome, run }) => [period.name, outcome, run?.isFinal]),
+  ).toEqual([
     ['2026-11-19', 'published', true],
     ['2026-11-21', 'confirmed', true],
   ]);

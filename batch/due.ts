@@ -1,0 +1,118 @@
+/**
+ * The conductor of what is due: looks at the periods that may still change, each signal by itself, and brings
+ * those that are due up to date, one after the other. Which are due is decided by `schedule.ts`, when to
+ * look by the caller.
+ */
+import type { Signal } from '../schemas/archive.ts';
+import { TidemarkError } from '../schemas/errors.ts';
+import { periodsLookedAtOnce } from '../schemas/limits/batch.ts';
+import type { Period, PeriodKind } from '../schemas/period.ts';
+import type { Settings } from '../schemas/settings.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import type { ObjectStore } from '../workers/clients/objects.ts';
+import { mapParallel } from '../workers/clients/parallel.ts';
+import { listInput } from './input.ts';
+import { runBatch, type BatchOptions, type RunReport } from './run.ts';
+import { currentRuns } from './runs.ts';
+import { duePeriods, periodsToLookAt, type DuePeriod, type PeriodState } from './schedule.ts';
+import { signalsOf } from './signals.ts';
+
+export interface LookOptions {
+  readonly store: ObjectStore;
+  readonly clickhouse: ClickHouse;
+  readonly settings: Settings;
+  /** Current time, ms since 1970. */
+  readonly clock: () => number;
+  /** The periods to look at. @default days */
+  readonly kind?: PeriodKind;
+  /** The signals to look at. @default all that have runs of such periods */
+  readonly signals?: readonly Signal[];
+}
+
+export type DueOptions = Omit<BatchOptions, 'period' | 'of' | 'force'> & LookOptions;
+
+export interface DueReport {
+  readonly runs: readonly RunReport[];
+  /** Periods that failed; the others were done all the same. */
+  readonly failures: readonly Failure[];
+}
+
+export interface Failure {
+  readonly period: Period;
+  readonly signal: Signal;
+  readonly error: TidemarkError;
+}
+
+/**
+ * The periods that a run would change now, oldest first, and of which signal: never computed, changed by
+ * late data, or complete by now. Reads commits, no data. Throws what the store and ClickHouse throw.
+ */
+export async function lookForDue(options: LookOptions): Promise<DuePeriod[]> {
+  const { settings, clock, kind = 'day' } = options;
+  const periods = periodsToLookAt(kind, clock());
+  const states: PeriodState[] = [];
+  for (const signal of options.signals ?? signalsOf(kind)) {
+    states.push(...(await lookAt(options, signal, periods)));
+  }
+  return duePeriods(states, settings.TIDEMARK_ALLOWED_LATENESS_MS);
+}
+
+async function lookAt(
+  { store, clickhouse, kind = 'day' }: LookOptions,
+  signal: Signal,
+  periods: readonly Period[],
+): Promise<PeriodState[]> {
+  const [fromMs, toMs] = [periods[0]?.startMs ?? 0, periods.at(-1)?.endMs ?? 0];
+  const runs = await currentRuns(clickhouse, signal, { kind, fromMs, toMs });
+  return mapParallel(periods, periodsLookedAtOnce, async (period): Promise<PeriodState> => {
+    const input = await listInput(store, signal, period);
+    const { ownFiles: files, inputHash, rowsRemoved, watermarkMs } = input;
+    const current = runs.get(period.name);
+    return { period, signal, files, inputHash, rowsRemoved, watermarkMs, current };
+  });
+}
+
+/**
+ * Runs the batch for every period that is due. A period or signal that fails does not keep the others from
+ * being done. Throws when it cannot look, or was told to stop.
+ */
+export async function runDue(options: DueOptions): Promise<DueReport> {
+  const due = await lookForDue(options);
+  return runEach(options, due, ({ period, signal, reason }) =>
+    options.log.info({ period: period.name, signal, reason }, 'the batch is due'),
+  );
+}
+
+/**
+ * Runs the batch for each signal of one period. One that fails does not keep the others from being done.
+ * Throws when it was told to stop.
+ */
+export function runPeriod(
+  options: Omit<DueOptions, 'kind'> & { readonly period: Period; readonly force?: boolean },
+): Promise<DueReport> {
+  const { period } = options;
+  const wanted = options.signals ?? signalsOf(period.kind);
+  const each = wanted.map((signal) => ({ period, signal }));
+  return runEach(options, each, () => undefined);
+}
+
+async function runEach<Due extends Pick<DuePeriod, 'period' | 'signal'>>(
+  options: DueOptions & { readonly force?: boolean },
+  all: readonly Due[],
+  onBegin: (due: Due) => void,
+): Promise<DueReport> {
+  const runs: RunReport[] = [];
+  const failures: Failure[] = [];
+  for (const due of all) {
+    const { period, signal } = due;
+    onBegin(due);
+    try {
+      runs.push(await runBatch({ ...options, period, of: signal }));
+    } catch (error) {
+      if (!(error instanceof TidemarkError) || options.signal?.aborted === true) throw error;
+      options.log.warn({ period: period.name, signal, err: error }, 'the batch failed');
+      failures.push({ period, signal, error });
+    }
+  }
+  return { runs, failures };
+}

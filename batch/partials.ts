@@ -1,0 +1,38 @@
+/** The partials of a computation in the object store: which there are, reading and removing them. */
+import { TidemarkError } from '../schemas/errors.ts';
+import { partialPrefix, type ShardReport } from '../schemas/shard.ts';
+import type { ObjectStore } from '../workers/clients/objects.ts';
+import type { PartialReader } from './ranges.ts';
+
+/** Partials that attempts at the computation of that name have left, by key. Throws OBJECT_STORE. */
+export async function storedPartials(
+  store: ObjectStore,
+  computation: string,
+): Promise<ReadonlyMap<string, ShardReport>> {
+  const reports = new Map<string, ShardReport>();
+  for await (const page of store.list(partialPrefix(computation))) {
+    for (const { key, bytes } of page) reports.set(key, { key, bytes });
+  }
+  return reports;
+}
+
+/** Removes them all. Throws OBJECT_STORE. */
+export async function deletePartials(store: ObjectStore, computation: string): Promise<void> {
+  for await (const page of store.list(partialPrefix(computation))) {
+    await store.delete(page.map((entry) => entry.key));
+  }
+}
+
+/** Readers for the merge, which throw OBJECT_STORE, and BATCH_FAILED for a partial that is gone. */
+export function readersOf(store: ObjectStore, reports: readonly ShardReport[]): PartialReader[] {
+  return reports.map(({ key, bytes }) => ({
+    byteLength: bytes,
+    read: async (start, end) => {
+      const found = await store.get(key, { range: { start, end } });
+      if (found !== undefined) return found;
+      throw new TidemarkError('BATCH_FAILED', `Cannot merge: the partial "${key}" is gone`, {
+        retryable: true,
+      });
+    },
+  }));
+}

@@ -1,0 +1,57 @@
+/**
+ * Computes the shards of a run and leaves their partials in the store. Where that happens is the one
+ * thing that may be replaced: on threads of this machine, which is here, or by a fleet of others.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Settings } from '../schemas/settings.ts';
+import type { Shard, ShardReport } from '../schemas/shard.ts';
+import { rowsMaxOf, threadsOf, type Computation } from './computation.ts';
+import { runShards } from './pool.ts';
+import type { WorkerContext } from './worker.ts';
+
+export interface ShardRequest {
+  readonly computation: Computation;
+  /** The computation's shards that have no partial yet; perhaps none. */
+  readonly shards: readonly Shard[];
+  /** The module of the signal's kernel, as this checkout was built. */
+  readonly kernel: WebAssembly.Module;
+  /** Hears of each shard that is done, and how many there are in all by now: large ones are split. */
+  readonly onDone: (report: ShardReport, shardCount: number) => void;
+  /** Hears of each try that failed and will be repeated. */
+  readonly onRetry: (shard: Shard, reason: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Stores the partial of each shard, or of the parts that it was split into, under its `partialKey`, and
+ * returns reports of all, in the order of their keys. Throws `TidemarkError` BATCH_FAILED, naming the
+ * shard and the reason, once one has failed for good, and when `signal` aborts.
+ */
+export type ShardRunner = (request: ShardRequest) => Promise<ShardReport[]>;
+
+/** Runs shards on worker threads of this machine. `random` gives a number in [0, 1). */
+export function localRunner(settings: Settings, random: () => number): ShardRunner {
+  return ({ computation, shards, kernel, onDone, onRetry, signal }) => {
+    const { name, of, period } = computation;
+    const workerData: WorkerContext = {
+      store: settings,
+      computation: name,
+      of,
+      work: {
+        kernel,
+        memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
+        hashSeed: BigInt(Math.floor(random() * 2 ** 48)),
+        periodMs: period.startMs,
+        seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
+      },
+      rowsMax: rowsMaxOf(settings, of),
+    };
+    return runShards(shards, {
+      threads: threadsOf(settings),
+      startThread: () => new Worker(new URL('./worker.ts', import.meta.url), { workerData }),
+      onDone,
+      onRetry,
+      signal,
+    });
+  };
+}

@@ -1,0 +1,82 @@
+/** `tidemark batch run`: computes periods and publishes them. The work is in `batch/`. */
+import { Command, Option } from 'commander';
+import type { DueOptions, DueReport } from '../../../batch/due.ts';
+import type { RunReport } from '../../../batch/run.ts';
+import type { Signal } from '../../../schemas/archive.ts';
+import type { Period, PeriodKind } from '../../../schemas/period.ts';
+import { logOf, type Context } from '../../context.ts';
+import { CommandFailed } from '../../outcome.ts';
+import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
+
+interface RunFlags {
+  readonly date?: Period;
+  readonly hour?: string;
+  readonly signal?: Signal;
+  readonly due?: boolean;
+  readonly kind: PeriodKind;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** The command; prints what became of each signal of each period. */
+export function batchRunCommand(context: Context): Command {
+  const command = new Command('run').description(
+    'compute a day or an hour exactly from the archive and publish it, each signal by itself',
+  );
+  const kind = new Option('--kind <kind>', 'with --due, which periods');
+  return withPeriod(command, false)
+    .addOption(signalOption())
+    .option('--due', 'every ended period that is missing, dirty or complete by now, oldest first')
+    .addOption(kind.choices(['day', 'hour']).default('day').conflicts('date'))
+    .option('--force', 'compute again although nothing has changed, or before the period has ended')
+    .option('--json', 'print one line of JSON for each signal of a period')
+    .addHelpText('after', examples)
+    .action((flags: RunFlags) => run(context, flags, command));
+}
+
+const examples = `
+Examples:
+  tidemark batch run --date 2026-11-21
+  tidemark batch run --date 2026-11-21 --hour 13
+  tidemark batch run --due
+  tidemark batch run --due --kind hour --json`;
+
+async function run(context: Context, flags: RunFlags, command: Command): Promise<void> {
+  const period = flags.date && periodOf(flags.date, flags.hour);
+  if ((period === undefined) === (flags.due === undefined)) {
+    command.error('error: give either --date or --due');
+  }
+  const { runDue, runPeriod } = await import('../../../batch/due.ts');
+  await withClients(context, async ({ settings, store, clickhouse }) => {
+    const log = logOf(context, settings);
+    const options: Omit<DueOptions, 'kind'> = {
+      store,
+      clickhouse,
+      settings,
+      log,
+      clock: context.now,
+      random: () => Math.random(),
+      onProgress: (progress) => log.debug(progress, 'batch'),
+      signal: context.signal,
+      ...(flags.signal !== undefined && { signals: [flags.signal] }),
+    };
+    const report =
+      period === undefined
+        ? await runDue({ ...options, kind: flags.kind })
+        : await runPeriod({ ...options, period, force: flags.force ?? false });
+    print(context, report, flags);
+  });
+}
+
+function print(context: Context, { runs, failures }: DueReport, { kind, json }: RunFlags): void {
+  const text = (report: RunReport) => (json === true ? lineOf(report) : report.message);
+  for (const report of runs) context.stdout.write(`${text(report)}\n`);
+  if (runs.length + failures.length === 0 && json !== true) {
+    context.stdout.write(`No ${kind} is due\n`);
+  }
+  if (failures.length === 0) return;
+  const reasons = failures.map(({ period, signal, error }) => {
+    return `${period.name} (${signal}): ${error.message}`;
+  });
+  throw new CommandFailed(`Cannot compute everything that is due: ${reasons.join('; ')}`);
+}
