@@ -175,6 +175,7 @@ function group(
     tenantId,
     serviceName,
     operationName,
+    spanKind: 'Server',
     totalSpans,
     duplicateSpans,
     errorCount: 0,

@@ -372,7 +372,7 @@ async function filesOfDay(date: string, known: readonly ArchivedFile[]): Promise
 async function publishedRows(runId: string): Promise<string[]> {
   const rows = await stack.clickhouse.query<object>(
     `SELECT * EXCEPT (date, run_id) FROM service_stats_batch WHERE run_id = {runId:String}
-     ORDER BY tenant_id, service_name, operation_name`,
+     ORDER BY tenant_id, service_name, operation_name, span_kind`,
     { runId },
   );
   return rows.map((row) => JSON.stringify(row));
@@ -435,8 +435,10 @@ async function expectExact(date: string, files: readonly ArchivedFile[]): Promis
   for (const row of published) expectSame(row, byKey.get(keyOf(row)));
 }
 
-function keyOf(row: Record<'tenant_id' | 'service_name' | 'operation_name', unknown>): string {
-  return JSON.stringify([row.tenant_id, row.service_name, row.operation_name]);
+type KeyColumn = 'tenant_id' | 'service_name' | 'operation_name' | 'span_kind';
+
+function keyOf(row: Pick<Record<keyof OracleRow, unknown>, KeyColumn>): string {
+  return JSON.stringify([row.tenant_id, row.service_name, row.operation_name, row.span_kind]);
 }
 
 /**
