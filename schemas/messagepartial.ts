@@ -60,7 +60,11 @@ export interface Messages {
   readonly producers: Iterable<NamedEnd>;
   readonly links: Iterable<NamedEnd>;
   readonly consumers: Iterable<MessageEnd>;
-  readonly counts: { readonly producers: number; readonly links: number; readonly consumers: number };
+  readonly counts: {
+    readonly producers: number;
+    readonly links: number;
+    readonly consumers: number;
+  };
 }
 
 /**

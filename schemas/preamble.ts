@@ -62,6 +62,13 @@ export class Preamble {
     return headerBytes;
   }
 
+  /** Bytes of a whole partial, from its first `preambleBytes`. Throws as `headerBytes` does. */
+  byteLength(preamble: Uint8Array): number {
+    const headerBytes = this.headerBytes(preamble);
+    const view = new DataView(preamble.buffer, preamble.byteOffset, preamble.byteLength);
+    return headerBytes + Number(view.getBigUint64(16, true));
+  }
+
   /**
    * Checks a whole header, at the start of `bytes`. Throws CORRUPT_ARCHIVE for what `write` has not
    * written, or when the header has less than `entryBytesMin` for each entry.

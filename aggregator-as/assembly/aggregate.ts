@@ -97,3 +97,17 @@ export function groupCount(): u32 {
 export function firstGroup(): usize {
   return groups.firstGroup;
 }
+
+/** The service graph's kernel, for an instance of its own. */
+export {
+  consumerCount,
+  consumers,
+  foreignCount,
+  foreignLinks,
+  graphFinish,
+  graphIngest,
+  graphReset,
+  producerCount,
+  producers,
+  roomForLinks,
+} from './graph';

@@ -82,12 +82,7 @@ export class Calls {
 function groupOf(edge: Edge, names: readonly string[]): PartialGroup {
   const { tenant, caller, callee, connection, count, errors } = edge;
   const durations = edge.durations.subarray(0, count).toSorted();
-  const key = edgeKey(
-    names[tenant] ?? '',
-    names[caller] ?? '',
-    names[callee] ?? '',
-    connection,
-  );
+  const key = edgeKey(names[tenant] ?? '', names[caller] ?? '', names[callee] ?? '', connection);
   return {
     ...key,
     ...{ rawCount: count, count, errorCount: errors, uniqueTraces: 0, conflicts: 0 },

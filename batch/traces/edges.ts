@@ -93,7 +93,5 @@ function rankOf(key: GroupKey): string {
 
 function overflowOf(key: GroupKey): GroupKey {
   const isCaller = connectionOf(key).virtual === 'caller';
-  return isCaller
-    ? { ...key, serviceName: overflowNode }
-    : { ...key, operationName: overflowNode };
+  return isCaller ? { ...key, serviceName: overflowNode } : { ...key, operationName: overflowNode };
 }

@@ -15,11 +15,7 @@ export interface GraphNames {
 }
 
 /** The partial of what the kernel was given. At most `edgesMax` edges of a tenant stand by themselves. */
-export function encodeGraph(
-  kernel: GraphKernel,
-  names: GraphNames,
-  edgesMax: number,
-): Uint8Array {
+export function encodeGraph(kernel: GraphKernel, names: GraphNames, edgesMax: number): Uint8Array {
   const groups = Array.from(kernel.finish(), (call) => groupOf(call, names));
   const edges = encodePartial(joinGroups(groups, limitEdges(groups, edgesMax)));
   const messages = messagesOf(kernel, names);
@@ -28,12 +24,7 @@ export function encodeGraph(
 
 function groupOf(call: CallGroup, { tenants, nodes }: GraphNames): PartialGroup {
   const { tenant, caller, callee, connection, calls, errors } = call;
-  const key = edgeKey(
-    tenants[tenant] ?? '',
-    nodes[caller] ?? '',
-    nodes[callee] ?? '',
-    connection,
-  );
+  const key = edgeKey(tenants[tenant] ?? '', nodes[caller] ?? '', nodes[callee] ?? '', connection);
   const { durationMinNs, durationMaxNs, durationSumNs, durations } = call;
   return {
     ...key,

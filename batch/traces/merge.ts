@@ -57,20 +57,24 @@ interface MergedGroup extends GroupTotals {
   readonly bucketCounts: Float64Array;
 }
 
+/** The names of a group. */
+export type GroupKey = Pick<GroupTotals, 'tenantId' | 'serviceName' | 'operationName' | 'spanKind'>;
+
 /**
  * Results of all groups, ascending by tenant, service, operation and kind, whatever the order of the
- * partials. The shards must not share a trace id. Quantiles are from 0 to 1. Throws what the
- * readers throw, and `TidemarkError` CORRUPT_ARCHIVE for a partial that is damaged.
+ * partials. The shards must not share a trace id. Quantiles are from 0 to 1. `renames` is given all keys
+ * and may rename some of them; groups of one name are one then. Throws what the readers throw, and `TidemarkError` CORRUPT_ARCHIVE for a partial that is damaged.
  */
 export async function mergePartials(
   readers: readonly PartialReader[],
   quantiles: readonly number[],
   limits: MergeLimits = mergeLimits,
+  renames: (keys: readonly GroupKey[]) => (key: GroupKey) => GroupKey = keepNames,
 ): Promise<GroupStats[]> {
   const headers = await mapBounded(readers, limits.readsInFlight, async (reader) =>
     decodePartialHeader(await readHeader(reader, spanPreamble)),
   );
-  const groups = mergeGroups(readers, headers);
+  const groups = mergeGroups(readers, headers, renames);
   const selections = groups.map((group) => planSelections(group, quantiles));
   const found = await selectDurations(selections.flat(), limits);
   let next = 0;
@@ -86,15 +90,32 @@ export async function mergePartials(
   });
 }
 
-function mergeGroups(readers: readonly PartialReader[], headers: readonly PartialHeader[]) {
+function keepNames() {
+  return (key: GroupKey) => key;
+}
+
+function mergeGroups(
+  readers: readonly PartialReader[],
+  headers: readonly PartialHeader[],
+  renames: (keys: readonly GroupKey[]) => (key: GroupKey) => GroupKey,
+) {
+  const rename = renames(headers.flatMap(({ groups }) => groups));
   const sources = headers.flatMap(({ groups }, i) => {
     const reader = readers[i];
-    return reader === undefined ? [] : groups.map((group) => ({ reader, group }));
+    return reader === undefined
+      ? []
+      : groups.map((group) => ({ reader, group: renamed(group, rename(group)) }));
   });
   const byKey = Map.groupBy(sources, ({ group }) =>
     JSON.stringify([group.tenantId, group.serviceName, group.operationName, group.spanKind]),
   );
   return Array.from(byKey.values(), mergeGroup).toSorted(compareKeys);
+}
+
+function renamed(group: PartialHeaderGroup, key: GroupKey): PartialHeaderGroup {
+  if (key === group) return group;
+  const { tenantId, serviceName, operationName, spanKind } = key;
+  return { ...group, tenantId, serviceName, operationName, spanKind };
 }
 
 function mergeGroup(sources: readonly Source[]): MergedGroup {

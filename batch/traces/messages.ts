@@ -21,7 +21,13 @@ import {
   type NamedEnd,
 } from '../../schemas/messagepartial.ts';
 import { Names } from '../names.ts';
-import { mapBounded, readExactly, readHeader, type MergeLimits, type PartialReader } from '../ranges.ts';
+import {
+  mapBounded,
+  readExactly,
+  readHeader,
+  type MergeLimits,
+  type PartialReader,
+} from '../ranges.ts';
 import { Calls } from './calls.ts';
 import * as edges from './edges.ts';
 

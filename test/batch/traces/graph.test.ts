@@ -54,7 +54,9 @@ async function computeGraph(spans: readonly GraphSpan[], options: Options = {}) 
 
 /** Which of so many ranges of trace ids each of the ids is in. */
 function rangesOf(spans: readonly GraphSpan[], count: number): Map<bigint, number> {
-  const ids = [...new Set(spans.map(({ traceId }) => traceId))].toSorted((a, b) => (a < b ? -1 : 1));
+  const ids = [...new Set(spans.map(({ traceId }) => traceId))].toSorted((a, b) =>
+    a < b ? -1 : 1,
+  );
   return new Map(ids.map((id, place) => [id, Math.floor((place * count) / ids.length)]));
 }
 
