@@ -34,19 +34,21 @@ export interface ComputationOptions {
   readonly of: Signal;
   readonly settings: Settings;
   readonly codeVersion: string;
+  /** Shards for parallel work. @default what the settings ask for */
+  readonly shardsWanted?: number;
 }
 
 /** What has to be computed of an input. No files give no shards. */
 export function planComputation(
   { files, inputHash }: Pick<BatchInput, 'files' | 'inputHash'>,
-  { period, of, settings, codeVersion }: ComputationOptions,
+  { period, of, settings, codeVersion, shardsWanted }: ComputationOptions,
 ): Computation {
   const given = JSON.stringify(mergeOptions(settings, period));
   const content = [of, period.name, inputHash, codeVersion, given].join('\n');
   const hash = createHash('sha256').update(content).digest('hex').slice(0, 12);
   const shards = planShards(files, {
     rowsMax: rowsMaxOf(settings, of),
-    shardsWanted: threadsOf(settings),
+    shardsWanted: shardsWanted ?? shardsWantedOf(settings),
     rowsMin: shardRowsMin,
   });
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
@@ -56,6 +58,12 @@ export function planComputation(
 /** Rows that a shard of the signal may have. */
 export function rowsMaxOf(settings: Settings, of: Signal): number {
   return shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES, signalBatches[of].rowBytes);
+}
+
+/** One a thread, or so many that a fleet can share them out. */
+function shardsWantedOf(settings: Settings): number {
+  const isFleet = settings.TIDEMARK_BATCH_FLEET === 'on';
+  return isFleet ? settings.TIDEMARK_TASK_PARTITIONS : threadsOf(settings);
 }
 
 /** Threads that compute on one machine. */

@@ -5,8 +5,9 @@
 import { Worker } from 'node:worker_threads';
 import type { Settings } from '../schemas/settings.ts';
 import type { Shard, ShardReport } from '../schemas/shard.ts';
-import { rowsMaxOf, threadsOf, type Computation } from './computation.ts';
+import { mergeOptions, rowsMaxOf, threadsOf, type Computation } from './computation.ts';
 import { runShards } from './pool.ts';
+import type { MergeOptions } from './work.ts';
 import type { WorkerContext } from './worker.ts';
 
 export interface ShardRequest {
@@ -29,23 +30,42 @@ export interface ShardRequest {
  */
 export type ShardRunner = (request: ShardRequest) => Promise<ShardReport[]>;
 
+/** What a thread is given that computes shards of a computation. */
+export interface WorkerContextOptions {
+  readonly settings: Settings;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  readonly computation: Pick<Computation, 'name' | 'of' | 'period'>;
+  /** The module of the signal's kernel. */
+  readonly kernel: WebAssembly.Module;
+  /** What the computation's figures depend on. */
+  readonly merge: MergeOptions;
+}
+
+/** The context of such a thread; memory and store are those of this machine's settings. */
+export function workerContext(options: WorkerContextOptions): WorkerContext {
+  const { settings, random, computation, kernel, merge } = options;
+  const { name, of, period } = computation;
+  return {
+    store: settings,
+    computation: name,
+    of,
+    work: {
+      kernel,
+      memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
+      hashSeed: BigInt(Math.floor(random() * 2 ** 48)),
+      periodMs: period.startMs,
+      ...merge,
+    },
+    rowsMax: rowsMaxOf(settings, of),
+  };
+}
+
 /** Runs shards on worker threads of this machine. `random` gives a number in [0, 1). */
 export function localRunner(settings: Settings, random: () => number): ShardRunner {
   return ({ computation, shards, kernel, onDone, onRetry, signal }) => {
-    const { name, of, period } = computation;
-    const workerData: WorkerContext = {
-      store: settings,
-      computation: name,
-      of,
-      work: {
-        kernel,
-        memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
-        hashSeed: BigInt(Math.floor(random() * 2 ** 48)),
-        periodMs: period.startMs,
-        seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
-      },
-      rowsMax: rowsMaxOf(settings, of),
-    };
+    const merge = mergeOptions(settings, computation.period);
+    const workerData = workerContext({ settings, random, computation, kernel, merge });
     return runShards(shards, {
       threads: threadsOf(settings),
       startThread: () => new Worker(new URL('./worker.ts', import.meta.url), { workerData }),
