@@ -1,17 +1,13 @@
 /**
  * Proves a published run: lets the ClickHouse engine compute the period's figures again, straight from the
- * Parquet files and with its own functions, and compares. It shares no code with the batch.
+ * Parquet files and with its own functions, and compares row by row. What is too large for one query
+ * is proved in slices. It shares no code with the batch.
  */
-import { TidemarkError } from '../schemas/errors.ts';
-import { verifyDifferencesMax, verifyFilesPerSource } from '../schemas/limits/batch.ts';
+import { verifyDifferencesMax } from '../schemas/limits/batch.ts';
 import { periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-
-type SourceSettings = Pick<
-  Settings,
-  'S3_ENDPOINT' | 'S3_BUCKET' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'
->;
+import { filesSource, inSlice, type SourceSettings } from './source.ts';
 
 /** A figure that is not the same in both. */
 export interface Difference {
@@ -32,6 +28,9 @@ export interface VerifyReport {
   readonly differences: readonly Difference[];
 }
 
+/** A row as ClickHouse's JSON has it: 64-bit integers are strings, tuples and arrays nest. */
+export type FigureRow = Readonly<Record<string, unknown>>;
+
 /** How a published table is proved. */
 export interface Proof {
   readonly table: string;
@@ -46,6 +45,27 @@ export interface Proof {
    * of `structure`, that gives each row's exact figures.
    */
   sql(source: string, options: ProofOptions): string;
+  /** How it is proved in slices. Without it the table is always proved by one query. */
+  readonly slices?: WholeSlices | PartSlices;
+}
+
+/** Slices that have every row of the table whole: they are proved one after the other. */
+export interface WholeSlices {
+  /** Columns of the archive that deal its rows to slices; equal for all copies of an item. */
+  readonly by: readonly string[];
+  /** The columns of the table that are the same, so that its rows fall into the same slices. */
+  readonly tableBy: readonly string[];
+}
+
+/** Slices that have parts of rows, which add up to the figures. */
+export interface PartSlices {
+  readonly by: readonly string[];
+  /** As `Proof.sql`, of one slice. `published` is a subquery of the rows to be proved. */
+  sql(source: string, published: string, options: ProofOptions): string;
+  /** Two parts of one row as one. */
+  add(left: FigureRow, right: FigureRow): FigureRow;
+  /** A row's figures from all of its parts. */
+  finish(row: FigureRow): FigureRow;
 }
 
 export interface ProofOptions {
@@ -54,53 +74,30 @@ export interface ProofOptions {
   readonly seriesMax: number;
 }
 
-/** NaN and infinities as text: JSON has none of them, and they are not the same. */
-const denormals = 'SETTINGS output_format_json_quote_denormals = 1';
-
-type FigureRow = Readonly<Record<string, string | number | null>>;
-
-/**
- * A subquery over Parquet files of the bucket, which ClickHouse reads itself by its `s3` table
- * function. `keys` are those of archive files; throws `TidemarkError` CORRUPT_ARCHIVE for another.
- */
-export function filesSource(
-  settings: SourceSettings,
-  keys: readonly string[],
-  structure: readonly string[],
-): string {
-  const sources: string[] = [];
-  for (let from = 0; from < keys.length; from += verifyFilesPerSource) {
-    const part = keys.slice(from, from + verifyFilesPerSource);
-    sources.push(`SELECT * FROM ${s3Function(settings, part, structure)}`);
-  }
-  return `(${sources.join(' UNION ALL ')})`;
-}
-
-function s3Function(
-  settings: SourceSettings,
-  keys: readonly string[],
-  structure: readonly string[],
-): string {
-  const odd = keys.find((key) => !/^[\w=/+.-]+$/.test(key));
-  if (odd !== undefined) {
-    throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot verify "${odd}": it is no archive file`);
-  }
-  // Braces around alternatives are a pattern that needs no listing; one alternative is no pattern.
-  const names = keys.length === 1 ? (keys[0] ?? '') : `{${keys.join(',')}}`;
-  const url = `${settings.S3_ENDPOINT.replace(/\/$/, '')}/${settings.S3_BUCKET}/${names}`;
-  const secrets = [settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY];
-  return `s3(${[url, ...secrets, 'Parquet', structure.join(', ')].map(quote).join(', ')})`;
+/** How far a verification is: `done` of `slices` queries over a table's rows. */
+export interface VerifyProgress {
+  readonly table: string;
+  readonly done: number;
+  readonly slices: number;
 }
 
 export interface VerifyOptions extends ProofOptions {
   readonly clickhouse: ClickHouse;
-  readonly settings: SourceSettings;
+  readonly settings: SourceSettings & Pick<Settings, 'TIDEMARK_VERIFY_ROWS'>;
   readonly period: Period;
   readonly runId: string;
   /** Keys of the files that the run read. */
   readonly keys: readonly string[];
+  /** Rows of these files; past TIDEMARK_VERIFY_ROWS they are proved in slices. @default 0 */
+  readonly rows?: number;
   readonly proofs: readonly Proof[];
+  readonly onProgress?: (progress: VerifyProgress) => void;
+  /** Stops between two queries. */
+  readonly signal?: AbortSignal;
 }
+
+/** NaN and infinities as text: JSON has none of them, and they are not the same. */
+const denormals = 'SETTINGS output_format_json_quote_denormals = 1';
 
 /**
  * Compares a run's published figures with what the engine computes from the files, bit for bit.
@@ -110,32 +107,110 @@ export async function verifyRun(options: VerifyOptions): Promise<VerifyReport> {
   let [rows, figures] = [0, 0];
   const differences: Difference[] = [];
   for (const proof of options.proofs) {
-    const recomputed = await recompute(proof, options);
-    differences.push(...compareRows(proof, await readPublished(proof, options), recomputed));
-    rows += recomputed.length;
-    figures += recomputed.length * proof.figures.length;
+    const compared = await verifyTable(proof, options);
+    keep(differences, compared.differences);
+    rows += compared.rows;
+    figures += compared.rows * proof.figures.length;
   }
-  const equal = differences.length === 0;
-  return { equal, rows, figures, differences: differences.slice(0, verifyDifferencesMax) };
+  return { equal: differences.length === 0, rows, figures, differences };
 }
 
-function readPublished(
-  { table, keys, figures }: Proof,
-  { clickhouse, period, runId }: VerifyOptions,
-): Promise<FigureRow[]> {
-  const { column, type, value } = periodKey(period);
-  return clickhouse.query<FigureRow>(
-    `SELECT ${[...keys, ...figures].join(', ')}
-     FROM ${table} WHERE ${column} = {period:${type}} AND run_id = {run:String} ${denormals}`,
-    { period: value, run: runId },
+/** Adds differences to the list, as far as they are reported. */
+function keep(list: Difference[], more: readonly Difference[]): void {
+  list.push(...more.slice(0, verifyDifferencesMax - list.length));
+}
+
+interface Compared {
+  readonly rows: number;
+  readonly differences: readonly Difference[];
+}
+
+async function verifyTable(proof: Proof, options: VerifyOptions): Promise<Compared> {
+  const { slices } = proof;
+  const wanted = Math.ceil((options.rows ?? 0) / options.settings.TIDEMARK_VERIFY_ROWS);
+  const count = slices === undefined ? 1 : Math.max(1, wanted);
+  if (count > 1 && slices !== undefined && 'add' in slices) {
+    return verifyParts(proof, slices, count, options);
+  }
+  const differences: Difference[] = [];
+  let rows = 0;
+  for await (const index of counted(proof, count, options)) {
+    const part = { proof, options, index, count };
+    const recomputed = await recompute(part, (source) => proof.sql(source, options));
+    keep(differences, compareRows(proof, await readPublished(part), recomputed));
+    rows += recomputed.length;
+  }
+  return { rows, differences };
+}
+
+/** Adds the parts of all slices up, then compares. Groups are held in memory, never rows of the archive. */
+async function verifyParts(
+  proof: Proof,
+  slices: PartSlices,
+  count: number,
+  options: VerifyOptions,
+): Promise<Compared> {
+  const { column, type } = periodKey(options.period);
+  const where = `${column} = {period:${type}} AND run_id = {run:String}`;
+  const published = `(SELECT * FROM ${proof.table} WHERE ${where})`;
+  const sums = new Map<string, FigureRow>();
+  for await (const index of counted(proof, count, options)) {
+    const part = { proof, options, index, count };
+    const rows = await recompute(part, (source) => slices.sql(source, published, options));
+    for (const row of rows) {
+      const key = keyOf(proof, row);
+      const sum = sums.get(key);
+      sums.set(key, sum === undefined ? row : slices.add(sum, row));
+    }
+  }
+  const recomputed = [...sums.values()].map((row) => slices.finish(row));
+  const all = await readPublished({ proof, options, index: 0, count: 1 });
+  return { rows: recomputed.length, differences: compareRows(proof, all, recomputed) };
+}
+
+/** The slices' numbers; says how far it is, and stops when it is told to. */
+async function* counted({ table }: Proof, slices: number, { onProgress, signal }: VerifyOptions) {
+  for (let index = 0; index < slices; index += 1) {
+    signal?.throwIfAborted();
+    onProgress?.({ table, done: index, slices });
+    yield index;
+  }
+  onProgress?.({ table, done: slices, slices });
+}
+
+interface Part {
+  readonly proof: Proof;
+  readonly options: VerifyOptions;
+  readonly index: number;
+  readonly count: number;
+}
+
+function readPublished({ proof, options, index, count }: Part): Promise<FigureRow[]> {
+  const { table, keys, figures, slices } = proof;
+  const { column, type, value } = periodKey(options.period);
+  const by = slices !== undefined && 'tableBy' in slices ? slices.tableBy : [];
+  return options.clickhouse.query<FigureRow>(
+    `SELECT ${[...keys, ...figures].join(', ')} FROM ${table}
+     WHERE ${column} = {period:${type}} AND run_id = {run:String} AND ${inSlice({ by, index, count })}
+     ${denormals}`,
+    { period: value, run: options.runId },
   );
 }
 
-async function recompute(proof: Proof, options: VerifyOptions): Promise<FigureRow[]> {
-  const { clickhouse, settings, keys } = options;
+async function recompute(
+  { proof, options, index, count }: Part,
+  sqlOf: (source: string) => string,
+): Promise<FigureRow[]> {
+  const { clickhouse, settings, keys, period, runId } = options;
   if (keys.length === 0) return [];
-  const source = filesSource(settings, keys, proof.structure);
-  return clickhouse.query<FigureRow>(`${proof.sql(source, options)} ${denormals}`);
+  const slice = { by: proof.slices?.by ?? [], index, count };
+  const sql = sqlOf(filesSource(settings, keys, proof.structure, slice));
+  const params = { period: periodKey(period).value, run: runId };
+  return clickhouse.query<FigureRow>(`${sql} ${denormals}`, params);
+}
+
+function keyOf({ keys }: Proof, row: FigureRow): string {
+  return JSON.stringify(keys.map((key) => row[key]));
 }
 
 function compareRows(
@@ -143,11 +218,12 @@ function compareRows(
   published: readonly FigureRow[],
   recomputed: readonly FigureRow[],
 ): Difference[] {
-  const keyOf = (row: FigureRow) => JSON.stringify(proof.keys.map((key) => row[key]));
-  const byKey = new Map(published.map((row) => [keyOf(row), row]));
-  const differences = recomputed.flatMap((row) => compareRow(proof, byKey.get(keyOf(row)), row));
-  const found = new Set(recomputed.map(keyOf));
-  const extra = published.filter((row) => !found.has(keyOf(row)));
+  const byKey = new Map(published.map((row) => [keyOf(proof, row), row]));
+  const differences = recomputed.flatMap((row) =>
+    compareRow(proof, byKey.get(keyOf(proof, row)), row),
+  );
+  const found = new Set(recomputed.map((row) => keyOf(proof, row)));
+  const extra = published.filter((row) => !found.has(keyOf(proof, row)));
   const twice = byKey.size === published.length ? [] : ['a group is published twice'];
   return [
     ...differences,
@@ -179,8 +255,4 @@ function textOf(row: FigureRow | undefined, figure: string): string {
   if (row === undefined) return 'no row';
   // NaN has a sign, which means nothing.
   return JSON.stringify(row[figure]).replaceAll('"-nan"', '"nan"');
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

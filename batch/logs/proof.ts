@@ -1,10 +1,12 @@
 /** How `log_stats_batch` is proved: the same figures in ClickHouse's own SQL. */
-import type { Proof } from '../verify.ts';
+import type { FigureRow, Proof } from '../verify.ts';
+
+const figures = ['total_records', 'duplicate_records', 'body_bytes', 'unique_bodies'] as const;
 
 export const logProof: Proof = {
   table: 'log_stats_batch',
   keys: ['tenant_id', 'service_name', 'severity_number', 'severity_text', 'hour'],
-  figures: ['total_records', 'duplicate_records', 'body_bytes', 'unique_bodies'],
+  figures,
   structure: [
     'TenantId String',
     'ServiceName String',
@@ -20,7 +22,14 @@ export const logProof: Proof = {
     'ItemIndex UInt32',
   ],
   sql: logSql,
+  // Copies have one body, and so have equal bodies: distinct ones add up over slices too.
+  slices: { by: ['Body'], sql: (source) => logSql(source), add, finish: (row) => row },
 };
+
+function add(left: FigureRow, right: FigureRow): FigureRow {
+  const sum = (name: string) => String(BigInt(Number(left[name])) + BigInt(Number(right[name])));
+  return { ...left, ...Object.fromEntries(figures.map((name) => [name, sum(name)])) };
+}
 
 /**
  * Of the copies of a record, one identity of (tenant, content hash, occurrence), the first by

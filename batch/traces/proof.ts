@@ -1,5 +1,7 @@
 /** How `service_stats_batch` is proved: the same figures in ClickHouse's own SQL. */
 import type { Proof } from '../verify.ts';
+import { groupColumns, spanCopies, spanStructure } from './copies.ts';
+import { spanSlices } from './slices.ts';
 
 export const spanProof: Proof = {
   table: 'service_stats_batch',
@@ -16,68 +18,32 @@ export const spanProof: Proof = {
     'error_count',
     'unique_traces',
     'conflict_spans',
+    'quantile_state',
   ],
-  structure: [
-    'TenantId String',
-    'ServiceName String',
-    'SpanName String',
-    'TraceId FixedString(16)',
-    'SpanId FixedString(8)',
-    'SpanKind String',
-    'StatusCode String',
-    'Duration UInt64',
-    "IngestedAt DateTime64(3, 'UTC')",
-    'Partition Int32',
-    'Offset Int64',
-    'ItemIndex UInt32',
-  ],
+  structure: spanStructure,
   sql: verifySql,
+  slices: spanSlices,
 };
 
 /**
  * A ClickHouse query over the rows of `source` (a table, table function or subquery with the archive's
- * columns) that gives each group's exact figures. Of the copies of a span, one identity of (tenant, trace id,
- * span id, kind), the first by (IngestedAt, Partition, Offset, ItemIndex) counts; the others are
- * duplicates of the group that they name.
+ * columns) that gives each group's exact figures.
  */
 export function verifySql(source: string): string {
-  return `SELECT
-  TenantId AS tenant_id,
-  ServiceName AS service_name,
-  SpanName AS operation_name,
-  SpanKind AS span_kind,
-  countIf(place = 1) AS total_spans,
-  countIf(place > 1) AS duplicate_spans,
+  return `SELECT ${groupColumns},
   ${milliseconds('quantileExactInclusive', '(0.5)')} AS p50_ms,
   ${milliseconds('quantileExactInclusive', '(0.95)')} AS p95_ms,
   ${milliseconds('quantileExactInclusive', '(0.99)')} AS p99_ms,
   ${milliseconds('min', '')} AS min_ms,
   ${milliseconds('max', '')} AS max_ms,
-  ${milliseconds('avg', '')} AS mean_ms,
-  countIf(place = 1 AND content.3) AS error_count,
-  uniqExactIf(TraceId, place = 1) AS unique_traces,
-  countIf(content != first_content) AS conflict_spans
-FROM
-(
-  SELECT
-    TenantId,
-    ServiceName,
-    SpanName,
-    SpanKind,
-    TraceId,
-    Duration,
-    (ServiceName, SpanName, StatusCode = 'Error', Duration) AS content,
-    row_number() OVER arrival AS place,
-    first_value(content) OVER arrival AS first_content
-  FROM ${source}
-  WINDOW arrival AS (
-    PARTITION BY TenantId, TraceId, SpanId, SpanKind
-    ORDER BY IngestedAt, Partition, Offset, ItemIndex
-  )
-)
+  if(total_spans = 0, nan, ${total} / total_spans / 1e6) AS mean_ms
+FROM ${spanCopies(source)}
 GROUP BY tenant_id, service_name, operation_name, span_kind
 ORDER BY tenant_id, service_name, operation_name, span_kind`;
 }
+
+/** The sum as the nearest double: `avg` adds in 64 bits, which may wrap, and wide ints are not rounded. */
+const total = 'toFloat64(toString(sumIf(toUInt128(Duration), place = 1)))';
 
 /** An aggregate over the durations of the group's distinct spans; it has none without a span. */
 function milliseconds(aggregate: string, parameters: string): string {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
+import { filesSource } from '../../batch/source.ts';
 import { spanProof } from '../../batch/traces/proof.ts';
-import { filesSource, verifyRun } from '../../batch/verify.ts';
+import { verifyRun, type VerifyProgress } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
@@ -39,7 +40,7 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
   };
   const good = await verifyRun(options);
   expect(good).toMatchObject({ equal: true, differences: [] });
-  expect(good.figures).toBe(good.rows * 11);
+  expect(good.figures).toBe(good.rows * 12);
 
   const copy = (runId: string, columns: string, where: string) =>
     stack.clickhouse.command(
@@ -66,6 +67,76 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
   );
 
   expect((await verifyRun({ ...options, keys: [] })).equal).toBe(false);
+});
+
+it('verifyRun() proves slices of trace ids, and finds what is wrong through them', async () => {
+  const day = '2026-11-02';
+  const random = seededRandom(10);
+  const hourMs = Date.parse(`${day}T10:00:00Z`);
+  // Few groups, so that each is in all slices; some of them end beyond what doubles hold exactly.
+  const spans = [
+    ...randomSpans(random, 3000, { hourMs, services: 2 }),
+    ...randomSpans(random, 500, { hourMs }).map((row) => ({
+      ...row,
+      service: 'huge',
+      operation: row.kind,
+      durationNs: 2n ** 64n - 1n - BigInt(Math.floor(random() * 4000)),
+    })),
+    ...randomSpans(random, 64, { hourMs }).map((row) => ({
+      ...row,
+      service: 'equal',
+      durationNs: 123_456_789n,
+    })),
+  ];
+  const files = await archiveSpans(stack.store, spans, { firstOffset: 10_000n });
+  const { run, groups } = await runBatch({
+    ...stack,
+    clock: () => Date.parse('2026-11-22T00:00:00Z'),
+    random: seededRandom(1),
+    log: { info: () => undefined, warn: () => undefined },
+    period: parsePeriod(day),
+    of: 'traces',
+  });
+  const progress: VerifyProgress[] = [];
+  const options = {
+    ...stack,
+    settings: { ...stack.settings, TIDEMARK_VERIFY_ROWS: 1000 },
+    period: parsePeriod(day),
+    runId: run?.runId ?? '',
+    keys: files.map((file) => file.key),
+    rows: 3564,
+    proofs: [spanProof],
+    periodMs: Date.parse(day),
+    seriesMax: 1,
+    onProgress: (at: VerifyProgress) => progress.push(at),
+  };
+  const good = await verifyRun(options);
+  expect(good).toMatchObject({ equal: true, differences: [], rows: groups });
+  expect(progress.map(({ done }) => done)).toEqual([0, 1, 2, 3, 4]);
+
+  const wrong = {
+    p50_ms: 'p50_ms * (1 + 3e-16)',
+    p95_ms: 'p95_ms * 1.5',
+    p99_ms: 'nan',
+    min_ms: 'min_ms + 1',
+    mean_ms: 'mean_ms * (1 + 3e-16)',
+    unique_traces: 'unique_traces + 1',
+    conflict_spans: 'conflict_spans + 1',
+    quantile_state: '(quantile_state.1, arrayMap(x -> x + 1, quantile_state.2))',
+  };
+  const replaced = Object.entries(wrong).map(([figure, sql]) => `, ${sql} AS ${figure}`);
+  await stack.clickhouse.command(
+    `INSERT INTO service_stats_batch SELECT * REPLACE ('off' AS run_id${replaced.join('')})
+     FROM service_stats_batch AS s WHERE s.run_id = '${options.runId}' ORDER BY s.total_spans DESC LIMIT 1`,
+  );
+  await stack.clickhouse.command(
+    `INSERT INTO service_stats_batch SELECT * REPLACE ('off' AS run_id)
+     FROM service_stats_batch AS s WHERE s.run_id = '${options.runId}'
+     ORDER BY s.total_spans DESC LIMIT 1000 OFFSET 1`,
+  );
+  const off = await verifyRun({ ...options, runId: 'off' });
+  const figures = off.differences.map(({ figure }) => figure);
+  expect(figures.toSorted()).toEqual(Object.keys(wrong).toSorted());
 });
 
 it('filesSource() refuses what could be a pattern or end the literal', () => {
