@@ -9,12 +9,14 @@ export function shardFailed(
   { shard, tries }: { readonly shard: Shard; readonly tries: number },
   reason: string,
 ): TidemarkError {
-  const range = `[${idText(shard.idFrom)}, ${idText(shard.idTo)})`;
-  return new TidemarkError(
-    'BATCH_FAILED',
-    `Cannot compute shard ${shard.index}, ids ${range}, try ${tries} of ${shardTriesMax}: ` +
-      reason,
-  );
+  const name = shardName(shard);
+  const message = `Cannot compute ${name}, try ${tries} of ${shardTriesMax}: ${reason}`;
+  return new TidemarkError('BATCH_FAILED', message);
+}
+
+/** A shard, for people. */
+export function shardName({ index, idFrom, idTo }: Shard): string {
+  return `shard ${index}, ids [${idText(idFrom)}, ${idText(idTo)})`;
 }
 
 /** The end of a run that was told to stop; the next one goes on where it was. */

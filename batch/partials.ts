@@ -1,6 +1,7 @@
 /** The partials of a computation in the object store: which there are, reading and removing them. */
 import { TidemarkError } from '../schemas/errors.ts';
-import { partialPrefix, type ShardReport } from '../schemas/shard.ts';
+import { partialKey, partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
+import { parseSplit, splitKey } from '../schemas/task.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 import type { PartialReader } from './ranges.ts';
 
@@ -14,6 +15,37 @@ export async function storedPartials(
     for (const { key, bytes } of page) reports.set(key, { key, bytes });
   }
   return reports;
+}
+
+/** What there is of some shards. */
+export interface Collected {
+  readonly reports: ShardReport[];
+  /** Shards, and parts of shards that were split, that have no partial. */
+  readonly missing: Shard[];
+}
+
+/** Looks for the partials of shards, and of their parts where they were split. Throws OBJECT_STORE. */
+export async function collectPartials(
+  store: ObjectStore,
+  computation: string,
+  shards: readonly Shard[],
+): Promise<Collected> {
+  const stored = await storedPartials(store, computation);
+  const reports: ShardReport[] = [];
+  const missing: Shard[] = [];
+  const waiting = [...shards];
+  for (let shard = waiting.shift(); shard; shard = waiting.shift()) {
+    const report = stored.get(partialKey(computation, shard));
+    const parts = splitKey(computation, shard);
+    if (report) reports.push(report);
+    else if (stored.has(parts)) waiting.unshift(...(await readParts(store, parts, shard)));
+    else missing.push(shard);
+  }
+  return { reports, missing };
+}
+
+async function readParts(store: ObjectStore, key: string, shard: Shard): Promise<Shard[]> {
+  return parseSplit(key, Buffer.from((await store.get(key)) ?? []).toString(), shard);
 }
 
 /** Removes them all. Throws OBJECT_STORE. */

@@ -27,7 +27,7 @@ import { Executor, type TaskReport } from './execute.ts';
 import { Lanes } from './lanes.ts';
 import { workerMetrics, type WorkerMetrics } from './metrics.ts';
 import { TaskQueue, type HeldTask } from './queue.ts';
-import { WorkerState, type EndCounts } from './state.ts';
+import type { EndCounts, WorkerState } from './state.ts';
 import { groupOf, loadFleetCode } from './version.ts';
 
 export interface FleetClock {

@@ -49,9 +49,6 @@ export const deadTaskRetentionMs = 30 * 24 * 3_600_000;
 /** Largest stored shard or plan that is read, inflated: some hundred thousand files. */
 export const storedShardBytesMax = 256 * 1024 * 1024;
 
-/** Computations whose remains are removed at once when a run has ended, and when they are remains. */
-export const remainsPerRunMax = 20;
-export const remainsAgeMs = 24 * 3_600_000;
-
-/** Processes that share one period as an indexed job. */
+/** Processes that share one period as an indexed job, and age after which its plan is not gone by. */
 export const jobProcessesMax = 10_000;
+export const jobAgeMsMax = 24 * 3_600_000;

@@ -9,6 +9,7 @@ import { logOf, type Context } from '../../context.ts';
 import { describeMs } from '../../duration.ts';
 import { CommandFailed } from '../../outcome.ts';
 import { rangeOf, withRange, type RangeFlags } from '../../range.ts';
+import { runnerOf } from '../../runner.ts';
 import { lineOf, signalOption, withClients } from './options.ts';
 
 interface BackfillFlags extends RangeFlags {
@@ -55,6 +56,7 @@ async function run(context: Context, flags: BackfillFlags): Promise<void> {
       range,
       clock: context.now,
       random: () => Math.random(),
+      ...(await runnerOf(context, { settings, store, log })),
       parallel: flags.parallel,
       ...(flags.signal !== undefined && { signals: [flags.signal] }),
       onStep: (step, done, all) => {

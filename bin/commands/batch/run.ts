@@ -6,6 +6,7 @@ import type { Signal } from '../../../schemas/archive.ts';
 import type { Period, PeriodKind } from '../../../schemas/period.ts';
 import { logOf, type Context } from '../../context.ts';
 import { CommandFailed } from '../../outcome.ts';
+import { runnerOf } from '../../runner.ts';
 import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
 
 interface RunFlags {
@@ -56,6 +57,7 @@ async function run(context: Context, flags: RunFlags, command: Command): Promise
       log,
       clock: context.now,
       random: () => Math.random(),
+      ...(await runnerOf(context, { settings, store, log })),
       onProgress: (progress) => log.debug(progress, 'batch'),
       signal: context.signal,
       ...(flags.signal !== undefined && { signals: [flags.signal] }),

@@ -7,6 +7,7 @@ import { logOf, type Context } from '../../context.ts';
 import { collectLess } from '../../heap.ts';
 import { openMonitor } from '../../monitor.ts';
 import { openRegistry } from '../../registry.ts';
+import { runnerOf } from '../../runner.ts';
 import { withClients } from './options.ts';
 
 interface ScheduleFlags {
@@ -66,7 +67,15 @@ async function schedule(context: Context, flags: ScheduleFlags): Promise<void> {
         log,
         pulse,
         counters: scheduleCounters(registry),
-        work: batchWork({ store, clickhouse, settings, log, random, clock: context.now }),
+        work: batchWork({
+          store,
+          clickhouse,
+          settings,
+          log,
+          random,
+          clock: context.now,
+          ...(await runnerOf(context, { settings, store, log })),
+        }),
         catchUp: flags.catchUp ?? false,
         ticksOnly: flags.ticks ?? false,
         holder: randomBytes(8).toString('hex'),

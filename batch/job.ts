@@ -1,0 +1,228 @@
+/**
+ * A period computed by processes that know nothing of each other but the name of their job: each computes its
+ * share of the shards of one plan, and one process merges them after all have ended. Needs no Kafka; starts
+ * nobody, and tries nothing again that a restart of its process would.
+ */
+import { gzipSync } from 'node:zlib';
+import type { Signal } from '../schemas/archive.ts';
+import { SettingError, TidemarkError } from '../schemas/errors.ts';
+import { jobKey, parseJobPlan, type JobPlan } from '../schemas/job.ts';
+import { fleetStoreCallsAtOnce, jobAgeMsMax } from '../schemas/limits/fleet.ts';
+import type { Shard } from '../schemas/shard.ts';
+import type { ObjectStore } from '../workers/clients/objects.ts';
+import { mapParallel } from '../workers/clients/parallel.ts';
+import { mergeOptions, planComputation, threadsOf, type Computation } from './computation.ts';
+import { shardName } from './fault.ts';
+import { deleteTasks, inflate, loadShard, putOnce, storeShard } from './fleet/stored.ts';
+import { listInput, type BatchInput } from './input.ts';
+import { loadKernel, type Kernel } from './kernel.ts';
+import { collectPartials } from './partials.ts';
+import { lookAtRun, runBatch, type BatchOptions, type RunReport } from './run.ts';
+import { localRunner, type ShardRunner } from './runner.ts';
+import { signalBatches } from './signals.ts';
+
+export interface JobOptions extends BatchOptions {
+  /** Name of the job, the same in all of its processes. */
+  readonly job: string;
+}
+
+export interface ShareOptions extends JobOptions {
+  /** Number of this process, from 0, and how many there are. */
+  readonly index: number;
+  readonly processes: number;
+}
+
+/** What one process of a job did of one signal. */
+export interface ShareReport {
+  readonly job: string;
+  readonly period: string;
+  readonly signal: Signal;
+  /** Shards of the whole plan, and of this process. */
+  readonly shards: number;
+  readonly own: number;
+  /** Of its own, those that were there already. */
+  readonly present: number;
+  /** A sentence for the user. */
+  readonly message: string;
+}
+
+/**
+ * Computes this process's share of the period, by the plan that the first process of the job has stored. Throws
+ * `TidemarkError`: BATCH_FAILED for a period that has not ended, a shard that cannot be computed, a plan that is
+ * of other code or too old; `SettingError` for a plan of other settings; and what the store and ClickHouse throw.
+ */
+export async function runShare(options: ShareOptions): Promise<ShareReport> {
+  const { store, settings, random, period, of, job, index, processes } = options;
+  const kernel = await loadKernel(signalBatches[of].kernel);
+  const planned = await planJob(options, kernel);
+  const about = { job, period: period.name, signal: of };
+  if (typeof planned === 'string') {
+    return { ...about, shards: 0, own: 0, present: 0, message: planned };
+  }
+  const { shardKeys } = planned;
+  const ownKeys = shardKeys.filter((_, place) => place % processes === index);
+  const shards = await loadShards(store, ownKeys);
+  const computation = computationOf(options, planned, shards);
+  const { missing } = await collectPartials(store, computation.name, shards);
+  await localRunner(
+    settings,
+    random,
+  )({
+    computation,
+    shards: missing,
+    kernel: kernel.module,
+    ...watch(options, missing.length),
+  });
+  const message =
+    `${period.name} (${of}), process ${index} of ${processes} of job ${job}: ` +
+    `${ownKeys.length} of ${shardKeys.length} shards are computed`;
+  const present = ownKeys.length - new Set(missing.map((shard) => shard.index)).size;
+  return { ...about, shards: shardKeys.length, own: ownKeys.length, present, message };
+}
+
+/**
+ * Merges what the processes of a job have computed, and publishes it as `runBatch` does. Throws BATCH_FAILED, naming
+ * the shards, while some are missing, and when there is no plan although there is something to compute; and
+ * what `runBatch` throws.
+ */
+export async function mergeJob(options: JobOptions): Promise<RunReport> {
+  const { store, period, of, job } = options;
+  const plan = await readPlan(store, job, of);
+  if (plan === undefined) return runBatch({ ...options, runner: nobody(options) });
+  const { codeVersion } = await loadKernel(signalBatches[of].kernel);
+  assertSame(options, plan, codeVersion);
+  const shards = await loadShards(store, plan.shardKeys);
+  const prepared = {
+    input: { ...plan.input, files: [] },
+    computation: computationOf(options, plan, shards),
+  };
+  const force = options.force === true || plan.force;
+  const report = await runBatch({ ...options, force, prepared, runner: collector(options) });
+  try {
+    await store.delete([jobKey(job, of)]);
+    await deleteTasks(store, plan.computation);
+  } catch (error) {
+    options.log.warn({ period: period.name, job, err: error }, 'cannot tidy up after the job');
+  }
+  return report;
+}
+
+/** The plan that counts, or why there is nothing to plan. */
+async function planJob(options: ShareOptions, kernel: Kernel): Promise<JobPlan | string> {
+  const { store, period, of, job, processes, settings } = options;
+  const stored = await readPlan(store, job, of);
+  if (stored) return agreed(options, stored, kernel.codeVersion);
+  const input = await listInput(store, of, period);
+  const { action, message } = (await lookAtRun(options, input)).decision;
+  if (action === 'refuse') throw new TidemarkError('BATCH_FAILED', message);
+  if (action !== 'compute') return message;
+  const { codeVersion } = kernel;
+  const shardsWanted = processes * threadsOf(settings);
+  const given = { period, of, settings, codeVersion, shardsWanted };
+  const plan = await storePlan(options, input, planComputation(input, given));
+  return agreed(options, plan, codeVersion);
+}
+
+/** Stores the shards, and then what names them; returns the plan that was first. */
+async function storePlan(
+  options: ShareOptions,
+  input: BatchInput,
+  computation: Computation,
+): Promise<JobPlan> {
+  const { store, clock, settings, period, of, job, processes, force = false } = options;
+  const { files: _, ...recorded } = input;
+  const { name, codeVersion, rows } = computation;
+  const merge = { ...mergeOptions(settings, period) };
+  const about = { computation: name, signal: of, period: period.name, merge };
+  const shardKeys = await mapParallel(computation.shards, fleetStoreCallsAtOnce, (shard) =>
+    storeShard(store, { ...about, shard }),
+  );
+  const plannedAt = new Date(clock()).toISOString();
+  const plan: JobPlan = {
+    ...{ version: 1, job, processes, plannedAt, codeVersion, force, rows, shardKeys, ...about },
+    input: { ...recorded, commitKeys: [...recorded.commitKeys] },
+  };
+  if (await putOnce(store, jobKey(job, of), gzipSync(JSON.stringify(plan)))) return plan;
+  return (await readPlan(store, job, of)) ?? plan;
+}
+
+async function readPlan(store: ObjectStore, job: string, of: Signal): Promise<JobPlan | undefined> {
+  const key = jobKey(job, of);
+  const bytes = await store.get(key);
+  return bytes && parseJobPlan(key, inflate(key, bytes));
+}
+
+function agreed(options: ShareOptions, plan: JobPlan, codeVersion: string): JobPlan {
+  assertSame(options, plan, codeVersion);
+  if (plan.processes === options.processes) return plan;
+  const message = `Cannot be one of ${options.processes} processes: job ${plan.job} was planned for ${plan.processes}`;
+  throw new SettingError('of', message);
+}
+
+/** That this process is the plan's: of its period, code and settings, and not of another day. */
+function assertSame(options: JobOptions, plan: JobPlan, codeVersion: string): void {
+  const { clock, settings, period } = options;
+  const another = 'give another --job';
+  const refuse = (why: string) =>
+    new TidemarkError('BATCH_FAILED', `Cannot go by the plan of job ${plan.job}: ${why}`);
+  if (plan.period !== period.name) throw refuse(`it is of ${plan.period}; ${another}`);
+  if (plan.codeVersion !== codeVersion) {
+    throw refuse(`it is of the code ${plan.codeVersion}, this is ${codeVersion}; ${another}`);
+  }
+  if (clock() - Date.parse(plan.plannedAt) > jobAgeMsMax) {
+    throw refuse(`it is of ${plan.plannedAt}, and files it names may be gone; ${another}`);
+  }
+  const own = JSON.stringify({ ...mergeOptions(settings, period) });
+  if (own === JSON.stringify(plan.merge)) return;
+  throw refuse(`it has the settings ${JSON.stringify(plan.merge)}, this process ${own}`);
+}
+
+function computationOf(
+  { period, of }: JobOptions,
+  { computation: name, codeVersion, rows }: JobPlan,
+  shards: readonly Shard[],
+): Computation {
+  return { name, period, of, codeVersion, shards, rows };
+}
+
+function loadShards(store: ObjectStore, keys: readonly string[]): Promise<Shard[]> {
+  return mapParallel(keys, fleetStoreCallsAtOnce, async (key) => {
+    const stored = await loadShard(store, key);
+    if (stored) return stored.shard;
+    throw new TidemarkError('BATCH_FAILED', `Cannot go by the plan: its shard "${key}" is gone`);
+  });
+}
+
+/** Takes the partials that are there; computes none. */
+function collector({ store, job }: JobOptions): ShardRunner {
+  return async ({ computation, shards }) => {
+    const { reports, missing } = await collectPartials(store, computation.name, shards);
+    if (missing.length === 0) return reports;
+    const names = missing.slice(0, missingNamed).map(shardName).join('; ');
+    const rest = missing.length > missingNamed ? `; and ${missing.length - missingNamed} more` : '';
+    const message = `Cannot merge job ${job}: ${missing.length} shards are missing: ${names}${rest}`;
+    throw new TidemarkError('BATCH_FAILED', message, { retryable: true });
+  };
+}
+
+const missingNamed = 10;
+
+function nobody({ job }: JobOptions): ShardRunner {
+  return () => {
+    const message = `Cannot merge job ${job}: it has no plan; run \`tidemark batch shard\` first`;
+    return Promise.reject(new TidemarkError('BATCH_FAILED', message));
+  };
+}
+
+function watch({ log, onProgress, signal, period, of }: JobOptions, count: number) {
+  let shardsDone = 0;
+  return {
+    onDone: (_: unknown, shardCount: number) => {
+      shardsDone += 1;
+      onProgress?.({ period, of, phase: 'compute', shardsDone, shardCount, rows: 0 });
+    },
+    onRetry: (shard: Shard, reason: string) =>
+      log.warn({ period: period.name, of, shard: shard.index, reason, count }, 'shard failed once'),
+    signal,
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * The plan of a job: what several processes that were started together, such as the pods of an indexed Job of
+ * Kubernetes, compute of one signal of one period. The first of them stores it by a conditional write, and all
+ * go by it, whatever is archived meanwhile. Stored once, never changed.
+ */
+import { z } from 'zod';
+import type { Signal } from './archive.ts';
+import { SettingError, TidemarkError } from './errors.ts';
+
+const jobPlan = z.strictObject({
+  version: z.literal(1),
+  job: z.string(),
+  signal: z.enum(['traces', 'metrics', 'logs']),
+  /** Name of the period, such as `2026-11-21`. */
+  period: z.string(),
+  /** Processes that share the shards: number I of them has each shard whose place is I modulo this. */
+  processes: z.int().positive(),
+  plannedAt: z.iso.datetime(),
+  computation: z.string(),
+  codeVersion: z.string(),
+  /** What figures depend on beside rows: the batch's `MergeOptions`. */
+  merge: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
+  /** Whether it was computed although nothing had changed. */
+  force: z.boolean(),
+  /** What the run is recorded with. */
+  input: z.strictObject({
+    ownFiles: z.int().nonnegative(),
+    commitKeys: z.array(z.string()),
+    inputHash: z.string(),
+    rowsRemoved: z.int().nonnegative(),
+    watermarkMs: z.int(),
+  }),
+  rows: z.int().nonnegative(),
+  /** Keys of the stored shards. */
+  shardKeys: z.array(z.string()),
+});
+
+export type JobPlan = z.infer<typeof jobPlan>;
+
+/** Key of a job's plan of one signal. Throws `SettingError` for what cannot be a job's name. */
+export function jobKey(job: string, signal: Signal): string {
+  if (!/^[\w.-]{1,100}$/.test(job)) {
+    const message = `Cannot use the job "${job}": wanted up to 100 letters, digits, ".", "_" and "-"`;
+    throw new SettingError('job', message);
+  }
+  return `_jobs/${job}/${signal}.json.gz`;
+}
+
+/** Reads a plan. Throws CORRUPT_ARCHIVE. */
+export function parseJobPlan(key: string, text: string): JobPlan {
+  const parsed = jobPlan.safeParse(jsonOrUndefined(text));
+  if (parsed.success) return parsed.data;
+  const field = parsed.error.issues[0]?.path.join('.') ?? '';
+  const message = `Cannot read the plan "${key}": bad field "${field}"`;
+  throw new TidemarkError('CORRUPT_ARCHIVE', message, { cause: parsed.error });
+}
+
+function jsonOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
