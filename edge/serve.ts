@@ -7,6 +7,7 @@ import { tenantPattern } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { drainMsMax } from '../schemas/limits.ts';
 import { readSettings, settingTexts } from '../schemas/settings.ts';
+import { apiOf } from './api.ts';
 import { authorize, readAccess } from './tenant/authorize.ts';
 import { allowOrigin, preflight, readOrigins } from './tenant/cors.ts';
 import type { GroupNamespace } from './commit.ts';
@@ -118,6 +119,7 @@ function routes(isolate: Isolate): Hono {
       app.all(path, ({ req }) => wrongMethod(typeOf(req.raw), 'POST'));
     }
   }
+  app.route('/api/v1', apiOf(isolate));
   app.get('/healthz', (context) => context.text('ok\n'));
   app.get('/metrics', ({ req }) => metrics(isolate, req.raw));
   app.notFound(({ req }) => refused(typeOf(req.raw), unknownPath()));

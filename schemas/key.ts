@@ -30,6 +30,8 @@ const record = z.strictObject({
   signals: z.array(z.enum(['traces', 'metrics', 'logs'])),
   /** Whether the key may read the edge's own metrics. */
   metrics: z.optional(z.boolean()),
+  /** Whether the key may read its tenant's data through the API. */
+  read: z.optional(z.boolean()),
   /** A public key for browsers: only requests from these origins are taken with it. */
   origins: z.optional(
     z

@@ -153,3 +153,25 @@ export function insertStatement(table: SpeedTable): string {
   const columns = speedTables[table].map((name) => `\`${name}\``).join(', ');
   return `INSERT INTO ${table} (${columns}) FORMAT RowBinary`;
 }
+
+/** Tables whose rows belong to tenants, and the column that says to which. */
+export const tenantColumns: Readonly<Record<string, string>> = {
+  otel_traces: 'TenantId',
+  otel_logs: 'TenantId',
+  otel_metrics_gauge: 'TenantId',
+  otel_metrics_sum: 'TenantId',
+  otel_metrics_histogram: 'TenantId',
+  otel_metrics_exp_histogram: 'TenantId',
+  otel_metrics_summary: 'TenantId',
+  service_stats_realtime: 'tenant_id',
+  service_stats_batch: 'tenant_id',
+  service_stats_hourly_batch: 'tenant_id',
+  service_dedup_batch: 'tenant_id',
+  service_graph_batch: 'tenant_id',
+  log_stats_batch: 'tenant_id',
+  metric_stats_batch: 'tenant_id',
+  metric_series_batch: 'tenant_id',
+  metric_histogram_batch: 'tenant_id',
+  metric_summary_batch: 'tenant_id',
+  layer_drift: 'tenant_id',
+};

@@ -37,6 +37,7 @@ interface CreateFlags extends PlaceFlags {
   readonly tenant: string;
   readonly signals: Signal[];
   readonly metrics?: boolean;
+  readonly read?: boolean;
   readonly origin?: string[];
   readonly rate?: RateClass;
   readonly bytesPerMinute?: number;
@@ -78,6 +79,7 @@ function createCommand(context: Context): Command {
     .requiredOption('--tenant <name>', 'the tenant that it sends as', tenant)
     .option('--signals <list>', 'what it may send, such as traces,logs', signalList, [...signals])
     .option('--metrics', "it may read the edge's own metrics")
+    .option('--read', "it may read its tenant's data through the API")
     .option('--origin <origin>', 'a public key for browsers on this origin; repeatable', origin)
     .addOption(
       new Option('--rate <class>', 'requests a second, of this key alone').choices(rateClasses),
@@ -100,6 +102,7 @@ async function createKey(context: Context, flags: CreateFlags, command: Command)
     signals: flags.signals,
     ...defined({
       metrics: flags.metrics,
+      read: flags.read,
       origins: flags.origin,
       rate: flags.rate,
       bytesPerMinute: flags.bytesPerMinute,
@@ -196,7 +199,11 @@ async function revokeKey(
 /** One row of the list. A record that cannot be read is shown as such: the edge refuses it. */
 function describe(id: string, record: KeyRecord | undefined, nowMs: number): string[] {
   if (record === undefined) return [id, '', 'malformed', '', '', '', ''];
-  const may = [...record.signals, ...(record.metrics ? ['edge metrics'] : [])].join(' ');
+  const may = [
+    ...record.signals,
+    ...(record.metrics ? ['edge metrics'] : []),
+    ...(record.read ? ['read'] : []),
+  ].join(' ');
   const from = record.origins === undefined ? '' : ` from ${record.origins.join(' ')}`;
   const limits = [
     record.rate ?? '',

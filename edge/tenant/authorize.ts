@@ -13,8 +13,8 @@ import type { KeyStore, KeyTools } from './keys.ts';
 
 /** What a request asks for. */
 export interface Wanted {
-  /** The signal that it sends, or `edge` to read the edge's own metrics. */
-  readonly what: Signal | 'edge';
+  /** The signal that it sends, `edge` to read the edge's own metrics, `read` the tenant's data. */
+  readonly what: Signal | 'edge' | 'read';
   /** The tenant that its path names, as `/t/{tenant}/v1/…` does; decoded, but not checked. */
   readonly pathTenant?: string | undefined;
 }
@@ -122,6 +122,8 @@ function checkWanted(record: KeyRecord, { what, pathTenant }: Wanted): void {
   }
   if (what === 'edge') {
     if (record.metrics !== true) throw forbidden("its API key may not read the edge's metrics");
+  } else if (what === 'read') {
+    if (record.read !== true) throw forbidden('its API key may not read data');
   } else if (!record.signals.includes(what)) {
     throw forbidden(`its API key may not send ${what}`);
   }

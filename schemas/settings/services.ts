@@ -5,6 +5,13 @@ export const servicesSettings = {
   CLICKHOUSE_URL: row('url', 'http://127.0.0.1:8123', 'ClickHouse HTTP interface', ['all']),
   CLICKHOUSE_USER: row('string', 'default', 'ClickHouse user', ['all']),
   CLICKHOUSE_PASSWORD: row('secret', '', 'ClickHouse password', ['all']),
+  CLICKHOUSE_READ_USER: row(
+    'string',
+    '',
+    'ClickHouse user of the read API, which should be able to read alone; empty: CLICKHOUSE_USER',
+    ['edge'],
+  ),
+  CLICKHOUSE_READ_PASSWORD: row('secret', '', 'Password of CLICKHOUSE_READ_USER', ['edge']),
   CLICKHOUSE_DATABASE: row('string', 'default', 'ClickHouse database', ['all']),
   S3_ENDPOINT: row(
     'url',

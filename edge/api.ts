@@ -1,0 +1,161 @@
+/**
+ * The read API's conductor, below `/api/v1`: says which resources there are, and answers each the
+ * same way: authorize → check parameters → read → respond. Its OpenAPI document is made of the same
+ * data. It decides nothing that a resource decides.
+ */
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { TidemarkError } from '../schemas/errors.ts';
+import {
+  apiFinalSeconds,
+  apiLiveSeconds,
+  apiRangeMsDefault,
+  apiRangeMsMax,
+  apiRowsDefault,
+} from '../schemas/limits/api.ts';
+import { completeness, drift, runs } from './api/books.ts';
+import { logs } from './api/logs.ts';
+import { metrics, points } from './api/metrics.ts';
+import { badParameters, problem, problemOf } from './api/problem.ts';
+import type { ParameterFault } from './api/problem.ts';
+import { readRows } from './api/read.ts';
+import type { Asked, Cursor, Resource, Row } from './api/resource.ts';
+import { operations, services, timeseries } from './api/services.ts';
+import { trace, traces } from './api/traces.ts';
+import type { Isolate } from './export.ts';
+import { authorize } from './tenant/authorize.ts';
+import { preflight } from './tenant/cors.ts';
+import manifest from '../package.json' with { type: 'json' };
+
+export const resources: readonly Resource[] = [
+  services,
+  operations,
+  timeseries,
+  traces,
+  trace,
+  logs,
+  metrics,
+  points,
+  completeness,
+  runs,
+  drift,
+];
+
+/** The routes of the API. */
+export function apiOf(isolate: Isolate): OpenAPIHono {
+  const api = new OpenAPIHono();
+  for (const resource of resources) {
+    api.openAPIRegistry.registerPath(routeOf(resource));
+    const path = resource.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    api.get(path, (context) => answer(isolate, resource, context));
+    api.options(path, () => preflight('GET'));
+  }
+  api.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Tidemark', version: manifest.version, license: { name: 'Apache-2.0' } },
+    servers: [{ url: '/api/v1' }],
+    security: [{ key: [] }],
+  });
+  api.openAPIRegistry.registerComponent('securitySchemes', 'key', {
+    type: 'http',
+    scheme: 'bearer',
+  });
+  api.all('*', () => problem(404, 'Not found', 'Cannot serve this path: see /api/v1/openapi.json'));
+  api.onError((error) => {
+    if (!(error instanceof TidemarkError))
+      isolate.tools.warn(`Bug: ${error.stack ?? error.message}`);
+    return problemOf(error);
+  });
+  return api;
+}
+
+async function answer(isolate: Isolate, resource: Resource, context: Context): Promise<Response> {
+  const { access, settings, tools } = isolate;
+  const { tenantId } = await authorize(context.req.raw, { what: 'read' }, access);
+  const asked = askedOf(resource, context, tools.now());
+  if (asked instanceof Response) return asked;
+  const rows = await readRows(resource.read(asked), tenantId, settings, tools);
+  if (resource.isOneThing === true && rows.length === 0) {
+    throw new TidemarkError('NOT_FOUND', `Cannot find this ${resource.name}`);
+  }
+  const next = nextOf(resource, rows, asked);
+  const isFinal = rows.length > 0 && rows.every((row) => row['isFinal'] === true);
+  const seconds = isFinal ? apiFinalSeconds : apiLiveSeconds;
+  return context.json({ data: rows, ...(next !== undefined && { next }) }, 200, {
+    'Cache-Control': seconds > 0 ? `private, max-age=${seconds}` : 'no-store',
+    Vary: 'Authorization, X-Api-Key',
+  });
+}
+
+/** What is asked for, or the answer to parameters that cannot be used. */
+function askedOf(
+  resource: Resource,
+  context: Context,
+  nowMs: number,
+): Asked<Record<string, unknown>> | Response {
+  const { query, pathParameters = z.object({}) } = resource;
+  const given = z
+    .strictObject({ ...query.shape, ...pathParameters.shape })
+    .safeParse({ ...context.req.query(), ...context.req.param() });
+  if (!given.success) return badParameters(given.error.issues.map(faultOf));
+  const values = given.data as Record<string, unknown>;
+  const { from, to, limit = apiRowsDefault, cursor } = values;
+  const toMs = typeof to === 'number' ? to : nowMs;
+  const fromMs = typeof from === 'number' ? from : toMs - apiRangeMsDefault;
+  if (toMs <= fromMs || toMs - fromMs > apiRangeMsMax) {
+    const detail = `wanted an end after the begin, and at most ${apiRangeMsMax} ms of range`;
+    return badParameters([{ parameter: 'to', detail }]);
+  }
+  return { ...values, nowMs, fromMs, toMs, rowsMax: Number(limit), cursor: cursorOf(cursor) };
+}
+
+function faultOf({ path, message, ...issue }: z.core.$ZodIssue): ParameterFault {
+  const unknown = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : '';
+  return { parameter: path.join('.') || unknown, detail: message };
+}
+
+function cursorOf(given: unknown): Cursor | undefined {
+  if (typeof given !== 'string') return undefined;
+  const [at = '0', skip = '0'] = given.split('.');
+  return { at, skip: Number(skip) };
+}
+
+/** Where the next page begins, if there may be one: rows of one time may lie on both. */
+function nextOf(
+  { orderedBy }: Resource,
+  rows: readonly Row[],
+  { rowsMax, cursor }: Asked<object>,
+): string | undefined {
+  if (orderedBy === undefined || rows.length < rowsMax) return undefined;
+  const at = String(rows.at(-1)?.[orderedBy]);
+  const same = rows.filter((row) => row[orderedBy] === at).length;
+  return `${at}.${same === rows.length && cursor?.at === at ? same + cursor.skip : same}`;
+}
+
+function routeOf(resource: Resource) {
+  const { path, name, summary, query, pathParameters, row } = resource;
+  const body = z.object({ data: z.array(row), next: z.string().optional() });
+  const fault = { description: 'Problem details (RFC 9457)', content: problemContent };
+  return createRoute({
+    method: 'get',
+    path,
+    operationId: name,
+    summary,
+    request: { query, ...(pathParameters !== undefined && { params: pathParameters }) },
+    responses: {
+      200: { description: summary, content: { 'application/json': { schema: body } } },
+      400: fault,
+      401: fault,
+      403: fault,
+      404: fault,
+      422: fault,
+      503: fault,
+    },
+  });
+}
+
+const problemContent = {
+  'application/problem+json': {
+    schema: z.object({ title: z.string(), status: z.int(), detail: z.string() }),
+  },
+};

@@ -1,0 +1,68 @@
+/** The resource of log records. Only data. */
+import { z } from '@hono/zod-openapi';
+import { bound, cursor, limit, range, resource, text, where } from './resource.ts';
+
+export const logs = resource({
+  path: '/logs',
+  name: 'logs',
+  summary: 'Log records, the latest first',
+  query: z.object({
+    ...range,
+    service: text('Only this service'),
+    severity: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(24)
+      .optional()
+      .openapi({ description: 'Least severity number: 9 is INFO, 13 WARN, 17 ERROR' }),
+    search: text('Only bodies that hold this text; letter case does not matter'),
+    traceId: z
+      .string()
+      .regex(/^[0-9a-fA-F]{32}$/)
+      .optional()
+      .openapi({ description: 'Only records of this trace' }),
+    limit,
+    cursor,
+  }),
+  row: z.object({
+    time: z.string(),
+    timeNs: z.string(),
+    service: z.string(),
+    severity: z.string(),
+    severityNumber: z.int(),
+    body: z.string(),
+    traceId: z.string(),
+    spanId: z.string(),
+    attributes: z.record(z.string(), z.string()),
+  }),
+  orderedBy: 'timeNs',
+  read: (asked) => ({
+    sql: `SELECT Timestamp AS time, toString(toUnixTimestamp64Nano(Timestamp)) AS timeNs,
+        ServiceName AS service, SeverityText AS severity, SeverityNumber AS severityNumber,
+        Body AS body, TraceId AS traceId, SpanId AS spanId, LogAttributes AS attributes
+      FROM otel_logs ${where([
+        'TenantId = {tenant:String}',
+        'Timestamp >= fromUnixTimestamp64Milli({from:Int64})',
+        'Timestamp < fromUnixTimestamp64Milli({to:Int64})',
+        asked.service !== undefined && 'ServiceName = {service:String}',
+        asked.severity !== undefined && 'SeverityNumber >= {severity:UInt8}',
+        asked.search !== undefined && 'positionCaseInsensitiveUTF8(Body, {search:String}) > 0',
+        asked.traceId !== undefined && 'TraceId = lower({traceId:String})',
+        asked.cursor && 'Timestamp <= fromUnixTimestamp64Nano({at:Int64})',
+      ])}
+      ORDER BY Timestamp DESC, ServiceName, TraceId, SpanId, Body
+      LIMIT {rows:UInt32} OFFSET {skip:UInt32}`,
+    parameters: bound({
+      from: asked.fromMs,
+      to: asked.toMs,
+      service: asked.service,
+      severity: asked.severity,
+      search: asked.search,
+      traceId: asked.traceId,
+      at: asked.cursor?.at,
+      skip: asked.cursor?.skip ?? 0,
+      rows: asked.rowsMax,
+    }),
+  }),
+});

@@ -1,0 +1,139 @@
+/** Resources about services and their operations: rates, errors and durations. Only data. */
+import { z } from '@hono/zod-openapi';
+import { apiPointsMax } from '../../schemas/limits/api.ts';
+import { bound, date, layer, limit, range, resource, text, where } from './resource.ts';
+import type { Asked } from './resource.ts';
+
+const service = text('Only this service');
+const operation = text('Only this operation (the span name)');
+const kind = z
+  .enum(['Server', 'Client', 'Producer', 'Consumer', 'Internal', 'Unspecified'])
+  .optional()
+  .openapi({ description: 'Only spans of this kind' });
+
+const milliseconds = z.number().nullable().openapi({ description: 'Milliseconds' });
+const durations = { p50Ms: milliseconds, p95Ms: milliseconds, p99Ms: milliseconds };
+const counts = { spans: z.int(), errors: z.int(), traces: z.int() };
+
+/** Quantiles, in ms, of what the live rollup has. */
+const liveQuantiles = `
+  (quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_quantiles) AS quantiles)[1] / 1e6 AS p50Ms,
+  quantiles[2] / 1e6 AS p95Ms, quantiles[3] / 1e6 AS p99Ms`;
+
+const liveCounts = `
+  sum(total_spans) AS spans, sum(error_count) AS errors,
+  uniqCombined64Merge(14)(unique_traces) AS traces`;
+
+interface Filters {
+  readonly service?: string | undefined;
+  readonly operation?: string | undefined;
+  readonly kind?: string | undefined;
+}
+
+function filtersOf({ service: name, operation: of, kind: spanKind }: Filters) {
+  return [
+    'tenant_id = {tenant:String}',
+    name !== undefined && 'service_name = {service:String}',
+    of !== undefined && 'operation_name = {operation:String}',
+    spanKind !== undefined && 'span_kind = {kind:String}',
+  ];
+}
+
+const withinMinutes = [
+  'minute >= toStartOfMinute(fromUnixTimestamp64Milli({from:Int64}))',
+  'minute < fromUnixTimestamp64Milli({to:Int64})',
+];
+
+export const services = resource({
+  path: '/services',
+  name: 'services',
+  summary: 'Services with their rate, errors and durations, live, the busiest first',
+  query: z.object({ ...range, kind, limit }),
+  row: z.object({ service: z.string(), ...counts, ...durations, lastMinute: z.string() }),
+  read: (asked) => ({
+    sql: `SELECT service_name AS service, ${liveCounts}, ${liveQuantiles}, max(minute) AS lastMinute
+      FROM service_stats_realtime ${where([...filtersOf(asked), ...withinMinutes])}
+      GROUP BY service ORDER BY spans DESC, service LIMIT {rows:UInt32}`,
+    parameters: bound({ kind: asked.kind, ...rangeOf(asked) }),
+  }),
+});
+
+export const operations = resource({
+  path: '/operations',
+  name: 'operations',
+  summary: 'Operations of one day: exact where the batch has published it, else live',
+  query: z.object({ date, service, operation, kind, limit }),
+  row: z.object({
+    service: z.string(),
+    operation: z.string(),
+    kind: z.string(),
+    ...counts,
+    ...durations,
+    layer,
+    runId: z.string(),
+    isFinal: z.boolean(),
+    watermark: z.string(),
+  }),
+  read: (asked) => ({
+    sql: `SELECT service_name AS service, operation_name AS operation, span_kind AS kind,
+        total_spans AS spans, error_count AS errors, unique_traces AS traces,
+        p50_ms AS p50Ms, p95_ms AS p95Ms, p99_ms AS p99Ms,
+        layer, run_id AS runId, is_final AS isFinal, watermark
+      FROM service_stats_merged ${where(['date = {date:Date}', ...filtersOf(asked)])}
+      ORDER BY spans DESC, service, operation, kind LIMIT {rows:UInt32}`,
+    parameters: bound({
+      date: asked.date,
+      service: asked.service,
+      operation: asked.operation,
+      kind: asked.kind,
+      rows: asked.rowsMax,
+    }),
+  }),
+});
+
+/** Steps of a series, seconds. */
+const steps = [60, 300, 900, 3600, 21_600, 86_400] as const;
+
+export const timeseries = resource({
+  path: '/timeseries',
+  name: 'timeseries',
+  summary: 'Rate, errors and durations over time, live, in steps that follow from the range',
+  query: z.object({
+    ...range,
+    service,
+    operation,
+    kind,
+    step: z.coerce
+      .number()
+      .refine(
+        (given) => steps.includes(given as (typeof steps)[number]),
+        `one of ${steps.join(', ')}`,
+      )
+      .optional()
+      .openapi({ type: 'integer', description: `Least seconds of a point: ${steps.join(', ')}` }),
+  }),
+  row: z.object({ time: z.string(), stepSeconds: z.int(), ...counts, ...durations }),
+  read: (asked) => ({
+    sql: `SELECT toStartOfInterval(minute, toIntervalSecond({step:UInt32}), 'UTC') AS time,
+        {step:UInt32} AS stepSeconds, ${liveCounts}, ${liveQuantiles}
+      FROM service_stats_realtime ${where([...filtersOf(asked), ...withinMinutes])}
+      GROUP BY time ORDER BY time LIMIT {rows:UInt32}`,
+    parameters: bound({
+      service: asked.service,
+      operation: asked.operation,
+      kind: asked.kind,
+      step: Math.max(asked.step ?? 0, stepOf(asked)),
+      ...rangeOf({ ...asked, rowsMax: apiPointsMax + 2 }),
+    }),
+  }),
+});
+
+/** The shortest step that keeps the range below the points of one series. */
+function stepOf({ fromMs, toMs }: Asked<object>): number {
+  const seconds = (toMs - fromMs) / 1000;
+  return steps.find((step) => seconds / step <= apiPointsMax) ?? 86_400;
+}
+
+function rangeOf({ fromMs, toMs, rowsMax }: Asked<object>) {
+  return { from: fromMs, to: toMs, rows: rowsMax };
+}

@@ -1,0 +1,136 @@
+/** Resources about traces: search, and one trace's spans. Only data. */
+import { z } from '@hono/zod-openapi';
+import { apiTraceSpansMax } from '../../schemas/limits/api.ts';
+import { bound, cursor, limit, range, resource, text, where } from './resource.ts';
+
+const service = text('Only traces with a span of this service');
+const operation = text('Only traces with a span of this operation (the span name)');
+const duration = z.coerce.number().min(0).max(1e9).optional();
+
+const time = z.string().openapi({ description: 'ISO 8601, ns' });
+
+const withinRange = [
+  'Timestamp >= fromUnixTimestamp64Milli({from:Int64})',
+  'Timestamp < fromUnixTimestamp64Milli({to:Int64})',
+];
+
+export const traces = resource({
+  path: '/traces',
+  name: 'traces',
+  summary: 'Spans that match, with their traces, the latest first',
+  query: z.object({
+    ...range,
+    service,
+    operation,
+    status: z.enum(['Unset', 'Ok', 'Error']).optional().openapi({ description: 'Of the span' }),
+    minDurationMs: duration.openapi({ description: 'Of the span, inclusive' }),
+    maxDurationMs: duration.openapi({ description: 'Of the span, inclusive' }),
+    attribute: text('Only spans with this attribute, as `key=value`'),
+    limit,
+    cursor,
+  }),
+  row: z.object({
+    time,
+    timeNs: z.string(),
+    traceId: z.string(),
+    spanId: z.string(),
+    service: z.string(),
+    operation: z.string(),
+    kind: z.string(),
+    status: z.string(),
+    durationMs: z.number(),
+  }),
+  orderedBy: 'timeNs',
+  read: (asked) => {
+    const [key, value] = splitAttribute(asked.attribute);
+    return {
+      sql: `SELECT Timestamp AS time, toString(toUnixTimestamp64Nano(Timestamp)) AS timeNs,
+          TraceId AS traceId, SpanId AS spanId, ServiceName AS service, SpanName AS operation,
+          SpanKind AS kind, StatusCode AS status, Duration / 1e6 AS durationMs
+        FROM otel_traces ${where([
+          'TenantId = {tenant:String}',
+          ...withinRange,
+          asked.service !== undefined && 'ServiceName = {service:String}',
+          asked.operation !== undefined && 'SpanName = {operation:String}',
+          asked.status !== undefined && 'StatusCode = {status:String}',
+          asked.minDurationMs !== undefined && 'Duration >= {min:Float64} * 1e6',
+          asked.maxDurationMs !== undefined && 'Duration <= {max:Float64} * 1e6',
+          key !== undefined && 'SpanAttributes[{key:String}] = {value:String}',
+          asked.cursor && 'Timestamp <= fromUnixTimestamp64Nano({at:Int64})',
+        ])}
+        ORDER BY Timestamp DESC, TraceId, SpanId, SpanKind
+        LIMIT {rows:UInt32} OFFSET {skip:UInt32}`,
+      parameters: bound({
+        from: asked.fromMs,
+        to: asked.toMs,
+        service: asked.service,
+        operation: asked.operation,
+        status: asked.status,
+        min: asked.minDurationMs,
+        max: asked.maxDurationMs,
+        key,
+        value,
+        at: asked.cursor?.at,
+        skip: asked.cursor?.skip ?? 0,
+        rows: asked.rowsMax,
+      }),
+    };
+  },
+});
+
+/** When the trace began and ended, of whatever tenant: the wider range shows nobody more. */
+const ofTrace = 'FROM otel_traces_trace_id_ts WHERE TraceId = lower({traceId:String})';
+
+const attributes = z.record(z.string(), z.string());
+
+export const trace = resource({
+  path: '/traces/{traceId}',
+  name: 'trace',
+  summary: 'The spans of one trace in the speed layer, by start; copies of a span are shown once',
+  query: z.object({}),
+  pathParameters: z.object({
+    traceId: z
+      .string()
+      .regex(/^[0-9a-fA-F]{32}$/)
+      .openapi({ description: '32 hex digits', example: '5b8efff798038103d269b633813fc60c' }),
+  }),
+  row: z.object({
+    time,
+    spanId: z.string(),
+    parentSpanId: z.string(),
+    service: z.string(),
+    operation: z.string(),
+    kind: z.string(),
+    status: z.string(),
+    statusMessage: z.string(),
+    durationMs: z.number(),
+    attributes,
+    resource: attributes,
+    events: z.array(z.object({ time, name: z.string(), attributes })),
+  }),
+  isOneThing: true,
+  read: ({ traceId }) => ({
+    sql: `SELECT Timestamp AS time, SpanId AS spanId, ParentSpanId AS parentSpanId,
+        ServiceName AS service, SpanName AS operation, SpanKind AS kind, StatusCode AS status,
+        StatusMessage AS statusMessage, Duration / 1e6 AS durationMs,
+        SpanAttributes AS attributes, ResourceAttributes AS resource,
+        arrayMap((at, name, own) -> CAST((at, name, own),
+          'Tuple(time DateTime64(9), name String, attributes Map(String, String))'),
+          Events.Timestamp, Events.Name, Events.Attributes) AS events
+      FROM otel_traces
+      WHERE TenantId = {tenant:String} AND TraceId = lower({traceId:String})
+        AND Timestamp >= (SELECT min(Start) ${ofTrace})
+        AND Timestamp <= (SELECT max(End) + 1 ${ofTrace})
+      ORDER BY Timestamp, SpanId, SpanKind
+      LIMIT 1 BY SpanId, SpanKind
+      LIMIT ${apiTraceSpansMax}`,
+    parameters: { traceId },
+  }),
+});
+
+/** Key and value of `key=value`; none when nothing was given, no value when there is no `=`. */
+function splitAttribute(given: string | undefined): readonly [string?, string?] {
+  if (given === undefined) return [];
+  const at = given.indexOf('=');
+  return at === -1 ? [given, ''] : [given.slice(0, at), given.slice(at + 1)];
+}

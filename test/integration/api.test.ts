@@ -1,0 +1,325 @@
+/** The read API of the Worker in workerd on the real ClickHouse, with two tenants who must never meet. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { apiRowsMax } from '../../schemas/limits/api.ts';
+import { resources } from '../../edge/api.ts';
+import { completeness, drift, runs } from '../../edge/api/books.ts';
+import { logs } from '../../edge/api/logs.ts';
+import { metrics, points } from '../../edge/api/metrics.ts';
+import { problemOf } from '../../edge/api/problem.ts';
+import { readRows } from '../../edge/api/read.ts';
+import type { Resource } from '../../edge/api/resource.ts';
+import { operations, services, timeseries } from '../../edge/api/services.ts';
+import { trace, traces } from '../../edge/api/traces.ts';
+import { freePorts } from '../../dev/port.ts';
+import { digest, hex } from '../../schemas/key.ts';
+import { readSettings } from '../../schemas/settings.ts';
+import { tenantColumns } from '../../schemas/tables.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import { migrate } from '../../workers/clients/migrate.ts';
+import { startClickHouse } from '../support/clickhouse.ts';
+import type { TestClickHouse } from '../support/clickhouse.ts';
+
+const hour = 'from=2026-11-22T13:00:00Z&to=2026-11-22T14:00:00Z';
+const traceId = '5b8efff798038103d269b633813fc60c';
+const keys = {
+  acme: `tm_${'a'.repeat(16)}_${'1'.repeat(48)}`,
+  beta: `tm_${'b'.repeat(16)}_${'2'.repeat(48)}`,
+  sender: `tm_${'c'.repeat(16)}_${'3'.repeat(48)}`,
+};
+
+let server: TestClickHouse;
+let clickhouse: ClickHouse;
+let edge: ChildProcess;
+let directory: string;
+let base: string;
+
+async function recordsOf(): Promise<string> {
+  const entries = Object.entries(keys).map(async ([name, key]) => {
+    const record = {
+      version: 1,
+      hash: hex(await digest(key)),
+      tenant: name === 'sender' ? 'acme' : name,
+      signals: ['traces'],
+      read: name !== 'sender',
+      created: '2026-11-22T00:00:00Z',
+    };
+    return [key.split('_')[1], record] as const;
+  });
+  return JSON.stringify(Object.fromEntries(await Promise.all(entries)));
+}
+
+function span(tenant: string, index: number, more: Record<string, unknown> = {}) {
+  return {
+    Timestamp: `2026-11-22 13:${String(index % 60).padStart(2, '0')}:00.00000000${index % 10}`,
+    TraceId: index === 0 ? traceId : index.toString(16).padStart(32, '0'),
+    SpanId: index.toString(16).padStart(16, '0'),
+    SpanName: `op ${index % 3}`,
+    SpanKind: 'Server',
+    ServiceName: `${tenant}-shop`,
+    Duration: String((index + 1) * 1_000_000),
+    StatusCode: index % 10 === 0 ? 'Error' : 'Unset',
+    SpanAttributes: { 'http.route': `/${tenant}/${index % 2}` },
+    TenantId: tenant,
+    ...more,
+  };
+}
+
+beforeAll(async () => {
+  server = await startClickHouse();
+  const settings = readSettings({ CLICKHOUSE_URL: server.url });
+  clickhouse = openClickHouse(settings);
+  await migrate(clickhouse);
+  for (const tenant of ['acme', 'beta']) {
+    const spans = Array.from({ length: 120 }, (_, index) => span(tenant, index));
+    await clickhouse.insertRows('otel_traces', [...spans, span(tenant, 0)]);
+    const records = Array.from({ length: 30 }, (_, index) => ({
+      Timestamp: `2026-11-22 13:30:00.00000000${index % 3}`,
+      TraceId: index === 0 ? traceId : '',
+      SeverityText: index % 2 === 0 ? 'ERROR' : 'INFO',
+      SeverityNumber: index % 2 === 0 ? 17 : 9,
+      ServiceName: `${tenant}-shop`,
+      Body: `${tenant} line ${index}`,
+      TenantId: tenant,
+    }));
+    await clickhouse.insertRows('otel_logs', records);
+    const values = Array.from({ length: 10 }, (_, index) => ({
+      ServiceName: `${tenant}-shop`,
+      MetricName: 'queue.length',
+      MetricUnit: '1',
+      Attributes: { queue: tenant },
+      TimeUnix: `2026-11-22 13:0${index}:00`,
+      Value: index,
+      TenantId: tenant,
+    }));
+    await clickhouse.insertRows('otel_metrics_gauge', values);
+  }
+  await startEdge();
+}, 120_000);
+
+/** The Worker as the embedded stack runs it, but with API keys. */
+async function startEdge(): Promise<void> {
+  directory = await mkdtemp(join(os.tmpdir(), 'tidemark-api-'));
+  const [port = 0] = await freePorts(1);
+  const entry = join(import.meta.dirname, '../../dev/edge.ts');
+  edge = spawn(process.execPath, [entry, '--port', String(port), '--persist', directory], {
+    env: { ...process.env, CLICKHOUSE_URL: server.url, TIDEMARK_KEYS: await recordsOf() },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  const lines = createInterface({ input: edge.stdout as NodeJS.ReadableStream });
+  for await (const line of lines) if (line.includes('"ready"')) break;
+  base = `http://127.0.0.1:${port}/api/v1`;
+}
+
+afterAll(async () => {
+  edge.kill('SIGTERM');
+  await once(edge, 'exit');
+  await clickhouse.close();
+  await server.stop();
+  await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+});
+
+async function get(where: string, key = keys.acme) {
+  const headers = key === '' ? undefined : { authorization: `Bearer ${key}` };
+  const answer = await fetch(`${base}${where}`, { ...(headers && { headers }) });
+  const body = (await answer.json()) as {
+    data: Record<string, unknown>[];
+    next?: string;
+    detail?: string;
+    status?: number;
+  };
+  return { status: answer.status, headers: answer.headers, body };
+}
+
+/** A request for each resource that has rows. */
+const examples: readonly (readonly [Resource, string])[] = [
+  [services, `/services?${hour}`],
+  [operations, '/operations?date=2026-11-22&service=acme-shop'],
+  [timeseries, `/timeseries?${hour}&service=acme-shop&step=300`],
+  [traces, `/traces?${hour}&status=Error&minDurationMs=1&attribute=http.route%3D/acme/0`],
+  [trace, `/traces/${traceId}`],
+  [logs, `/logs?${hour}&severity=17&search=LINE`],
+  [metrics, `/metrics?${hour}`],
+  [points, `/points?${hour}&metric=queue.length&kind=gauge`],
+];
+
+describe('GET /api/v1/…', () => {
+  it.each(examples)('$name has rows as its schema says', async ({ row }, where) => {
+    const { status, body } = await get(where);
+    expect(body).toHaveProperty('data');
+    expect(status).toBe(200);
+    expect(body.data.length).toBeGreaterThan(0);
+    for (const each of body.data) expect(row.strict().safeParse(each).error).toBeUndefined();
+  });
+
+  it.each([
+    [completeness, '/completeness'],
+    [runs, '/runs'],
+    [drift, '/drift?date=2026-11-22'],
+  ])('$name is empty before any run', async (_, where) => {
+    const { status, body } = await get(where);
+    expect([status, body.data]).toEqual([200, []]);
+  });
+
+  it('counts what was inserted', async () => {
+    const { body } = await get(`/services?${hour}`);
+    expect(body.data).toMatchObject([
+      {
+        service: 'acme-shop',
+        spans: 121,
+        errors: 13,
+        traces: 120,
+        lastMinute: '2026-11-22T13:59:00Z',
+      },
+    ]);
+    const [first] = (await get('/operations?date=2026-11-22')).body.data;
+    expect(first).toMatchObject({
+      operation: 'op 0',
+      kind: 'Server',
+      spans: 41,
+      layer: 'realtime',
+    });
+  });
+
+  it('shows a trace once, whatever copies there are', async () => {
+    const { body } = await get(`/traces/${traceId.toUpperCase()}`);
+    expect(body.data).toHaveLength(1);
+    expect(body.data[0]).toMatchObject({
+      time: '2026-11-22T13:00:00.000000000Z',
+      durationMs: 1,
+      attributes: { 'http.route': '/acme/0' },
+    });
+    expect((await get(`/traces/${'0'.repeat(31)}f`)).status).toBe(200);
+    const missing = await get(`/traces/${'f'.repeat(32)}`);
+    expect(missing.status).toBe(404);
+    expect(missing.headers.get('content-type')).toBe('application/problem+json');
+  });
+
+  it.each(['traces', 'logs'])(
+    '%s: pages show each row once, in order',
+    async (name) => {
+      const whole = (await get(`/${name}?${hour}&limit=1000`)).body.data;
+      for (const size of [1, 7, 50]) {
+        const seen: unknown[] = [];
+        let next: string | undefined = '';
+        while (next !== undefined) {
+          const cursor: string = next === '' ? '' : `&cursor=${next}`;
+          const { body } = await get(`/${name}?${hour}&limit=${size}${cursor}`);
+          seen.push(...body.data);
+          next = body.next;
+        }
+        expect(seen).toEqual(whole);
+      }
+    },
+    120_000,
+  );
+
+  it('says which parameter cannot be used, and why', async () => {
+    for (const [path, name] of [
+      ['/operations', 'date'],
+      ['/operations?date=2026-02-30', 'date'],
+      [`/logs?${hour}&limit=${apiRowsMax + 1}`, 'limit'],
+      ['/logs?from=yesterday', 'from'],
+      ['/logs?from=2026-01-01T00:00:00Z', 'to'],
+      ['/logs?cursor=x', 'cursor'],
+      ['/logs?tenant=beta', 'tenant'],
+      ['/traces/abc', 'traceId'],
+    ]) {
+      const { status, body } = await get(path ?? '');
+      expect([path, status]).toEqual([path, 400]);
+      expect(body.detail).toContain(`${name}: `);
+    }
+    expect((await get('/nothing')).status).toBe(404);
+  });
+
+  it('wants a key that may read', async () => {
+    expect((await get('/services', '')).status).toBe(401);
+    expect((await get('/services', keys.sender)).status).toBe(403);
+  });
+});
+
+describe('problemOf()', () => {
+  it('keeps the text of a bug inside', async () => {
+    const answer = problemOf(new Error('secret'));
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).not.toContain('secret');
+  });
+});
+
+describe('the wall between tenants', () => {
+  it('covers every table that has a tenant, and no other is read by the API', async () => {
+    const columns = await clickhouse.query<{ table: string; name: string }>(
+      `SELECT table, name FROM system.columns
+       WHERE database = currentDatabase() AND name IN ('TenantId', 'tenant_id')
+         AND table NOT IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View')`,
+    );
+    const found = Object.fromEntries(columns.map(({ table, name }) => [table, name]));
+    expect(tenantColumns).toEqual(found);
+  });
+
+  it('shows each tenant its own rows alone', async () => {
+    for (const [, where] of examples) {
+      const { body } = await get(where.replaceAll('acme', 'beta'), keys.beta);
+      expect(JSON.stringify(body)).not.toContain('acme');
+    }
+    for (const service of [
+      'acme-shop',
+      "x' OR 1=1 --",
+      '{tenant:String}',
+      "acme-shop') OR ('1'='1",
+    ]) {
+      const text = encodeURIComponent(service);
+      for (const path of ['operations?date=2026-11-22', `traces?${hour}`, `logs?${hour}`]) {
+        expect((await get(`/${path}&service=${text}`, keys.beta)).body.data).toEqual([]);
+      }
+      const { body } = await get(`/logs?${hour}&search=${text}`, keys.beta);
+      expect(body.data).toEqual([]);
+    }
+  });
+
+  it('holds when a query is wrong', async () => {
+    const settings = readSettings({ CLICKHOUSE_URL: server.url });
+    const tools = {
+      fetch: (url: string, init: RequestInit) => fetch(url, init),
+      timeout: (ms: number) => AbortSignal.timeout(ms),
+    };
+    const run = (sql: string) => readRows({ sql, parameters: {} }, 'beta', settings, tools);
+    // Without any condition of its own, through aliases, joins, views and another way to name it.
+    for (const sql of [
+      'SELECT TenantId AS tenant FROM otel_traces',
+      'SELECT t.TenantId AS tenant FROM default.otel_traces AS t',
+      'SELECT b.TenantId AS tenant FROM otel_logs AS a CROSS JOIN otel_traces AS b',
+      'SELECT tenant_id AS tenant FROM service_stats_merged',
+      'SELECT tenant_id AS tenant FROM (SELECT * FROM service_stats_realtime)',
+    ]) {
+      const tenants = new Set((await run(sql)).map(({ tenant }) => tenant));
+      expect([sql, [...tenants]]).toEqual([sql, ['beta']]);
+    }
+    for (const sql of [
+      "SELECT TenantId FROM otel_traces SETTINGS additional_table_filters = {'otel_traces': '1'}",
+      'SELECT 1 SETTINGS readonly = 0',
+      "INSERT INTO otel_logs (Body, TenantId) VALUES ('x', 'acme')",
+      'DROP TABLE otel_logs',
+    ]) {
+      await expect(run(sql)).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    }
+  });
+});
+
+describe('GET /api/v1/openapi.json', () => {
+  it('describes every resource', async () => {
+    const answer = await fetch(`${base}/openapi.json`);
+    const document = (await answer.json()) as { openapi: string; paths: Record<string, unknown> };
+    expect(document.openapi).toBe('3.1.0');
+    expect(Object.keys(document.paths).toSorted()).toEqual(
+      resources.map(({ path }) => path).toSorted(),
+    );
+  });
+});
