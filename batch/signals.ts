@@ -8,12 +8,15 @@ import {
   metricLeadMs,
 } from '../schemas/limits/batch.ts';
 import type { PeriodKind } from '../schemas/period.ts';
+import { logDrift } from './logs/drift.ts';
 import { logProof } from './logs/proof.ts';
 import { logTables, mergeLogs } from './logs/tables.ts';
 import { startLogWork } from './logs/work.ts';
+import { pointDrift } from './metrics/drift.ts';
 import { histogramProof, pointProof } from './metrics/proof.ts';
 import { mergePoints, pointTables } from './metrics/tables.ts';
 import { startPointWork } from './metrics/work.ts';
+import { spanDrift } from './traces/drift.ts';
 import { spanProof } from './traces/proof.ts';
 import { mergeSpans, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
@@ -30,6 +33,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     startWork: startSpanWork,
     merge: mergeSpans,
     proofs: [spanProof],
+    drift: spanDrift,
   },
   logs: {
     signal: 'logs',
@@ -41,6 +45,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     startWork: startLogWork,
     merge: mergeLogs,
     proofs: [logProof],
+    drift: logDrift,
   },
   metrics: {
     signal: 'metrics',
@@ -52,6 +57,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     startWork: startPointWork,
     merge: mergePoints,
     proofs: [pointProof, histogramProof],
+    drift: pointDrift,
   },
 };
 

@@ -5,6 +5,7 @@
 import type { Signal } from '../schemas/archive.ts';
 import type { PeriodKind } from '../schemas/period.ts';
 import type { ArrowBatch } from './arrow.ts';
+import type { SignalDrift } from './drift.ts';
 import type { PartialReader } from './ranges.ts';
 import type { Proof } from './verify.ts';
 
@@ -84,6 +85,8 @@ export interface SignalBatch {
   merge(readers: readonly PartialReader[], options: MergeOptions): Promise<RunResults>;
   /** How the tables are proved. */
   readonly proofs: readonly Proof[];
+  /** How the first table is compared with the speed layer's. */
+  readonly drift: SignalDrift;
   /** The same of hour runs; without it there are none, because the tables of days have hours in them. */
   readonly hours?: Pick<SignalBatch, 'tables' | 'proofs'>;
 }

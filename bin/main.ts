@@ -8,6 +8,7 @@ import { batchCommand } from './commands/batch.ts';
 import { checkCommand } from './commands/check.ts';
 import { compactCommand } from './commands/compact.ts';
 import { demoCommand } from './commands/demo.ts';
+import { driftCommand } from './commands/drift.ts';
 import { importCommand } from './commands/import.ts';
 import { kafkaRestCommand } from './commands/kafkarest.ts';
 import { keyCommand } from './commands/key.ts';
@@ -18,6 +19,7 @@ import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { traceCommand } from './commands/trace.ts';
 import { sweepCommand } from './commands/sweep.ts';
+import { verifyCommand } from './commands/verify.ts';
 import type { Context } from './context.ts';
 import { CommandFailed, exitCodeHelp, exitCodes, outcomeOf } from './outcome.ts';
 import manifest from '../package.json' with { type: 'json' };
@@ -69,6 +71,8 @@ export function program(context: Context): Command {
     .addCommand(demoCommand(context))
     .addCommand(archiveCommand(context))
     .addCommand(batchCommand(context))
+    .addCommand(verifyCommand(context))
+    .addCommand(driftCommand(context))
     .addCommand(compactCommand(context))
     .addCommand(sweepCommand(context))
     .addCommand(retainCommand(context))

@@ -2,12 +2,10 @@
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { batchRunCommand } from './batch/run.ts';
-import { batchVerifyCommand } from './batch/verify.ts';
 
 /** The commands under `batch`. */
 export function batchCommand(context: Context): Command {
   return new Command('batch')
-    .description('compute, publish and prove the exact figures of days and hours')
-    .addCommand(batchRunCommand(context))
-    .addCommand(batchVerifyCommand(context));
+    .description('compute and publish the exact figures of days and hours')
+    .addCommand(batchRunCommand(context));
 }

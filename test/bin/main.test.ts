@@ -78,10 +78,10 @@ describe('tidemark', () => {
       'archive',
       'batch',
       'batch run',
-      'batch verify',
       'check',
       'compact',
       'demo',
+      'drift',
       'import',
       'kafka-rest',
       'key',
@@ -95,6 +95,7 @@ describe('tidemark', () => {
       'status',
       'sweep',
       'trace',
+      'verify',
     ]);
   });
 
@@ -116,7 +117,8 @@ describe('tidemark', () => {
     [['batch', 'run', '--date', '2026-11-21', '--hour', '24'], 'from 0 to 23'],
     [['batch', 'run', '--date', '2026-11-21T03', '--hour', '3'], 'is an hour already'],
     [['batch', 'run', '--date', '2026-11-21', '--kind', 'hour'], 'cannot be used with option'],
-    [['batch', 'verify'], 'required option'],
+    [['verify'], 'required option'],
+    [['drift', '--date', '2026-11-21', '--max-missing', 'many'], 'wanted a percentage'],
     [['demo', '--spans', 'many'], 'It is not a whole number'],
     [['start', '--port', '99999'], 'TIDEMARK_PORT'],
   ])('%j is a usage error: exit code 2', async (args, message) => {

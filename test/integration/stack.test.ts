@@ -142,7 +142,7 @@ describe('tidemark start', () => {
       ['logs', 'published'],
     ]);
     const date = reports[0]?.period ?? '';
-    const verified = await tidemark(['batch', 'verify', '--date', date, '--json'], first.addresses);
+    const verified = await tidemark(['verify', '--date', date, '--json'], first.addresses);
     expect(verified.code).toBe(0);
     expect(linesOf(verified.stdout)).toMatchObject([
       { signal: 'traces', equal: true },

@@ -1,12 +1,13 @@
-/** `tidemark batch verify`: proves published figures. The work is in `batch/verify.ts`. */
+/** `tidemark verify`: proves published figures. The work is in `batch/verify.ts`. */
 import { Command } from 'commander';
-import type { Difference } from '../../../batch/verify.ts';
-import type { Signal } from '../../../schemas/archive.ts';
-import type { Period } from '../../../schemas/period.ts';
-import type { Context } from '../../context.ts';
-import { CommandFailed } from '../../outcome.ts';
-import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
-import type { Clients } from './options.ts';
+import type { Difference, VerifyProgress } from '../../batch/verify.ts';
+import type { Signal } from '../../schemas/archive.ts';
+import { verifyDifferencesMax } from '../../schemas/limits/batch.ts';
+import type { Period } from '../../schemas/period.ts';
+import type { Context } from '../context.ts';
+import { CommandFailed } from '../outcome.ts';
+import { lineOf, periodOf, signalOption, withClients, withPeriod } from './batch/options.ts';
+import type { Clients } from './batch/options.ts';
 
 interface VerifyFlags {
   readonly date: Period;
@@ -15,19 +16,32 @@ interface VerifyFlags {
   readonly json?: boolean;
 }
 
+const help = `
+CLICKHOUSE_URL's engine reads the run's Parquet files from the object store itself and computes every
+published figure again, with SQL of its own; each row is compared, to the last bit. A period of more
+than TIDEMARK_VERIFY_ROWS rows is proved in slices, so that it need not fit the engine's memory.
+Exit code 1: something differs (the first ${verifyDifferencesMax} figures are printed), data came after
+the run, or there is no run.
+
+Examples:
+  tidemark verify --date 2026-11-21
+  tidemark verify --date 2026-11-21 --hour 13 --signal traces
+  tidemark verify --date 2026-11-21 --json || page-somebody`;
+
 /** The command; prints whether each signal of the period is proved, or its differences. */
-export function batchVerifyCommand(context: Context): Command {
+export function verifyCommand(context: Context): Command {
   const command = new Command('verify').description(
     "recompute a published day or hour with ClickHouse's engine from Parquet and compare",
   );
   return withPeriod(command, true)
     .addOption(signalOption())
     .option('--json', 'print one line of JSON for each signal')
+    .addHelpText('after', help)
     .action((flags: VerifyFlags) => verify(context, flags));
 }
 
 async function verify(context: Context, flags: VerifyFlags): Promise<void> {
-  const { publishedSignals } = await import('../../prove.ts');
+  const { publishedSignals } = await import('../prove.ts');
   const period = periodOf(flags.date, flags.hour);
   await withClients(context, async (clients) => {
     const { signal: only } = flags;
@@ -48,8 +62,13 @@ async function verifySignal(
   period: Period,
   { signal, json }: { readonly signal: Signal; readonly json?: boolean },
 ): Promise<boolean> {
-  const { provePeriod } = await import('../../prove.ts');
-  const { runId, report } = await provePeriod(clients, period, signal);
+  const { provePeriod } = await import('../prove.ts');
+  const { runId, report } = await provePeriod(clients, period, signal, {
+    signal: context.signal,
+    onProgress: ({ table, done, slices }: VerifyProgress) => {
+      if (slices > 1) context.stderr.write(`${table}: ${done} of ${slices} slices\n`);
+    },
+  });
   const { rows, figures, differences, equal } = report;
   const text = equal
     ? `${period.name} (${signal}) is proved: ${rows} rows, ${figures} figures, 0 differences`
