@@ -59,6 +59,9 @@ export const objectGetsMax = 16;
 /** JSON values that no table names may nest this deep; 100 levels of AnyValue take less. */
 export const jsonDepthMax = 512;
 
+/** Request bodies of a known length up to this are read in one call of the runtime. */
+export const wholeBodyBytesMax = 256 * 1024;
+
 /** Bytes of a request body that are read at once where its length is not known, or past it. */
 export const bodyReadBytes = 64 * 1024;
 
@@ -171,5 +174,11 @@ export const meteredTenantsMax = 100;
 /** Bytes that the base64 encoder takes at once, a multiple of three; bound to assembly/encode.ts. */
 export const base64WindowBytes = 49_152;
 
+/** Bytes of a body that the encoder puts together in its own memory; bound to assembly/encode.ts. */
+export const lentBytesMax = 524_288;
+
 /** Values that one call of wrangler reads from Workers KV; Cloudflare's own bound. */
 export const kvGetNamesMax = 100;
+
+/** Times that the Worker tries to store a tick of the batch's schedule. */
+export const tickTriesMax = 3;

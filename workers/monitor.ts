@@ -1,7 +1,7 @@
 /**
- * The archiver's window: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever keeps it
- * running. Only shows; has no authorization of its own, so it listens on loopback unless told
- * otherwise.
+ * The window of the archiver and of the scheduler: `/metrics` for Prometheus, `/healthz` and `/readyz`
+ * for whoever keeps them running. Only shows; has no authorization of its own, so it listens on
+ * loopback unless told otherwise.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -12,10 +12,13 @@ import type { Log } from './context.ts';
 import { listenOn } from './listen.ts';
 import type { Vitals } from './vitals.ts';
 
+/** What probes are answered from. */
+export type Probed = Pick<Vitals, 'faults' | 'stuck' | 'unready'>;
+
 export interface MonitorOptions {
   readonly settings: Pick<Settings, 'TIDEMARK_METRICS_HOST' | 'TIDEMARK_METRICS_PORT'>;
   readonly registry: Registry;
-  readonly vitals: Vitals;
+  readonly vitals: Probed;
   readonly log: Log;
 }
 
