@@ -175,7 +175,8 @@ export const metricColumns: readonly ArchiveColumn[] = [
  *   in the order of time, which compresses well and is what a search for them reads.
  * - `ContentHash`: MurmurHash3 x64 128, as ClickHouse's `murmurHash3_128`, called H here, of
  *   H(H(resource) H(its schema URL)) H(H(scope) H(its schema URL)) H(LogRecord), of the messages as
- *   they were sent. `ContentOccurrence`: records of the same hash before it in its request. A record is
+ *   they were sent. `ContentOccurrence`: records of the same hash before it in its request, pieces
+ *   of it that were records of their own included (`repeatsField`). A record is
  *   identified by (TenantId, ContentHash, ContentOccurrence): DESIGN.md, decision 7.
  * - `Timestamp`: `Time`, else `ObservedTime`, else when the request was received; the hour that the
  *   file lies under is its. `TraceFlags`: the lowest 8 bits of `Flags`. `Body`: the string form of a
@@ -322,6 +323,15 @@ export function parseSpoolKey(key: string): SpoolKeyParts | undefined {
 export function pieceId(requestId: string, pieceIndex: number): string {
   return `${requestId}-p${pieceIndex}`;
 }
+
+/**
+ * Number of a field that no OTLP message has, first in each piece of a log request that was split: packed
+ * varints, by twos the index of a record in the piece and how many of its content (`ContentHash`) came
+ * in pieces before; indexes ascend, and only the first record of a content has one. It makes
+ * `ContentOccurrence` what it is in the whole request, however that is delivered. Anywhere else the
+ * field means nothing, and other readers of OTLP skip it.
+ */
+export const repeatsField = 29_801;
 
 /** Headers of a Kafka record, where the way to Kafka knows headers; values are UTF-8. */
 export const recordHeaders = {

@@ -79,7 +79,10 @@ export function contentTime(log: Log): u64 {
   return log.sentNs != 0 ? log.sentNs : log.observedNs;
 }
 
-/** Sets `occurrence` to the number of records before that have the same hash. */
+/**
+ * Sets `occurrence` to the number of records before that have the same hash; those of earlier pieces of the
+ * request are in `repeats` of the first.
+ */
 function countContent(log: Log): void {
   let slot = <u32>log.hashLow & slotMask;
   for (;;) {
@@ -87,6 +90,7 @@ function countContent(log: Log): void {
     const found = load<u32>(place);
     if (found == 0) {
       store<u32>(place, <u32>changetype<usize>(log));
+      log.occurrence = log.repeats;
       return;
     }
     const other = changetype<Log>(found);

@@ -7,6 +7,7 @@ import { setTop, top } from './memory';
 import { first, second } from './murmur';
 import { nextIndex, resource, scope } from './place';
 import { Log } from './record';
+import { repeatsBefore } from './repeats';
 import { startItem } from './rows';
 import { attributesMax, countAccepted, countInvalid, countReason, describe } from './verdict';
 
@@ -35,6 +36,7 @@ export function takeLogRecord(p: usize, end: usize): bool {
   hashSentItem(p, end - p, resource(), scope());
   log.hashHigh = first;
   log.hashLow = second;
+  log.repeats = repeatsBefore(log.itemIndex);
   return keepItem(log);
 }
 

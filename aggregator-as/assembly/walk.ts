@@ -9,6 +9,7 @@ import { joinResource, joinScope } from './join';
 import { takeLogRecord, takeLogRow } from './logtake';
 import { enterResource, enterScope, startPlace, toRows } from './place';
 import { Resource, Scope } from './record';
+import { startRepeats } from './repeats';
 import { badStrings, readResource, readScope } from './resource';
 import { endScope, startResource, startScope } from './rows';
 import { logsSignal, signal } from './signal';
@@ -33,6 +34,7 @@ import {
 /** Reads the request from `p` to `end`. False after a fault. */
 export function walkRequest(p: usize, end: usize, rows: bool): bool {
   startPlace(rows);
+  if (signal == logsSignal) startRepeats(p, end);
   const message = messageOf(requestMessage, logsRequestMessage);
   while (p < end) {
     let tag = <u32>load<u8>(p++);

@@ -2,9 +2,11 @@
  * Splits an OTLP request that is too large for one Kafka record into several valid requests, on the
  * wire: bytes are cut and put together, never decoded. Every piece repeats what its items stand
  * under (resource, scope, schema URLs, a metric's name and kind, unknown fields); the order stays.
+ * Pieces of a log request say how their lines repeat those of pieces before.
  */
 import type { Signal } from '../../schemas/archive.ts';
 import { FieldReader } from '../../schemas/field.ts';
+import { Repeats } from './repeats.ts';
 
 /** One of the requests that a request becomes. */
 export interface Piece {
@@ -31,7 +33,25 @@ export function split(signal: Signal, otlp: Uint8Array, bytesMax: number): Piece
   }
   const packer = new Packer(otlp, bytesMax, request);
   packer.placeAll(request, levels[signal]);
-  return packer.finish();
+  const pieces = packer.finish();
+  return signal === 'logs' && pieces.length > 1 ? withRepeats(pieces, bytesMax) : pieces;
+}
+
+/** Each piece says what of it came before; see `repeatsField`. Few do so at any length. */
+function withRepeats(pieces: readonly Piece[], bytesMax: number): Piece[] {
+  const repeats = new Repeats();
+  return pieces.map(({ bytes }) => {
+    const own = bytes();
+    const field = repeats.fieldOf(own);
+    const byteLength = field.length + own.length;
+    const join = () => {
+      const joined = new Uint8Array(byteLength);
+      joined.set(field);
+      joined.set(bytes(), field.length);
+      return joined;
+    };
+    return { byteLength, isOversized: byteLength > bytesMax, bytes: join };
+  });
 }
 
 /** What a message may be divided into: the level of each repeated field; `item` is not divided. */
