@@ -58,6 +58,14 @@ export const services = resource({
   }),
 });
 
+/** What a row says of the layer that it comes from. */
+const provenance = {
+  layer,
+  runId: z.string(),
+  isFinal: z.boolean(),
+  watermark: z.string(),
+};
+
 export const operations = resource({
   path: '/operations',
   name: 'operations',
@@ -69,10 +77,7 @@ export const operations = resource({
     kind: z.string(),
     ...counts,
     ...durations,
-    layer,
-    runId: z.string(),
-    isFinal: z.boolean(),
-    watermark: z.string(),
+    ...provenance,
   }),
   read: (asked) => ({
     sql: `SELECT service_name AS service, operation_name AS operation, span_kind AS kind,
@@ -90,6 +95,68 @@ export const operations = resource({
     }),
   }),
 });
+
+export const hours = resource({
+  path: '/hours',
+  name: 'hours',
+  summary: 'Operations hour by hour: exact where the batch has published the hour, else live',
+  query: z.object({ ...range, service, operation, kind, limit }),
+  row: z.object({
+    hour: z.string(),
+    service: z.string(),
+    operation: z.string(),
+    kind: z.string(),
+    ...counts,
+    ...durations,
+    ...provenance,
+  }),
+  read: (asked) => ({
+    sql: `SELECT hour, service_name AS service, operation_name AS operation, span_kind AS kind,
+        total_spans AS spans, error_count AS errors, unique_traces AS traces,
+        p50_ms AS p50Ms, p95_ms AS p95Ms, p99_ms AS p99Ms,
+        layer, run_id AS runId, is_final AS isFinal, watermark
+      FROM service_stats_hourly_merged ${where([
+        'hour >= toStartOfHour(fromUnixTimestamp64Milli({from:Int64}))',
+        'hour < fromUnixTimestamp64Milli({to:Int64})',
+        ...filtersOf(asked),
+      ])} ORDER BY hour, spans DESC, service, operation, kind LIMIT {rows:UInt32}`,
+    parameters: bound({
+      service: asked.service,
+      operation: asked.operation,
+      kind: asked.kind,
+      ...rangeOf(asked),
+    }),
+  }),
+});
+
+export const rates = resource({
+  path: '/rates',
+  name: 'rates',
+  summary: 'Spans and errors over time of each service, live, for small charts beside each other',
+  query: z.object({ ...range, kind, limit }),
+  row: z.object({
+    service: z.string(),
+    stepSeconds: z.int(),
+    times: z.array(z.string()),
+    spans: z.array(z.int()),
+    errors: z.array(z.int()),
+  }),
+  read: (asked) => ({
+    sql: `SELECT service, {step:UInt32} AS stepSeconds, groupArray(time) AS times,
+        groupArray(count) AS spans, groupArray(failed) AS errors
+      FROM (
+        SELECT service_name AS service,
+          toStartOfInterval(minute, toIntervalSecond({step:UInt32}), 'UTC') AS time,
+          sum(total_spans) AS count, sum(error_count) AS failed
+        FROM service_stats_realtime ${where([...filtersOf(asked), ...withinMinutes])}
+        GROUP BY service, time ORDER BY service, time)
+      GROUP BY service ORDER BY sum(count) DESC, service LIMIT {rows:UInt32}`,
+    parameters: bound({ kind: asked.kind, step: stepOf(asked, sparkPoints), ...rangeOf(asked) }),
+  }),
+});
+
+/** Points of a chart that is as small as a word. */
+const sparkPoints = 60;
 
 /** Steps of a series, seconds. */
 const steps = [60, 300, 900, 3600, 21_600, 86_400] as const;
@@ -128,10 +195,10 @@ export const timeseries = resource({
   }),
 });
 
-/** The shortest step that keeps the range below the points of one series. */
-function stepOf({ fromMs, toMs }: Asked<object>): number {
+/** The shortest step that keeps the range below so many points. */
+function stepOf({ fromMs, toMs }: Asked<object>, pointsMax = apiPointsMax): number {
   const seconds = (toMs - fromMs) / 1000;
-  return steps.find((step) => seconds / step <= apiPointsMax) ?? 86_400;
+  return steps.find((step) => seconds / step <= pointsMax) ?? 86_400;
 }
 
 function rangeOf({ fromMs, toMs, rowsMax }: Asked<object>) {

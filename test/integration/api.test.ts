@@ -10,12 +10,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiRowsMax } from '../../schemas/limits/api.ts';
 import { resources } from '../../edge/api.ts';
 import { completeness, drift, runs } from '../../edge/api/books.ts';
+import { graph } from '../../edge/api/graph.ts';
 import { logs } from '../../edge/api/logs.ts';
 import { metrics, points } from '../../edge/api/metrics.ts';
 import { problemOf } from '../../edge/api/problem.ts';
 import { readRows } from '../../edge/api/read.ts';
 import type { Resource } from '../../edge/api/resource.ts';
-import { operations, services, timeseries } from '../../edge/api/services.ts';
+import { hours, operations, rates, services, timeseries } from '../../edge/api/services.ts';
 import { trace, traces } from '../../edge/api/traces.ts';
 import { freePorts } from '../../dev/port.ts';
 import { digest, hex } from '../../schemas/key.ts';
@@ -142,6 +143,8 @@ async function get(where: string, key = keys.acme) {
 const examples: readonly (readonly [Resource, string])[] = [
   [services, `/services?${hour}`],
   [operations, '/operations?date=2026-11-22&service=acme-shop'],
+  [hours, `/hours?${hour}&service=acme-shop`],
+  [rates, `/rates?${hour}`],
   [timeseries, `/timeseries?${hour}&service=acme-shop&step=300`],
   [traces, `/traces?${hour}&status=Error&minDurationMs=1&attribute=http.route%3D/acme/0`],
   [trace, `/traces/${traceId}`],
@@ -163,6 +166,7 @@ describe('GET /api/v1/…', () => {
     [completeness, '/completeness'],
     [runs, '/runs'],
     [drift, '/drift?date=2026-11-22'],
+    [graph, '/graph?date=2026-11-22'],
   ])('$name is empty before any run', async (_, where) => {
     const { status, body } = await get(where);
     expect([status, body.data]).toEqual([200, []]);
