@@ -5,13 +5,11 @@
  */
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { periodsLookedAtOnce } from '../schemas/limits/batch.ts';
 import type { Period, PeriodKind } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
-import { mapParallel } from '../workers/clients/parallel.ts';
-import { listInput } from './input.ts';
+import { listInputs } from './input.ts';
 import { runBatch, type BatchOptions, type RunReport } from './run.ts';
 import { currentRuns } from './runs.ts';
 import { duePeriods, periodsToLookAt, type DuePeriod, type PeriodState } from './schedule.ts';
@@ -64,9 +62,8 @@ async function lookAt(
 ): Promise<PeriodState[]> {
   const [fromMs, toMs] = [periods[0]?.startMs ?? 0, periods.at(-1)?.endMs ?? 0];
   const runs = await currentRuns(clickhouse, signal, { kind, fromMs, toMs });
-  return mapParallel(periods, periodsLookedAtOnce, async (period): Promise<PeriodState> => {
-    const input = await listInput(store, signal, period);
-    const { ownFiles: files, inputHash, rowsRemoved, watermarkMs } = input;
+  const inputs = await listInputs(store, signal, periods);
+  return inputs.map(({ period, ownFiles: files, inputHash, rowsRemoved, watermarkMs }) => {
     const current = runs.get(period.name);
     return { period, signal, files, inputHash, rowsRemoved, watermarkMs, current };
   });

@@ -8,11 +8,18 @@ import { TidemarkError } from '../schemas/errors.ts';
 import { debrisAgeMs, publishTriesMax } from '../schemas/limits/batch.ts';
 import { dateTime, periodKey, type Period } from '../schemas/period.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import { dropPartition, storedRuns } from './partition.ts';
 import { publishedRunIds, type PublishedRun } from './runs.ts';
 import type { RunResults, TableRow } from './work.ts';
 
-/** A run as it is about to be published; what publishing itself decides is not in it. */
-export type RunRecord = Omit<PublishedRun, 'runId' | 'publishedAtMs'>;
+/**
+ * A run as it is about to be published; what publishing itself decides is not in it. `elapsedMs` is the time
+ * until then.
+ */
+export type RunRecord = Omit<
+  PublishedRun,
+  'runId' | 'publishedAtMs' | 'seenHash' | 'cause' | 'publishMs'
+>;
 
 export interface PublishOptions {
   /** Current time, ms since 1970. */
@@ -36,12 +43,16 @@ export async function publishRun(
   results: RunResults,
   options: PublishOptions,
 ): Promise<PublishedRun> {
+  const beganMs = options.clock();
   for (let attempt = 1; ; attempt += 1) {
     const runId = options.newRunId();
     try {
       await insertResults(clickhouse, run.period, runId, results);
       await assertArrived(clickhouse, run.period, runId, results);
-      return await makeCurrent(clickhouse, { ...run, runId }, options);
+      const publishMs = Math.max(0, Math.round(options.clock() - beganMs));
+      const elapsedMs = run.elapsedMs + publishMs;
+      const done = { seenHash: run.inputHash, cause: 'computed', publishMs, elapsedMs } as const;
+      return await makeCurrent(clickhouse, { ...run, ...done, runId }, options);
     } catch (error) {
       // An insert whose answer got lost may have happened: not repeated, begun anew under a new id.
       const passing = error instanceof TidemarkError && error.retryable;
@@ -88,7 +99,11 @@ export async function dropOldRuns(
   const known = new Set(published);
   const dropped = new Set<string>();
   for (const table of tables) {
-    for (const { runId, changedMs } of await storedRuns(clickhouse, table, period)) {
+    for (const { runId, changedMs } of await storedRuns(
+      clickhouse,
+      table,
+      periodKey(period).value,
+    )) {
       const old = known.has(runId) || changedMs < clock() - debrisAgeMs;
       if (kept.has(runId) || !old) continue;
       await dropPartition(clickhouse, table, period, runId);
@@ -153,6 +168,8 @@ function runRow(run: PublishedRun): TableRow {
     is_final: run.isFinal,
     watermark: new Date(run.watermarkMs).toISOString(),
     input_hash: run.inputHash,
+    seen_hash: run.seenHash,
+    cause: run.cause,
     commits: run.commits,
     files: run.files,
     rows_read: run.rowsRead,
@@ -162,45 +179,10 @@ function runRow(run: PublishedRun): TableRow {
     late_spans: run.lateSpans,
     shards: run.shards,
     elapsed_ms: run.elapsedMs,
+    list_ms: run.listMs,
+    compute_ms: run.computeMs,
+    merge_ms: run.mergeMs,
+    publish_ms: run.publishMs,
     code_version: run.codeVersion,
   };
-}
-
-interface StoredRun {
-  readonly runId: string;
-  readonly changedMs: number;
-}
-
-/** The runs of the period that have rows in a table, and when those were last written. */
-async function storedRuns(
-  clickhouse: ClickHouse,
-  table: string,
-  period: Period,
-): Promise<StoredRun[]> {
-  // A partition reads ('2026-11-21','2026-11-21-0123456789ab-c0de'); that of an hour has its time.
-  const rows = await clickhouse.query<{ partition: string; changed: string | number }>(
-    `SELECT partition, toUnixTimestamp(max(modification_time)) AS changed FROM system.parts
-     WHERE active AND database = currentDatabase() AND table = {table:String}
-       AND startsWith(partition, {prefix:String})
-     GROUP BY partition`,
-    { table, prefix: `('${periodKey(period).value}',` },
-  );
-  return rows.flatMap(({ partition, changed }) => {
-    const runId = /^\('[\d: -]+','([\w.-]+)'\)$/.exec(partition)?.[1];
-    return runId === undefined ? [] : [{ runId, changedMs: Number(changed) * 1000 }];
-  });
-}
-
-async function dropPartition(
-  clickhouse: ClickHouse,
-  table: string,
-  period: Period,
-  runId: string,
-): Promise<void> {
-  const { type, value } = periodKey(period);
-  await clickhouse.command(
-    `ALTER TABLE ${table} DROP PARTITION ({period:${type}}, {run:String})`,
-    { period: value, run: runId },
-    { idempotent: true },
-  );
 }

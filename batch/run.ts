@@ -16,7 +16,7 @@ import { deletePartials, readersOf, storedPartials } from './partials.ts';
 import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from './publish.ts';
 import { localRunner, type ShardRunner } from './runner.ts';
 import { currentRun, type PublishedRun } from './runs.ts';
-import { decideRun, isComplete } from './schedule.ts';
+import { decideRun, isComplete, type RunDecision } from './schedule.ts';
 import { publishedOf, signalBatches } from './signals.ts';
 import type { RunResults } from './work.ts';
 
@@ -55,6 +55,8 @@ export interface BatchOptions {
   readonly force?: boolean;
   /** Computes the shards. @default on threads of this machine */
   readonly runner?: ShardRunner;
+  /** What was listed and planned before, by others perhaps. */
+  readonly prepared?: { readonly input: BatchInput; readonly computation: Computation };
   readonly onProgress?: (progress: BatchProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -86,12 +88,36 @@ export interface RunReport {
  * crash, readers see the run that was current before, and the next call goes on from there.
  */
 export async function runBatch(options: BatchOptions): Promise<RunReport> {
-  const { store, clickhouse, settings, clock, period, of } = options;
-  const startedMs = clock();
+  const { store, clickhouse, clock, period, of } = options;
+  const lapMs = stopwatch(clock);
   publishedOf(of, period.kind);
   const progress = progressOf(options);
   progress('list');
-  const input = await listInput(store, of, period);
+  const input = options.prepared?.input ?? (await listInput(store, of, period));
+  const { current, isFinal, decision } = await lookAtRun(options, input);
+  const { action, message } = decision;
+  if (action === 'refuse') throw new TidemarkError('BATCH_FAILED', message);
+  if (action === 'nothing') return { ...nothing, period, of, message, run: current };
+  if (action === 'confirm' && current !== undefined) {
+    const cause = 'confirmed';
+    const confirmed = { ...current, isFinal, cause, watermarkMs: input.watermarkMs } as const;
+    const previousMs = current.publishedAtMs;
+    const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
+    return { ...nothing, period, of, outcome: 'confirmed', message, run };
+  }
+  return computeRun({ options, input, current, isFinal, lapMs, progress });
+}
+
+/** What is known of a run before anything is computed. */
+export interface RunOutlook {
+  readonly current: PublishedRun | undefined;
+  readonly isFinal: boolean;
+  readonly decision: RunDecision;
+}
+
+/** Whether a run of that input has to be computed. Throws what ClickHouse throws. */
+export async function lookAtRun(options: BatchOptions, input: BatchInput): Promise<RunOutlook> {
+  const { clickhouse, settings, clock, period, of, force = false } = options;
   const current = await currentRun(clickhouse, of, period);
   const isFinal = isComplete(period, input.watermarkMs, settings.TIDEMARK_ALLOWED_LATENESS_MS);
   const state = {
@@ -104,16 +130,7 @@ export async function runBatch(options: BatchOptions): Promise<RunReport> {
     hasEnded: clock() >= period.endMs,
     current,
   };
-  const { action, message } = decideRun(state, options.force ?? false);
-  if (action === 'refuse') throw new TidemarkError('BATCH_FAILED', message);
-  if (action === 'nothing') return { ...nothing, period, of, message, run: current };
-  if (action === 'confirm' && current !== undefined) {
-    const confirmed = { ...current, isFinal, watermarkMs: input.watermarkMs };
-    const previousMs = current.publishedAtMs;
-    const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
-    return { ...nothing, period, of, outcome: 'confirmed', message, run };
-  }
-  return computeRun({ options, input, current, isFinal, startedMs, progress });
+  return { current, isFinal, decision: decideRun(state, force) };
 }
 
 const nothing = {
@@ -135,23 +152,26 @@ interface Run {
   readonly input: BatchInput;
   readonly current: PublishedRun | undefined;
   readonly isFinal: boolean;
-  readonly startedMs: number;
+  /** The time since it was asked last, ms. */
+  readonly lapMs: () => number;
   readonly progress: Progress;
 }
 
 async function computeRun(run: Run): Promise<RunReport> {
-  const { options, input, progress } = run;
+  const { options, input, lapMs, progress } = run;
   const { store, settings, period, of } = options;
   const batch = signalBatches[of];
   const kernel = await loadKernel(batch.kernel);
   const { codeVersion } = kernel;
-  const computation = planComputation(input, { period, of, settings, codeVersion });
+  const computation =
+    options.prepared?.computation ?? planComputation(input, { period, of, settings, codeVersion });
   const stored = await storedPartials(store, computation.name);
   const keyed = computation.shards.map((shard) => {
     return { shard, report: stored.get(partialKey(computation.name, shard)) };
   });
   const reused = keyed.flatMap(({ report }) => report ?? []);
   const missing = keyed.flatMap(({ shard, report }) => (report === undefined ? [shard] : []));
+  const listMs = lapMs();
   const runner = options.runner ?? localRunner(settings, options.random);
   const computed = await runner({
     computation,
@@ -160,10 +180,12 @@ async function computeRun(run: Run): Promise<RunReport> {
     ...watchShards(run, computation, missing.length),
   });
   const reports = [...reused, ...computed];
+  const computeMs = lapMs();
   progress('merge', reports.length, reports.length);
   const results = await batch.merge(readersOf(store, reports), mergeOptions(settings, period));
   progress('publish', reports.length, reports.length);
-  const published = await publish(run, computation, results, reports.length);
+  const times = { listMs, computeMs, mergeMs: lapMs() };
+  const published = await publish(run, computation, results, { shards: reports.length, ...times });
   const runsDropped = await tidy(options, computation.name);
   return {
     period,
@@ -194,10 +216,10 @@ function watchShards({ options, progress }: Run, { rows }: Computation, count: n
 }
 
 function publish(
-  { options, input, current, isFinal, startedMs }: Run,
+  { options, input, current, isFinal }: Run,
   { name, codeVersion }: Computation,
   results: RunResults,
-  shards: number,
+  cost: Pick<RunRecord, 'shards' | 'listMs' | 'computeMs' | 'mergeMs'>,
 ): Promise<PublishedRun> {
   const { clickhouse, clock, random, period, of } = options;
   const rowsRead = results.items + results.duplicates;
@@ -215,8 +237,8 @@ function publish(
     duplicateSpans: results.duplicates,
     conflictSpans: results.conflicts,
     lateSpans: current === undefined ? 0 : rowsRead - current.rowsRead,
-    shards,
-    elapsedMs: Math.round(clock() - startedMs),
+    elapsedMs: cost.listMs + cost.computeMs + cost.mergeMs,
+    ...cost,
   };
   // The suffix keeps two attempts apart, even one that was killed while ClickHouse worked for it.
   const newRunId = () => `${name}-${hex32(random())}`;
@@ -255,6 +277,16 @@ function progressOf({ period, of, onProgress }: BatchOptions): Progress {
   return (phase, shardsDone = 0, shardCount = 0, rows = rowsKnown) => {
     rowsKnown = rows;
     onProgress?.({ period, of, phase, shardsDone, shardCount, rows });
+  };
+}
+
+function stopwatch(clock: () => number): () => number {
+  let sinceMs = clock();
+  return () => {
+    const nowMs = clock();
+    const ms = Math.max(0, Math.round(nowMs - sinceMs));
+    sinceMs = nowMs;
+    return ms;
   };
 }
 

@@ -12,6 +12,13 @@ export interface PublishedRun {
   readonly isFinal: boolean;
   readonly watermarkMs: number;
   readonly inputHash: string;
+  /**
+   * Of the newest input that a run of the period has had. It is another than `inputHash` only for a run
+   * that a rollback has made current again: what it has not seen is known, and makes nothing due.
+   */
+  readonly seenHash: string;
+  /** Why it is current: it was computed, it was confirmed as final, or it was restored by a rollback. */
+  readonly cause: 'computed' | 'confirmed' | 'restored';
   readonly codeVersion: string;
   readonly commits: number;
   readonly files: number;
@@ -19,9 +26,15 @@ export interface PublishedRun {
   readonly totalSpans: number;
   readonly duplicateSpans: number;
   readonly conflictSpans: number;
+  /** Rows that it read more than the run that was current before. */
   readonly lateSpans: number;
   readonly shards: number;
+  /** From the first look at the archive until the rows were there; of that, the phases took: */
   readonly elapsedMs: number;
+  readonly listMs: number;
+  readonly computeMs: number;
+  readonly mergeMs: number;
+  readonly publishMs: number;
 }
 
 type Column = Exclude<keyof PublishedRun, 'period'> | 'kind' | 'startSeconds';
@@ -37,6 +50,8 @@ const columns = `
   is_final AS isFinal,
   toUnixTimestamp64Milli(watermark) AS watermarkMs,
   input_hash AS inputHash,
+  seen_hash AS seenHash,
+  cause,
   code_version AS codeVersion,
   commits,
   files,
@@ -46,7 +61,11 @@ const columns = `
   conflict_spans AS conflictSpans,
   late_spans AS lateSpans,
   shards,
-  elapsed_ms AS elapsedMs`;
+  elapsed_ms AS elapsedMs,
+  list_ms AS listMs,
+  compute_ms AS computeMs,
+  merge_ms AS mergeMs,
+  publish_ms AS publishMs`;
 
 export interface PeriodRange {
   readonly kind: PeriodKind;
@@ -85,6 +104,37 @@ export async function currentRun(
   return runs.get(name);
 }
 
+/** A run, and when it was first published: a rollback and a confirmation publish it again. */
+export interface RunHistory extends PublishedRun {
+  readonly firstPublishedAtMs: number;
+}
+
+/**
+ * All runs of a signal for the periods of the range, as they were published last: newest period first, and of
+ * each period the current run first. Throws `ClickHouseError`.
+ */
+export async function publishedRuns(
+  clickhouse: ClickHouse,
+  signal: Signal,
+  { kind, fromMs, toMs }: PeriodRange,
+): Promise<RunHistory[]> {
+  const run = 'signal, period_kind, period_start, run_id';
+  const rows = await clickhouse.query<Row & { firstPublishedAtMs: string | number }>(
+    `SELECT ${columns},
+       toUnixTimestamp64Milli(min(published_at) OVER (PARTITION BY ${run})) AS firstPublishedAtMs
+     FROM batch_runs
+     WHERE period_kind = {kind:String} AND signal = {signal:String}
+       AND period_start >= {from:DateTime('UTC')} AND period_start < {to:DateTime('UTC')}
+     ORDER BY period_start DESC, published_at DESC, run_id DESC
+     LIMIT 1 BY ${run}`,
+    { signal, kind, from: dateTime(fromMs), to: dateTime(toMs) },
+  );
+  return rows.map((row) => ({
+    ...runOf(row),
+    firstPublishedAtMs: Number(row.firstPublishedAtMs),
+  }));
+}
+
 /** Ids of a signal's runs of one period, the one published last first. Throws `ClickHouseError`. */
 export async function publishedRunIds(
   clickhouse: ClickHouse,
@@ -110,6 +160,8 @@ function runOf(row: Row): PublishedRun {
     isFinal: Boolean(row.isFinal),
     watermarkMs: Number(row.watermarkMs),
     inputHash: String(row.inputHash),
+    seenHash: String(row.seenHash),
+    cause: row.cause as PublishedRun['cause'],
     codeVersion: String(row.codeVersion),
     commits: Number(row.commits),
     files: Number(row.files),
@@ -120,5 +172,9 @@ function runOf(row: Row): PublishedRun {
     lateSpans: Number(row.lateSpans),
     shards: Number(row.shards),
     elapsedMs: Number(row.elapsedMs),
+    listMs: Number(row.listMs),
+    computeMs: Number(row.computeMs),
+    mergeMs: Number(row.mergeMs),
+    publishMs: Number(row.publishMs),
   };
 }

@@ -18,7 +18,14 @@ export interface PeriodState {
   /** Everything received before this time (ms since 1970) is in those files. */
   readonly watermarkMs: number;
   /** The run that readers see, if one is published. */
-  readonly current: { readonly inputHash: string; readonly isFinal: boolean } | undefined;
+  readonly current: CurrentRun | undefined;
+}
+
+/** What decisions need to know of the run that readers see: see `PublishedRun`. */
+export interface CurrentRun {
+  readonly inputHash: string;
+  readonly seenHash: string;
+  readonly isFinal: boolean;
 }
 
 /** Why a period is due: never computed, changed by late data, or provisional and complete by now. */
@@ -53,7 +60,8 @@ export function isComplete(
 /**
  * The periods that are due, those that ended first before others, signals in the order given. One without
  * files is never due: nothing was sent, or the archive was cleared and the published figures are all that is
- * left; nor is one that retention took rows from: figures of the rest would not be the period's.
+ * left; nor is one that retention took rows from: figures of the rest would not be the period's. A
+ * rollback stays: what the run that it replaced had seen makes nothing due, only what came after that.
  */
 export function duePeriods(states: readonly PeriodState[], allowedLatenessMs: number): DuePeriod[] {
   return states
@@ -70,7 +78,9 @@ function dueReason(state: PeriodState, allowedLatenessMs: number): DueReason | u
   if (files === 0) return undefined;
   const isWhole = state.rowsRemoved === 0;
   if (current === undefined) return isWhole ? 'missing' : undefined;
-  if (current.inputHash !== inputHash) return isWhole ? 'changed' : undefined;
+  if (current.seenHash !== inputHash) return isWhole ? 'changed' : undefined;
+  // What a rollback has brought back is not made of all the input that is known.
+  if (current.inputHash !== inputHash) return undefined;
   const complete = isComplete(period, watermarkMs, allowedLatenessMs);
   return complete && !current.isFinal ? 'complete' : undefined;
 }
@@ -86,8 +96,7 @@ export interface RunState {
   /** Whether a run would be final. */
   readonly isFinal: boolean;
   readonly hasEnded: boolean;
-  readonly current:
-    { readonly inputHash: string; readonly isFinal: boolean; readonly files: number } | undefined;
+  readonly current: (CurrentRun & { readonly files: number }) | undefined;
 }
 
 export interface RunDecision {
@@ -109,6 +118,10 @@ export function decideRun(state: RunState, force: boolean): RunDecision {
   if (!state.hasEnded) {
     const message = `Cannot run the batch for ${period}: the ${kind} has not ended, and live figures would go`;
     return { action: 'refuse', message };
+  }
+  if (current?.seenHash === state.inputHash && current.inputHash !== state.inputHash) {
+    const message = `${period} was rolled back: nothing came since; --force computes it all the same`;
+    return { action: 'nothing', message };
   }
   if (current?.inputHash === state.inputHash) {
     return isFinal && !current.isFinal

@@ -18,7 +18,7 @@ import { mergePoints, pointTables } from './metrics/tables.ts';
 import { startPointWork } from './metrics/work.ts';
 import { spanDrift } from './traces/drift.ts';
 import { spanProof } from './traces/proof.ts';
-import { mergeSpans, spanTables } from './traces/tables.ts';
+import { mergeSpans, spanHourTables, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
 import type { SignalBatch } from './work.ts';
 
@@ -34,6 +34,10 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     merge: mergeSpans,
     proofs: [spanProof],
     drift: spanDrift,
+    hours: {
+      tables: spanHourTables,
+      proofs: [{ ...spanProof, table: spanHourTables[0] }],
+    },
   },
   logs: {
     signal: 'logs',

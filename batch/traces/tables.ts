@@ -1,20 +1,28 @@
-/** The rows of `service_stats_batch` and `service_dedup_batch`. Only forms them. */
+/**
+ * The rows of `service_stats_batch` and `service_dedup_batch`, and of hours those of
+ * `service_stats_hourly_batch`. Only forms them.
+ */
 import { publishBucketsPerInsert, publishRowsPerInsert } from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
+import type { PeriodKind } from '../../schemas/period.ts';
 import type { PartialReader } from '../ranges.ts';
 import { arrayTable, double } from '../table.ts';
-import type { ResultTable, RunResults, TableRow } from '../work.ts';
+import type { MergeOptions, ResultTable, RunResults, TableRow } from '../work.ts';
 import { mergePartials, type GroupStats } from './merge.ts';
 
 export const spanTables = ['service_stats_batch', 'service_dedup_batch'] as const;
+export const spanHourTables = ['service_stats_hourly_batch'] as const;
 
 /** Merges the partials of spans. Throws as `mergePartials` does. */
-export async function mergeSpans(readers: readonly PartialReader[]): Promise<RunResults> {
-  return spanResults(await mergePartials(readers, publishedQuantiles));
+export async function mergeSpans(
+  readers: readonly PartialReader[],
+  { kind }: Pick<MergeOptions, 'kind'>,
+): Promise<RunResults> {
+  return spanResults(await mergePartials(readers, publishedQuantiles), kind);
 }
 
-/** What is published of the groups, which have the quantiles 0.5, 0.95 and 0.99. */
-export function spanResults(groups: readonly GroupStats[]): RunResults {
+/** What is published of the groups of such a period, which have the quantiles 0.5, 0.95 and 0.99. */
+export function spanResults(groups: readonly GroupStats[], kind: PeriodKind = 'day'): RunResults {
   const sum = (of: (group: GroupStats) => number) =>
     groups.reduce((total, group) => total + of(group), 0);
   const items = sum((group) => group.totalSpans);
@@ -23,17 +31,20 @@ export function spanResults(groups: readonly GroupStats[]): RunResults {
     duplicates: sum((group) => group.duplicateSpans),
     conflicts: sum((group) => group.conflicts),
     groups: groups.length,
-    tables: [
-      statsTable(groups, items),
-      arrayTable(spanTables[1], dedupRows(groups), 'deduped_span_count', items),
-    ],
+    tables:
+      kind === 'hour'
+        ? [statsTable(spanHourTables[0], groups, items)]
+        : [
+            statsTable(spanTables[0], groups, items),
+            arrayTable(spanTables[1], dedupRows(groups), 'deduped_span_count', items),
+          ],
   };
 }
 
 /** Rows become JSON only as they are sent, few at a time when their histograms are long. */
-function statsTable(groups: readonly GroupStats[], items: number): ResultTable {
+function statsTable(name: string, groups: readonly GroupStats[], items: number): ResultTable {
   return {
-    name: spanTables[0],
+    name,
     rowCount: groups.length,
     sumColumn: 'total_spans',
     sum: items,

@@ -207,5 +207,8 @@ function record(date: string, groups: readonly GroupStats[]): RunRecord {
     lateSpans: -3,
     shards: 1,
     elapsedMs: 5,
+    listMs: 1,
+    computeMs: 3,
+    mergeMs: 1,
   };
 }

@@ -22,14 +22,14 @@ describe('duePeriods()', () => {
   });
 
   it('takes a day whose input changed since its run, even a final one', () => {
-    const current = { inputHash: 'before', isFinal: true };
+    const current = { inputHash: 'before', seenHash: 'before', isFinal: true };
     expect(duePeriods([{ ...day, current }], 3 * hourMs)).toEqual([
       { period, signal: 'traces', reason: 'changed' },
     ]);
   });
 
   it('takes a provisional day once it is complete', () => {
-    const current = { inputHash: 'a', isFinal: false };
+    const current = { inputHash: 'a', seenHash: 'a', isFinal: false };
     expect(duePeriods([{ ...day, current }], 4 * hourMs)).toEqual([
       { period, signal: 'traces', reason: 'complete' },
     ]);
@@ -39,15 +39,18 @@ describe('duePeriods()', () => {
   it('leaves a day alone that retention took rows from, but for saying that it is complete', () => {
     const cut = { ...day, rowsRemoved: 5 };
     expect(duePeriods([cut], 0)).toEqual([]);
-    expect(duePeriods([{ ...cut, current: { inputHash: 'before', isFinal: true } }], 0)).toEqual(
-      [],
-    );
-    const current = { inputHash: 'a', isFinal: false };
+    expect(
+      duePeriods(
+        [{ ...cut, current: { inputHash: 'before', seenHash: 'before', isFinal: true } }],
+        0,
+      ),
+    ).toEqual([]);
+    const current = { inputHash: 'a', seenHash: 'a', isFinal: false };
     expect(duePeriods([{ ...cut, current }], 0)).toMatchObject([{ reason: 'complete' }]);
   });
 
   it('leaves a final day with the same input alone, and a day without files', () => {
-    const current = { inputHash: 'a', isFinal: true };
+    const current = { inputHash: 'a', seenHash: 'a', isFinal: true };
     expect(duePeriods([{ ...day, current }], 0)).toEqual([]);
     expect(duePeriods([{ ...day, files: 0 }], 0)).toEqual([]);
     expect(duePeriods([{ ...day, files: 0, inputHash: 'none', current }], 0)).toEqual([]);

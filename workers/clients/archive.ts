@@ -134,6 +134,16 @@ export async function listPartitions(store: ObjectStore, topic: string): Promise
   return [...new Set(names)].toSorted();
 }
 
+/** How far each partition of a signal is archived. Throws OBJECT_STORE and CORRUPT_ARCHIVE. */
+export async function readPartitions(
+  store: ObjectStore,
+  signal: archive.Signal,
+): Promise<PartitionState[]> {
+  const topic = archive.topics[signal];
+  const names = await listPartitions(store, topic);
+  return mapParallel(names, objectGetsMax, (partition) => readPartition(store, topic, partition));
+}
+
 /**
  * The files of a period as `listLiveFiles` gives them, and how far each partition is archived.
  * Watermarks are read first, so all that they vouch for is in the answer.
@@ -144,11 +154,7 @@ export async function listPeriodFiles(
   fromHourMs: number,
   toHourMs: number,
 ): Promise<PeriodFiles> {
-  const topic = archive.topics[signal];
-  const names = await listPartitions(store, topic);
-  const partitions = await mapParallel(names, objectGetsMax, (partition) =>
-    readPartition(store, topic, partition),
-  );
+  const partitions = await readPartitions(store, signal);
   const live = await listLiveFiles(store, signal, fromHourMs, toHourMs);
   return { ...live, partitions, watermarkMs: leastWatermark(partitions) };
 }

@@ -131,6 +131,8 @@ describe('migrate()', () => {
       'service_drift',
       'service_quantiles',
       'service_stats_batch',
+      'service_stats_hourly_batch',
+      'service_stats_hourly_merged',
       'service_stats_merged',
       'service_stats_realtime',
       'service_stats_realtime_mv',
