@@ -34,22 +34,21 @@ export function parseLimits(setting: string, text: string): DriftLimits {
 
 /** How much of a kind a service has, percent; 0 where there is nothing to compare. */
 export function percentOf(kind: DriftKind, service: ServiceDrift): number {
-  const share = (part: number, whole: number) => (part * 100) / Math.max(1, whole);
-  const { batchItems, speedItems, batchErrors, speedErrors } = service;
-  switch (kind) {
-    case 'unarchived':
-      return share(service.unarchived, speedItems);
-    case 'errors':
-      return share(Math.abs(speedErrors - batchErrors), batchErrors);
-    case 'quantiles': {
-      const { p50Error, p95Error, p99Error } = service;
-      return 100 * Math.max(p50Error ?? 0, p95Error ?? 0, p99Error ?? 0);
-    }
-    case 'missing':
-    case 'duplicated':
-    case 'late':
-      return share(service[kind], batchItems);
-  }
+  return percents[kind](service);
+}
+
+const percents: Readonly<Record<DriftKind, (service: ServiceDrift) => number>> = {
+  missing: ({ missing, batchItems }) => share(missing, batchItems),
+  duplicated: ({ duplicated, batchItems }) => share(duplicated, batchItems),
+  unarchived: ({ unarchived, speedItems }) => share(unarchived, speedItems),
+  late: ({ late, batchItems }) => share(late, batchItems),
+  errors: ({ batchErrors, speedErrors }) => share(Math.abs(speedErrors - batchErrors), batchErrors),
+  quantiles: ({ p50Error, p95Error, p99Error }) =>
+    100 * Math.max(p50Error ?? 0, p95Error ?? 0, p99Error ?? 0),
+};
+
+function share(part: number, whole: number): number {
+  return (part * 100) / Math.max(1, whole);
 }
 
 /** A line for each service and kind that is past its limit. */

@@ -32,9 +32,9 @@ FROM
         sumMap(quantile_state.buckets, quantile_state.counts) AS state,
         arrayCumSum(state.2) AS ends,
         spans > 0 AND arraySum(state.2) = spans AS is_known,
-        if(is_known, {q:Float64} * (spans - 1), 0) AS position,
-        toUInt64(floor(position)) AS rank,
-        position - rank AS fraction,
+        if(is_known, {q:Float64} * (spans - 1), 0) + 1 AS position,
+        toUInt64(floor(position)) - 1 AS rank,
+        position - floor(position) AS fraction,
         arrayMap(
             (at, found) -> multiIf(
                 NOT is_known, (nan, nan, nan),
@@ -48,7 +48,7 @@ FROM
                             least(longest, (low + width) / 1e6)
                         ),
                         [bitShiftLeft(toUInt64(bucket - 64 * shift), shift)],
-                        [bitShiftLeft(toUInt64(1), shift) - 1]
+                        [toUInt64(bitShiftLeft(toUInt64(1), shift) - 1)]
                     )[1],
                     [state.1[found]],
                     [state.2[found]],
@@ -92,9 +92,9 @@ FROM
         sumMap(quantile_state.buckets, quantile_state.counts) AS state,
         arrayCumSum(state.2) AS ends,
         spans > 0 AND arraySum(state.2) = spans AS is_known,
-        if(is_known, {q:Float64} * (spans - 1), 0) AS position,
-        toUInt64(floor(position)) AS rank,
-        position - rank AS fraction,
+        if(is_known, {q:Float64} * (spans - 1), 0) + 1 AS position,
+        toUInt64(floor(position)) - 1 AS rank,
+        position - floor(position) AS fraction,
         arrayMap(
             (at, found) -> multiIf(
                 NOT is_known, (nan, nan, nan),
@@ -108,7 +108,7 @@ FROM
                             least(longest, (low + width) / 1e6)
                         ),
                         [bitShiftLeft(toUInt64(bucket - 64 * shift), shift)],
-                        [bitShiftLeft(toUInt64(1), shift) - 1]
+                        [toUInt64(bitShiftLeft(toUInt64(1), shift) - 1)]
                     )[1],
                     [state.1[found]],
                     [state.2[found]],

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareLayers, storeDrift, type ServiceDrift } from '../../batch/drift.ts';
 import { runBatch } from '../../batch/run.ts';
 import { spanDrift } from '../../batch/traces/drift.ts';
+import { listInput } from '../../batch/input.ts';
+import { signalBatches } from '../../batch/signals.ts';
+import { Transcoder } from '../../aggregator-as/host.ts';
 import { parsePeriod } from '../../schemas/period.ts';
+import { speedTables, type SpeedTable } from '../../schemas/tables.ts';
+import { loadTranscoder } from '../aggregator-as/module.ts';
+import { archiveDeliveries, type Delivery } from '../support/delivered.ts';
+import { encodeRequest } from '../support/otlp.ts';
 import { archiveSpans } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, type SpanRow } from '../support/spans.ts';
@@ -20,6 +27,9 @@ beforeAll(async () => {
   stack = await startStack();
 });
 afterAll(() => stack.close());
+
+const serviceOf = (row: SpanRow) => `${row.tenant} ${row.service}`;
+const failed = (row: SpanRow) => row.status === 'Error';
 
 const identityOf = (row: SpanRow) =>
   JSON.stringify([row.tenant, row.traceId, row.spanId, row.kind]);
@@ -66,14 +76,7 @@ describe('compareLayers()', () => {
     );
     const late = spans.map((row) => ({ ...row, ingestedMs: Math.floor(row.ingestedMs) }));
     const files = await archiveSpans(stack.store, late, { firstOffset: 0n });
-    const { run } = await runBatch({
-      ...stack,
-      clock: () => runMs,
-      random: seededRandom(1),
-      log: { info: () => undefined, warn: () => undefined },
-      period,
-      of: 'traces',
-    });
+    const { run } = await runBatch({ ...optionsOf(), of: 'traces' });
     const first = new Map<string, SpanRow>();
     for (const row of late.toSorted(arrival)) {
       if (!first.has(identityOf(row))) first.set(identityOf(row), row);
@@ -82,7 +85,9 @@ describe('compareLayers()', () => {
     const lost = kept.filter((_, i) => i % 50 === 7);
     const twice = kept.filter((_, i) => i % 30 === 2);
     const alone = randomSpans(random, 40, { hourMs: Date.parse(`${date}T21:00:00Z`) })
-      .filter((row, i, all) => all.findIndex((it) => identityOf(it) === identityOf(row)) === i)
+      .filter(
+        (row, i, all) => all.findIndex((other) => identityOf(other) === identityOf(row)) === i,
+      )
       .map((row) => ({ ...row, service: 'stranger' }));
     const stored = [
       ...kept.filter((row) => !lost.includes(row)),
@@ -98,8 +103,7 @@ describe('compareLayers()', () => {
       speedRow({ ...(kept[0] as SpanRow), timestampNs: (kept[0] as SpanRow).timestampNs + dayNs }),
     ]);
 
-    const serviceOf = (row: SpanRow) => `${row.tenant} ${row.service}`;
-    const lostOrTwice = (rows: readonly SpanRow[]) => rows.filter((row) => !lost.includes(row));
+    const notLost = (rows: readonly SpanRow[]) => rows.filter((row) => !lost.includes(row));
     const reports: (readonly ServiceDrift[])[] = [];
     for (const rows of [1_000_000, 1000]) {
       const services = await compareLayers({
@@ -117,7 +121,7 @@ describe('compareLayers()', () => {
       expect(figures(services, (row) => row.speedItems)).toEqual(count(stored, serviceOf));
       expect(figures(services, (row) => row.rollupItems)).toEqual(count(stored, serviceOf));
       expect(figures(services, (row) => row.missing)).toEqual(count(lost, serviceOf));
-      const again = [...lostOrTwice(twice), ...lostOrTwice(twice.slice(0, 9))];
+      const again = [...notLost(twice), ...notLost(twice.slice(0, 9))];
       expect(figures(services, (row) => row.duplicated)).toEqual(
         count([...again, alone[0] as SpanRow], serviceOf),
       );
@@ -134,7 +138,6 @@ describe('compareLayers()', () => {
           serviceOf,
         ),
       );
-      const failed = (row: SpanRow) => row.status === 'Error';
       expect(figures(services, (row) => row.batchErrors)).toEqual(
         count(kept.filter(failed), serviceOf),
       );
@@ -171,4 +174,156 @@ describe('compareLayers()', () => {
       at: String(runMs + 2),
     });
   });
+
+  it.each(['logs', 'metrics'] as const)('matches %s by what both layers hold', async (signal) => {
+    const deliveries = Array.from({ length: 30 }, (_, i): Delivery => {
+      const request = encodeRequest(signal, requests[signal](i));
+      const from = { partition: 0, offset: BigInt(i), receivedMs: dayMs + 3_600_000 + i };
+      return { request, tenantId: i % 3 === 0 ? 'acme' : 'default', ...from };
+    });
+    // Some are delivered twice, some came after midnight.
+    const archived = [
+      ...deliveries.slice(0, 25),
+      ...deliveries.slice(5, 9).map((one) => ({ ...one, offset: one.offset + 30n })),
+    ].map((one, i) => (i % 10 === 4 ? { ...one, receivedMs: period.endMs + 60_000 } : one));
+    await archiveDeliveries(stack.store, signal, archived);
+    const { run } = await runBatch({ ...optionsOf(), of: signal });
+    const lost = new Set([3, 11, 12]);
+    const twice = new Set([0, 7, 21]);
+    const stored = deliveries.filter((_, i) => !lost.has(i));
+    await insertSent(signal, [...stored, ...deliveries.filter((_, i) => twice.has(i))]);
+    const input = await listInput(stack.store, signal, period);
+    for (const rows of [1_000_000, 1000]) {
+      const services = await compareLayers({
+        ...stack,
+        settings: { ...stack.settings, TIDEMARK_VERIFY_ROWS: rows },
+        of: signal,
+        drift: signalBatches[signal].drift,
+        table: signalBatches[signal].tables[0] ?? '',
+        period,
+        runId: run?.runId ?? '',
+        // Told to be more than they are, so that there are slices.
+        files: input.files.map((file) => ({ ...file, rows: 4000 })),
+      });
+      const all = deliveries.map((_, i) => i);
+      expect(figures(services, (row) => row.batchItems)).toEqual(expected(all.slice(0, 25)));
+      expect(figures(services, (row) => row.missing)).toEqual(expected([...lost]));
+      expect(figures(services, (row) => row.duplicated)).toEqual(expected([...twice]));
+      expect(figures(services, (row) => row.unarchived)).toEqual(expected(all.slice(25)));
+      expect(figures(services, (row) => row.late)).toEqual(expected([4, 14, 24]));
+      if (signal === 'logs') {
+        expect(figures(services, (row) => row.batchErrors)).toEqual(
+          expected(all.slice(0, 25).filter((i) => i % 2 === 0)),
+        );
+      }
+    }
+  });
 });
+
+/** Items of requests with these numbers, by tenant and service. */
+function expected(indexes: readonly number[]): Record<string, number> {
+  const each = indexes.flatMap((i) => Array.from({ length: itemsEach }, () => i));
+  return count(each, (i) => `${i % 3 === 0 ? 'acme' : 'default'} service ${i % 4}`);
+}
+
+function optionsOf() {
+  const log = { info: () => undefined, warn: () => undefined };
+  return { ...stack, clock: () => runMs, random: seededRandom(1), log, period };
+}
+
+const itemsEach = 5;
+const dayMs = period.startMs;
+
+function nanos(i: number): string {
+  return String(BigInt(dayMs + 3_600_000) * 1_000_000n + BigInt(i));
+}
+
+function resourceOf(i: number) {
+  return { attributes: [{ key: 'service.name', value: { stringValue: `service ${i % 4}` } }] };
+}
+
+/** Requests of five items each: logs that are equal in one request, points of five kinds. */
+const requests = {
+  logs: (i: number) => ({
+    resourceLogs: [
+      {
+        resource: resourceOf(i),
+        scopeLogs: [
+          {
+            logRecords: Array.from({ length: itemsEach }, (_, k) => ({
+              timeUnixNano: nanos(i),
+              severityNumber: i % 2 === 0 ? 17 : 9,
+              body: { stringValue: k < 3 ? 'the same' : `line ${k}` },
+            })),
+          },
+        ],
+      },
+    ],
+  }),
+  metrics: (i: number) => {
+    const point = {
+      startTimeUnixNano: nanos(0),
+      timeUnixNano: nanos(1 + i),
+      attributes: [
+        { key: 'route', value: { stringValue: `/${i % 2}` } },
+        { key: 'code', value: { intValue: '200' } },
+      ],
+    };
+    const cumulative = { aggregationTemporality: 2 };
+    return {
+      resourceMetrics: [
+        {
+          resource: resourceOf(i),
+          scopeMetrics: [
+            {
+              scope: { name: 'test', version: '1' },
+              metrics: [
+                { name: 'a', gauge: { dataPoints: [{ ...point, asDouble: i }] } },
+                { name: 'b', sum: { dataPoints: [{ ...point, asInt: '5' }], ...cumulative } },
+                {
+                  name: 'c',
+                  histogram: {
+                    dataPoints: [{ ...point, count: '1', bucketCounts: ['1'] }],
+                    ...cumulative,
+                  },
+                },
+                {
+                  name: 'd',
+                  exponentialHistogram: {
+                    dataPoints: [{ ...point, count: '1', zeroCount: '1' }],
+                    ...cumulative,
+                  },
+                },
+                { name: 'e', summary: { dataPoints: [{ ...point, count: '1' }] } },
+              ],
+            },
+          ],
+        },
+      ],
+    };
+  },
+};
+
+/** Inserts the requests' rows into the speed tables, as the edge does. */
+async function insertSent(signal: 'logs' | 'metrics', sent: readonly Delivery[]): Promise<void> {
+  const transcoder = new Transcoder(await loadTranscoder());
+  const receipt = { pastMaxMs: 400 * 86_400_000, futureMaxMs: 86_400_000 };
+  const rows = new Map<SpeedTable, Buffer[]>();
+  for (const { request, tenantId, receivedMs } of sent) {
+    const { tables } = transcoder.toRowBinary(signal, request, {
+      ...receipt,
+      tenantId,
+      receivedMs,
+    });
+    for (const { table, rows: bytes } of tables) {
+      rows.set(table, [...(rows.get(table) ?? []), Buffer.from(bytes)]);
+    }
+  }
+  for (const [table, parts] of rows) {
+    const columns = speedTables[table].map((name) => `\`${name}\``).join(', ');
+    const sql = `INSERT INTO ${table} (${columns}) FORMAT RowBinary`;
+    const url = `${stack.settings.CLICKHOUSE_URL}/?query=${encodeURIComponent(sql)}`;
+    const answer = await fetch(url, { method: 'POST', body: Buffer.concat(parts) });
+    expect(await answer.text()).toBe('');
+  }
+}
