@@ -28,6 +28,8 @@ export interface PublishOptions {
   readonly newRunId: () => string;
   /** When the current run of the period was published; the new one is published later than that. */
   readonly previousMs: number;
+  /** Throws when the run must not become current any more, as another computes the period by now. */
+  readonly fence?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -48,6 +50,7 @@ export async function publishRun(
     const runId = options.newRunId();
     try {
       await insertResults(clickhouse, run.period, runId, results);
+      await options.fence?.();
       await assertArrived(clickhouse, run.period, runId, results);
       const publishMs = Math.max(0, Math.round(options.clock() - beganMs));
       const elapsedMs = run.elapsedMs + publishMs;

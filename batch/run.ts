@@ -57,6 +57,8 @@ export interface BatchOptions {
   readonly runner?: ShardRunner;
   /** What was listed and planned before, by others perhaps. */
   readonly prepared?: { readonly input: BatchInput; readonly computation: Computation };
+  /** Throws when the run must not become current any more; asked right before it does. */
+  readonly fence?: () => Promise<void>;
   readonly onProgress?: (progress: BatchProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -102,6 +104,7 @@ export async function runBatch(options: BatchOptions): Promise<RunReport> {
     const cause = 'confirmed';
     const confirmed = { ...current, isFinal, cause, watermarkMs: input.watermarkMs } as const;
     const previousMs = current.publishedAtMs;
+    await options.fence?.();
     const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
     return { ...nothing, period, of, outcome: 'confirmed', message, run };
   }
@@ -243,7 +246,8 @@ function publish(
   // The suffix keeps two attempts apart, even one that was killed while ClickHouse worked for it.
   const newRunId = () => `${name}-${hex32(random())}`;
   const previousMs = current?.publishedAtMs ?? 0;
-  return publishRun(clickhouse, record, results, { clock, newRunId, previousMs });
+  const { fence } = options;
+  return publishRun(clickhouse, record, results, { clock, newRunId, previousMs, fence });
 }
 
 /** Removes what the run leaves behind. The run is published: a fault here is only worth a warning. */

@@ -68,7 +68,14 @@ async function leadWhileHeld(lease: Lease, options: SchedulerOptions): Promise<v
   log.info({ term }, 'This scheduler leads');
   counters.leader.set(1);
   counters.term.set(term);
-  const fence = () => lease.assertHeld({ signal: either });
+  const fence = async () => {
+    try {
+      await lease.assertHeld({ signal: either });
+    } finally {
+      // Nothing more is begun under a lease that is lost.
+      if (!lease.isHeld) ended.abort();
+    }
+  };
   const leader = new Leader({ ...options, term, fence, signal: either });
   // Whichever ends first ends the other, be it by a fault.
   const parts = [leader.lead(), keep(lease, options, either)];

@@ -4,15 +4,8 @@
  */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { Cron } from 'croner';
 import type { TidemarkError } from '../schemas/errors.ts';
-import {
-  archiveNice,
-  batchTriesMax,
-  batchRetryMs,
-  drainIntervalMs,
-} from '../schemas/limits/dev.ts';
+import { archiveNice, drainIntervalMs } from '../schemas/limits/dev.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import { migrate } from '../workers/clients/migrate.ts';
@@ -30,7 +23,7 @@ export interface UpOptions {
   readonly monotonicMs: () => number;
   /** Gets every line that a part writes. */
   readonly onLine: (part: string, line: string) => void;
-  /** Whether the daily batch runs by itself. @default true */
+  /** Whether the batch keeps its schedule by itself. @default true */
   readonly schedulesBatch?: boolean;
   /** Whether a real Kafka with its REST gateway is the archive leg. @default false */
   readonly kafka?: boolean;
@@ -115,11 +108,11 @@ class Parts {
   readonly #clickhouse: Child;
   readonly #edge: Child;
   readonly #archive: Child;
+  readonly #schedule: Child | undefined;
   readonly #directory: string;
   #kafka: KafkaParts | undefined;
   readonly #stopping = new AbortController();
   #timers: { stop: () => void }[] = [];
-  #batch: Promise<void> = Promise.resolve();
   /** Commands that are repeated, while they run. */
   readonly #running = new Map<string, Promise<unknown>>();
 
@@ -171,7 +164,7 @@ class Parts {
   }
 
   get died(): Promise<TidemarkError> {
-    const programs = [this.#clickhouse, this.#edge, this.#archive, this.#kafka];
+    const programs = [this.#clickhouse, this.#edge, this.#archive, this.#schedule, this.#kafka];
     return Promise.race(programs.flatMap((program) => (program ? [program.died] : [])));
   }
 
@@ -182,14 +175,14 @@ class Parts {
     this.#startDrain();
     this.#repeat('compact', this.#settings.TIDEMARK_COMPACT_EVERY_MS);
     this.#repeat('sweep', this.#settings.TIDEMARK_SWEEP_EVERY_MS);
-    if (this.#options.schedulesBatch !== false) this.#scheduleBatch();
+    await this.#schedule?.start();
   }
 
   /** The archiver ends first, because its store is served by the edge; ClickHouse ends last. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const timer of this.#timers.splice(0)) timer.stop();
-    await Promise.all([this.#archive.stop(), this.#batch, ...this.#running.values()]);
+    await Promise.all([this.#archive.stop(), this.#schedule?.stop(), ...this.#running.values()]);
     await this.#edge.stop();
     await this.#kafka?.stop();
     await this.#clickhouse.stop();
@@ -217,15 +210,6 @@ class Parts {
     this.#timers.push({ stop: () => clearInterval(timer) });
   }
 
-  #scheduleBatch(): void {
-    const cron = new Cron(
-      this.#settings.TIDEMARK_BATCH_CRON,
-      { timezone: 'UTC', protect: true },
-      () => (this.#batch = this.#runBatch()),
-    );
-    this.#timers.push(cron);
-  }
-
   /** Runs a command again and again: one at a time; what one could not do the next one does. */
   #repeat(name: 'compact' | 'sweep', everyMs: number): void {
     if (everyMs === 0) return;
@@ -242,21 +226,6 @@ class Parts {
     };
     const timer = setInterval(() => void run(), everyMs);
     this.#timers.push({ stop: () => clearInterval(timer) });
-  }
-
-  /** Runs the daily batch as a program of its own, again after a pause when it fails. */
-  async #runBatch(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (let attempt = 1; attempt <= batchTriesMax && !signal.aborted; attempt += 1) {
-      const code = await runProgram({
-        args: [path.join(root, 'bin/tidemark.js'), 'batch', 'run', '--due'],
-        environment: this.#environment,
-        onLine: (line) => this.#options.onLine('batch', line),
-        signal,
-      });
-      if (code === 0) return;
-      await pause(batchRetryMs, undefined, { signal }).catch(() => undefined);
-    }
   }
 
   #child(

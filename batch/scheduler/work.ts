@@ -1,9 +1,7 @@
 /** The batch as the scheduler starts it: looks at the archive and brings single periods up to date. */
-import { topics, type Signal } from '../../schemas/archive.ts';
-import { objectGetsMax } from '../../schemas/limits.ts';
-import { listPartitions, readPartition } from '../../workers/clients/archive.ts';
+import type { Signal } from '../../schemas/archive.ts';
+import { readPartitions } from '../../workers/clients/archive.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { mapParallel } from '../../workers/clients/parallel.ts';
 import { leastWatermark } from '../../workers/clients/watermark.ts';
 import { lookForDue } from '../due.ts';
 import { runBatch, type BatchOptions } from '../run.ts';
@@ -26,12 +24,7 @@ export function batchWork(options: WorkOptions): Work {
 async function readWatermarks(store: ObjectStore, signals: readonly Signal[]): Promise<Watermarks> {
   const read: Partial<Record<Signal, number>> = {};
   for (const signal of signals) {
-    const topic = topics[signal];
-    const names = await listPartitions(store, topic);
-    const partitions = await mapParallel(names, objectGetsMax, (partition) =>
-      readPartition(store, topic, partition),
-    );
-    read[signal] = leastWatermark(partitions);
+    read[signal] = leastWatermark(await readPartitions(store, signal));
   }
   return read;
 }

@@ -48,8 +48,8 @@ beforeEach(async () => {
     ...stack.settings,
     CLICKHOUSE_DATABASE: `schedule_${(worlds += 1)}`,
     // Steps of virtual time: few, so that days are short.
-    TIDEMARK_BATCH_POLL_MS: 10 * minuteMs,
-    TIDEMARK_BATCH_LEASE_MS: 3 * hourMs,
+    TIDEMARK_BATCH_POLL_MS: 2 * hourMs,
+    TIDEMARK_BATCH_LEASE_MS: 48 * hourMs,
   };
   const clickhouse = openClickHouse(settings);
   await migrate(clickhouse);
@@ -89,8 +89,11 @@ function start(startMs: number, given: Given = {}): Running {
   const [registry, warnings] = [new Registry(), [] as string[]];
   const log = {
     info: () => undefined,
-    warn: (fields: { err?: Error }, text: string) =>
-      warnings.push(fields.err ? `${text}: ${fields.err.message}` : text),
+    warn: (fields: { err?: Error }, text: string) => {
+      const line = fields.err ? `${text}: ${fields.err.message}` : text;
+      warnings.push(line);
+      console.info(`${new Date(clock.now()).toISOString()} ${line}`);
+    },
   };
   const [store, clickhouse] = [clock.watch(stack.store), clock.watch(world.clickhouse)];
   const now = () => clock.now();
@@ -233,26 +236,29 @@ describe('runScheduler()', () => {
   it('waits for the archive until the deadline, then publishes as provisional', async () => {
     await archive('21T10', 50);
     await moveWatermark(stack.store, at('22T02:59'));
-    const scheduler = start(at('22T03:58'), { settings: daysOnly });
-    await scheduler.to(at('22T05:58'));
+    const settings = { ...daysOnly, TIDEMARK_BATCH_POLL_MS: 40 * minuteMs };
+    const first = start(at('22T03:58'), { settings });
+    await first.to(at('22T05:58'));
     expect(await published()).toEqual([]);
-    expect(await metric(scheduler.registry, 'waiting_periods')).toMatchObject({ 'kind=day': 1 });
-    await scheduler.to(at('22T06:01'));
+    expect(await metric(first.registry, 'waiting_periods')).toMatchObject({ 'kind=day': 1 });
+    await first.to(at('22T06:01'));
     expect(await published()).toEqual(['11-21 50 provisional']);
-    // The next tick finds it complete; nothing came, so it is only confirmed.
-    await moveWatermark(stack.store, at('23T03:30'));
-    await scheduler.to(at('23T04:05'));
-    expect(await journal()).toEqual(['22T06:00 day 21 published 1', '23T04:00 day 21 confirmed 1']);
-    expect(await published()).toEqual(['11-21 50 final']);
-
-    await archive('23T10', 60);
-    await scheduler.to(at('24T04:01'));
-    expect(await published()).toEqual(['11-21 50 final']);
-    await moveWatermark(stack.store, at('24T03:00'));
-    await scheduler.to(at('24T04:20'));
-    // It does not wait for longer than it has to: it looks again every ten minutes here.
-    expect((await journal()).at(-1)).toBe('24T04:10 day 23 published 1');
-    await scheduler.stop();
+    await first.stop();
+    // The next tick finds it complete; nothing came, so it is only confirmed. Of the day before that it
+    // waits no longer than it has to.
+    await archive('22T10', 60);
+    const second = start(at('23T03:58'), { settings });
+    await second.to(at('23T04:01'));
+    expect(await published()).toEqual(['11-21 50 provisional']);
+    await moveWatermark(stack.store, at('23T03:00'));
+    await second.to(at('23T04:50'));
+    expect(await journal()).toEqual(['22T06:00 day 21 published 1', '23T04:40 day 22 published 1']);
+    await second.stop();
+    const third = start(at('24T03:58'), { settings });
+    await third.to(at('24T04:01'));
+    expect((await journal()).at(-1)).toBe('24T04:00 day 21 confirmed 1');
+    expect(await published()).toEqual(['11-21 50 final', '11-22 60 final']);
+    await third.stop();
   }, 120_000);
 
   it('tries what fails again after ten minutes, and counts it as failed after the third time', async () => {
@@ -260,7 +266,7 @@ describe('runScheduler()', () => {
     await archive('20T10', 40);
     await moveWatermark(stack.store, at('22T03:30'));
     const file = await stack.store.get(key);
-    await stack.store.delete([key]);
+    await stack.store.put(key, 'no Parquet file');
     const scheduler = start(at('22T03:58'), { settings: daysOnly });
     await scheduler.to(at('22T04:05'));
     expect(await journal()).toEqual(['22T04:00 day 21 retried 1']);
@@ -279,18 +285,20 @@ describe('runScheduler()', () => {
       'signal=traces,kind=day,outcome=retried': 2,
       'signal=traces,kind=day,outcome=failed': 1,
     });
-    // The next tick begins anew; the third try of it finds the file.
-    await scheduler.to(at('23T04:15'));
+    await scheduler.stop();
+    // The next tick begins anew; the second try of it finds the file.
+    const next = start(at('23T03:58'), { settings: daysOnly });
+    await next.to(at('23T04:05'));
+    expect(next.pulse.faults).toHaveLength(1);
     if (file) await stack.store.put(key, file);
-    await scheduler.to(at('23T05:00'));
+    await next.to(at('23T04:15'));
     expect((await journal()).slice(3)).toEqual([
       '23T04:00 day 21 retried 1',
-      '23T04:10 day 21 retried 2',
-      '23T04:20 day 21 published 3',
+      '23T04:10 day 21 published 2',
     ]);
     expect(await world.clickhouse.query('SELECT 1 FROM batch_failures')).toEqual([]);
-    expect(scheduler.pulse.faults).toEqual([]);
-    await scheduler.stop();
+    expect(next.pulse.faults).toEqual([]);
+    await next.stop();
   }, 120_000);
 
   it('tells which ticks it missed, and computes them only when it is to catch up', async () => {
@@ -314,8 +322,8 @@ describe('runScheduler()', () => {
       'kind=day,outcome=missed': 2,
     });
     await second.stop();
-    const third = start(at('23T10:00'), { settings: daysOnly, catchUp: true });
-    await third.to(at('24T03:30'));
+    const third = start(at('24T03:50'), { settings: daysOnly, catchUp: true });
+    await third.to(at('24T03:58'));
     expect(await published()).toEqual(['11-22 30 final']);
     await third.to(at('24T04:01'));
     expect(await published()).toEqual(['11-20 30 final', '11-21 30 final', '11-22 30 final']);
@@ -335,7 +343,8 @@ describe('runScheduler()', () => {
     const tick = tickKey(tickOf('day', at('22T04:00')));
     const strange = ['_ticks/day/soon.json', '_ticks/note.txt'];
     for (const key of [tick, ...strange]) await stack.store.put(key, '{}');
-    const only = start(at('22T03:30'), { ticksOnly: true });
+    const often = { TIDEMARK_BATCH_POLL_MS: 10 * minuteMs };
+    const only = start(at('22T03:50'), { ticksOnly: true, settings: often });
     // A tick of a clock ahead of ours waits; the scheduler's own cron lines are off.
     await only.to(at('22T03:59'));
     expect(await published()).toEqual([]);
@@ -344,7 +353,7 @@ describe('runScheduler()', () => {
     expect(await stored('_ticks/')).toEqual(strange);
     // Delivered once more, as by a keeper that was slow.
     await stack.store.put(tick, '{}');
-    await only.to(at('22T04:40'));
+    await only.to(at('22T04:25'));
     expect(await stored('_ticks/')).toEqual(strange);
     expect(await journal()).toEqual(['22T04:00 day 21 published 1']);
     await only.stop();
@@ -352,8 +361,8 @@ describe('runScheduler()', () => {
     await archive('22T10', 20);
     await moveWatermark(stack.store, at('23T03:30'));
     await stack.store.put(tickKey(tickOf('day', at('23T04:00'))), '{}');
-    const both = start(at('23T03:50'), { settings: daysOnly });
-    await both.to(at('23T04:30'));
+    const both = start(at('23T03:55'), { settings: { ...daysOnly, ...often } });
+    await both.to(at('23T04:10'));
     expect(await stored('_ticks/')).toEqual(strange);
     expect((await journal()).slice(1)).toEqual(['23T04:00 day 22 published 1']);
     expect(await ticks('day')).toEqual(['22T04:00 done', '23T04:00 done']);
@@ -375,7 +384,8 @@ describe('runScheduler()', () => {
       ...work,
       look: (kind) => (isAway ? Promise.reject(fault) : work.look(kind)),
     });
-    const second = start(at('22T08:00'), { settings: daysOnly, work: away });
+    const often = { ...daysOnly, TIDEMARK_BATCH_POLL_MS: 10 * minuteMs };
+    const second = start(at('22T08:00'), { settings: often, work: away });
     await second.to(at('22T08:25'));
     expect(second.warnings).toEqual(['The schedule cannot go on; trying again: Cannot list: away']);
     expect(second.pulse.faults).toEqual(['schedule: Cannot list: away']);
@@ -386,4 +396,89 @@ describe('runScheduler()', () => {
     expect(second.pulse.faults).toEqual([]);
     await second.stop();
   }, 120_000);
+
+  describe('of a leader that was paused while it published', () => {
+    const leaseMs = 10 * minuteMs;
+    const settings = {
+      TIDEMARK_BATCH_CRON: '0 4,5 * * *',
+      TIDEMARK_BATCH_HOUR_CRON: '',
+      TIDEMARK_BATCH_LEASE_MS: leaseMs,
+    };
+    /** What readers see of the day: one run whole. */
+    const seen = () =>
+      world.clickhouse.query(
+        `SELECT uniqExact(run_id) AS runs, toString(sum(total_spans)) AS spans
+         FROM service_stats_merged WHERE date = '2026-11-21' AND layer = 'batch'`,
+      );
+    const spansOf = async (runs: string) => {
+      const [row] = await world.clickhouse.query<{ spans: string }>(
+        `SELECT toString(total_spans) AS spans FROM batch_runs
+         WHERE period_kind = 'day' AND signal = 'traces' ORDER BY published_at ${runs} LIMIT 1`,
+      );
+      return row?.spans ?? '';
+    };
+
+    /** Leader a stops around its fence; b takes over with more data; then a goes on. */
+    async function pauseAndTakeOver(where: 'before' | 'behind', aheadMs: number) {
+      await archive('21T10', 50);
+      await moveWatermark(stack.store, at('22T03:30'));
+      const [reached, resume] = [
+        Promise.withResolvers<undefined>(),
+        Promise.withResolvers<undefined>(),
+      ];
+      const pausing = (work: Work): Work => ({
+        ...work,
+        run: (period, of, given) =>
+          work.run(period, of, {
+            ...given,
+            fence: async () => {
+              if (where === 'behind') await given.fence();
+              reached.resolve(undefined);
+              await resume.promise;
+              if (where === 'before') await given.fence();
+            },
+          }),
+      });
+      const a = start(at('22T03:58') + aheadMs, { settings, work: pausing, catchUp: aheadMs > 0 });
+      // Its clock stands still with it from here on.
+      const moving = aheadMs > 0 ? a.clock.idle(1) : a.to(at('22T04:01'));
+      await reached.promise;
+      await archive('21T11', 9);
+      const b = start(at('22T04:00'), { settings, holder: 'b' });
+      await b.clock.moveTo(at('22T04:00') + leaseMs + leaseMs / 2, 1);
+      await b.to(at('22T04:00') + 2 * leaseMs);
+      const after = await seen();
+      // It was asleep for longer than its lease.
+      a.clock.set(a.clock.now() + 2 * leaseMs);
+      resume.resolve(undefined);
+      await moving;
+      await a.clock.idle(1);
+      return { a, b, after };
+    }
+
+    it('nothing of it is published, when its fence finds another', async () => {
+      const { a, b, after } = await pauseAndTakeOver('before', 0);
+      const whole = [{ runs: 1, spans: await spansOf('DESC') }];
+      expect(after).toEqual(whole);
+      expect(await seen()).toEqual(whole);
+      expect(await published()).toEqual(['11-21 59 final']);
+      expect(await journal()).toEqual(['22T04:13 day 21 published 1']);
+      expect(a.warnings).toEqual(['This scheduler leads no more: the lease is lost']);
+      expect(await metric(a.registry, 'leader')).toEqual({ '': 0 });
+      expect(await metric(b.registry, 'term')).toEqual({ '': 2 });
+      await Promise.all([a.stop(), b.stop()]);
+    }, 120_000);
+
+    it('readers see a whole run even so, and the next tick mends it', async () => {
+      // Behind its fence, and an hour ahead of the other: what it publishes is old, and current.
+      const { a, b, after } = await pauseAndTakeOver('behind', 3_600_000);
+      expect(await seen()).not.toEqual(after);
+      expect(await seen()).toEqual([{ runs: 1, spans: await spansOf('DESC') }]);
+      expect(await published()).toEqual(['11-21 50 final']);
+      await b.to(at('22T05:01'));
+      expect(await published()).toEqual(['11-21 59 final']);
+      expect(await seen()).toEqual(after);
+      await Promise.all([a.stop(), b.stop()]);
+    }, 120_000);
+  });
 });
