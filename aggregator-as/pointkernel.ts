@@ -2,11 +2,23 @@
  * The host side of the batch kernel of metrics (`assembly/aggregatepoints.ts`): data points of one shard
  * in, the figures of each series and hour out. It knows codes, not strings, and reads or writes no file.
  */
+import { exponentialBucketsMax } from '../schemas/limits/batch.ts';
 import { Grouper, type GrouperExports, type Stage } from './grouper.ts';
 import type { ShardKernelOptions } from './grouper.ts';
 
 /** What a point is: `kinds` of the columns. */
-export const pointKinds = { none: 0, double: 1, int: 2, histogram: 3, other: 4 } as const;
+export const pointKinds = {
+  none: 0,
+  double: 1,
+  int: 2,
+  histogram: 3,
+  other: 4,
+  exponential: 5,
+  summary: 6,
+} as const;
+
+/** Words that come before the counts of an exponential histogram in its list of buckets. */
+export const exponentialHeadWords = 4;
 
 /** How the values of a series add up: `modes` of the columns. */
 export const pointModes = { none: 0, delta: 1, cumulative: 2 } as const;
@@ -37,7 +49,12 @@ export interface PointColumns {
   modes: Uint8Array;
   monotonic: Uint8Array;
   marks: Uint8Array;
-  /** Bounds of row i: items [boundOffsets[i], boundOffsets[i + 1]) of `bounds`; buckets likewise. */
+  /**
+   * Bounds of row i: items [boundOffsets[i], boundOffsets[i + 1]) of `bounds`; buckets likewise. Those of a
+   * summary are its quantiles, and the bits of their values. An exponential histogram has buckets only:
+   * scale (i32) and number of positive buckets, positive and negative offset (i32), zero count, bits of the
+   * zero threshold; then the counts of positive buckets and those of negative ones.
+   */
   boundOffsets: Int32Array;
   bounds: Float64Array;
   bucketOffsets: Int32Array;
@@ -77,6 +94,24 @@ export interface HourFigures {
   histogram: { bounds: Float64Array; buckets: BigUint64Array } | undefined;
   hasMixedBounds: boolean;
   marks: number;
+  exponential: ExponentialFigures | undefined;
+  /** Of a summary the last of the hour. */
+  summary: { quantiles: Float64Array; values: Float64Array } | undefined;
+}
+
+/** The merged exponential histogram of an hour. Outer buckets have counts. */
+export interface ExponentialFigures {
+  scale: number;
+  zeroCount: bigint;
+  /** The largest that was sent. */
+  zeroThreshold: number;
+  /** The bucket of the threshold, if it had counts that are part of zero now. */
+  zeroIndex: number | undefined;
+  /** Bucket i is (base^(offset + i), base^(offset + i + 1)], base = 2^(2^-scale). */
+  positiveOffset: number;
+  positives: BigUint64Array;
+  negativeOffset: number;
+  negatives: BigUint64Array;
 }
 
 export interface SeriesResult {
@@ -90,13 +125,14 @@ export interface SeriesResult {
 }
 
 interface PointExports extends GrouperExports {
-  period(startNs: bigint, windowNs: bigint): void;
+  period(startNs: bigint, windowNs: bigint, bucketsMax: number): void;
   roomForLists(bytes: number): number;
   listsSplitAt(bytes: number): void;
   freshRows(): number;
   freshRowCount(): number;
   compute(series: number): number;
   hoursAt(): number;
+  exponentsAt(): number;
 }
 
 export interface PointKernelOptions extends ShardKernelOptions {
@@ -118,7 +154,10 @@ const hourBytes = 200;
 const hourCount = 24;
 /** As there: where the words begin, of which points and duplicates are the first. */
 const firstCountWord = 24;
-const bucketStates = { none: 0, some: 1, mixed: 2 } as const;
+const bucketStateWord = 11;
+const bucketStates = { none: 0, some: 1, mixed: 2, exponential: 3, quantiles: 4 } as const;
+/** As in `assembly/exponents.ts`. */
+const exponentialBytes = 96;
 
 const nsPerMs = 1_000_000n;
 
@@ -130,7 +169,8 @@ export class PointKernel {
   constructor(module: WebAssembly.Module, options: PointKernelOptions) {
     this.#grouper = new Grouper(module, options);
     const { periodMs, windowMs } = options;
-    this.#grouper.exports.period(BigInt(periodMs) * nsPerMs, BigInt(windowMs) * nsPerMs);
+    const [periodNs, windowNs] = [BigInt(periodMs) * nsPerMs, BigInt(windowMs) * nsPerMs];
+    this.#grouper.exports.period(periodNs, windowNs, exponentialBucketsMax);
   }
 
   /**
@@ -169,7 +209,7 @@ export class PointKernel {
         seriesHash: hexOf(words.subarray(0, hashWords)),
         tenant: words[hashWords] ?? 0,
         ordinal: words[hashWords + 1] ?? 0,
-        hours: readHours(exports.memory.buffer, exports.hoursAt() >>> 0),
+        hours: readHours(exports),
       };
     }
   }
@@ -259,13 +299,20 @@ function hexOf(words: Uint32Array): string {
   return Array.from(words, (word) => word.toString(16).padStart(8, '0')).join('');
 }
 
-function readHours(buffer: ArrayBuffer, at: number): HourFigures[] {
+function readHours(exports: PointExports): HourFigures[] {
   const hours: HourFigures[] = [];
+  const { buffer } = exports.memory;
+  const at = exports.hoursAt() >>> 0;
   const words = new Uint32Array(buffer, at, (hourCount * hourBytes) / 4);
   for (let hour = 0; hour < hourCount; hour += 1) {
     const points = (hour * hourBytes) / 4 + firstCountWord;
     if (words[points] === 0 && words[points + 1] === 0) continue;
-    hours.push(readHour(buffer, at + hour * hourBytes, hour));
+    const figures = readHour(buffer, at + hour * hourBytes, hour);
+    if (words[points + bucketStateWord] === bucketStates.exponential) {
+      const exponentialAt = (exports.exponentsAt() >>> 0) + hour * exponentialBytes;
+      figures.exponential = readExponential(buffer, exponentialAt);
+    }
+    hours.push(figures);
   }
   return hours;
 }
@@ -276,7 +323,7 @@ function readHour(buffer: ArrayBuffer, at: number, hour: number): HourFigures {
   const double = (index: number): number => view.getFloat64(index * 8, true);
   const word = (index: number): number => view.getUint32((firstCountWord + index) * 4, true);
   const boundCount = word(9);
-  const hasBuckets = word(11) === bucketStates.some;
+  const state = word(bucketStateWord);
   return {
     hour,
     increase: double(0),
@@ -299,13 +346,40 @@ function readHour(buffer: ArrayBuffer, at: number, hour: number): HourFigures {
     bases: word(5),
     resets: word(6),
     values: word(7),
-    histogram: hasBuckets
-      ? {
-          bounds: new Float64Array(buffer, word(8), boundCount),
-          buckets: new BigUint64Array(buffer, word(10), boundCount + 1),
-        }
-      : undefined,
-    hasMixedBounds: word(11) === bucketStates.mixed,
+    histogram:
+      state === bucketStates.some
+        ? {
+            bounds: new Float64Array(buffer, word(8), boundCount),
+            buckets: new BigUint64Array(buffer, word(10), boundCount + 1),
+          }
+        : undefined,
+    hasMixedBounds: state === bucketStates.mixed,
     marks: word(12),
+    exponential: undefined,
+    summary:
+      state === bucketStates.quantiles
+        ? {
+            quantiles: new Float64Array(buffer, word(8), boundCount),
+            values: new Float64Array(buffer, word(10), boundCount),
+          }
+        : undefined,
+  };
+}
+
+/** The fields of `Hour` in `assembly/exponents.ts` in their order. */
+function readExponential(buffer: ArrayBuffer, at: number): ExponentialFigures {
+  const view = new DataView(buffer, at, exponentialBytes);
+  const long = (offset: number): number => Number(view.getBigInt64(offset, true));
+  const counts = (offset: number): BigUint64Array =>
+    new BigUint64Array(buffer, view.getUint32(offset, true), view.getUint32(offset + 4, true));
+  return {
+    scale: Math.max(long(16), -(2 ** 31)),
+    zeroCount: view.getBigUint64(0, true),
+    zeroThreshold: view.getFloat64(8, true),
+    zeroIndex: view.getUint32(80, true) === 0 ? undefined : long(72),
+    positiveOffset: long(24),
+    positives: counts(40),
+    negativeOffset: long(48),
+    negatives: counts(64),
   };
 }

@@ -70,9 +70,12 @@ export class ArrowBatch {
     }
   }
 
-  /** Bytes of a FixedSizeBinary(width) column, `width` a row. */
-  fixed(name: string, width: number): Uint8Array {
-    const column = this.#typed(name, (format) => format === `w:${width}`, `w:${width}`);
+  /**
+   * Bytes of a FixedSizeBinary(width) column, `width` a row; what stands in place of a null means nothing.
+   */
+  fixed(name: string, width: number, nulls: 'nulls' | 'no nulls' = 'no nulls'): Uint8Array {
+    const wanted = `w:${width}`;
+    const column = this.#typed(name, (format) => format === wanted, wanted, nulls);
     const at = this.#data(column.array) + width * this.#offset(column.array);
     return this.#bytes.subarray(at, at + width * this.rows);
   }
@@ -125,6 +128,13 @@ export class ArrowBatch {
     return { offsets, items: new Float64Array(this.#view.buffer, at, this.#long(child)) };
   }
 
+  /** A List<FixedSizeBinary(width)> column: row i is items [offsets[i], offsets[i + 1]), `width` each. */
+  fixedLists(name: string, width: number): { offsets: Int32Array; items: Uint8Array } {
+    const { offsets, child } = this.#lists(name);
+    const at = this.#data(child) + width * this.#offset(child);
+    return { offsets, items: this.#bytes.subarray(at, at + width * this.#long(child)) };
+  }
+
   /** A List<UInt64> column. */
   uint64Lists(name: string): { offsets: Int32Array; items: BigUint64Array } {
     const { offsets, child } = this.#lists(name);
@@ -146,8 +156,9 @@ export class ArrowBatch {
     ]);
   }
 
-  int32(name: string): Int32Array {
-    const column = this.#typed(name, (format) => format === 'i', 'i');
+  /** An Int32 column; what stands in place of a null means nothing. */
+  int32(name: string, nulls: 'nulls' | 'no nulls' = 'no nulls'): Int32Array {
+    const column = this.#typed(name, (format) => format === 'i', 'i', nulls);
     return this.#ints(column);
   }
 

@@ -13,7 +13,7 @@ import { logProof } from './logs/proof.ts';
 import { logTables, mergeLogs } from './logs/tables.ts';
 import { startLogWork } from './logs/work.ts';
 import { pointDrift } from './metrics/drift.ts';
-import { histogramProof, pointProof } from './metrics/proof.ts';
+import { histogramProof, pointProof, summaryProof } from './metrics/proof.ts';
 import { mergePoints, pointTables } from './metrics/tables.ts';
 import { startPointWork } from './metrics/work.ts';
 import { spanDrift } from './traces/drift.ts';
@@ -60,7 +60,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     tables: pointTables,
     startWork: startPointWork,
     merge: mergePoints,
-    proofs: [pointProof, histogramProof],
+    proofs: [pointProof, histogramProof, summaryProof],
     drift: pointDrift,
   },
 };

@@ -39,6 +39,7 @@ export interface SeriesHour {
   /** Least, greatest, mean, last, and the quantiles 0.5, 0.95 and 0.99. */
   readonly values: readonly number[];
   readonly histogram: HourHistogram | undefined;
+  readonly summary: HourSummary | undefined;
 }
 
 export interface HourHistogram {
@@ -50,6 +51,30 @@ export interface HourHistogram {
   readonly bounds: readonly number[];
   /** One more than bounds, or none. */
   readonly buckets: readonly bigint[];
+  readonly exponential: ExponentialBuckets | undefined;
+}
+
+/** Bucket i of a sign is (base^(offset + i), base^(offset + i + 1)], base = 2^(2^-scale). */
+export interface ExponentialBuckets {
+  readonly scale: number;
+  readonly zeroCount: bigint;
+  /** Magnitudes up to which values are counted as zero: the largest threshold that was sent. */
+  readonly zeroThreshold: number;
+  /** The bucket of the threshold, if its counts are part of zero: then zero reaches to its end. */
+  readonly zeroIndex: number | undefined;
+  readonly positiveOffset: number;
+  readonly positives: readonly bigint[];
+  readonly negativeOffset: number;
+  readonly negatives: readonly bigint[];
+}
+
+/** What summaries say of an hour: how many values and their sum were added, and the last quantiles. */
+export interface HourSummary {
+  readonly count: bigint;
+  readonly sum: number;
+  readonly quantiles: readonly number[];
+  /** As many. */
+  readonly values: readonly number[];
 }
 
 export interface Series {
@@ -77,7 +102,7 @@ export interface PointPartial {
 }
 
 /** How a partial of metrics begins. */
-export const pointPreamble = new Preamble('TMKM', 1);
+export const pointPreamble = new Preamble('TMKM', 2);
 
 /** Bytes at the start that say which series is the first. */
 export const pointOrderBytes = preambleBytes + 16;
@@ -145,8 +170,10 @@ class PartialWriter {
     for (const value of [hour.unrecorded, hour.nans, hour.bases, hour.resets]) this.count(value);
     this.#body.double(hour.increase);
     for (const value of hour.values) this.#body.double(value);
-    this.count(hour.histogram === undefined ? 0 : 1);
+    this.count(Number(hour.histogram !== undefined));
     if (hour.histogram !== undefined) this.#histogram(hour.histogram);
+    this.count(Number(hour.summary !== undefined));
+    if (hour.summary !== undefined) this.#summary(hour.summary);
   }
 
   #histogram(histogram: HourHistogram): void {
@@ -155,8 +182,33 @@ class PartialWriter {
     this.count(Number(histogram.hasMixedBounds));
     this.count(histogram.bounds.length);
     for (const bound of histogram.bounds) this.#body.double(bound);
-    this.count(histogram.buckets.length);
-    for (const bucket of histogram.buckets) this.#body.long(bucket);
+    this.#longs(histogram.buckets);
+    this.count(Number(histogram.exponential !== undefined));
+    if (histogram.exponential !== undefined) this.#exponential(histogram.exponential);
+  }
+
+  #exponential(buckets: ExponentialBuckets): void {
+    this.#body.long(buckets.zeroCount);
+    this.#body.double(buckets.zeroThreshold);
+    for (const value of [buckets.scale, buckets.positiveOffset, buckets.negativeOffset]) {
+      this.#body.long(BigInt(value));
+    }
+    this.count(Number(buckets.zeroIndex !== undefined));
+    if (buckets.zeroIndex !== undefined) this.#body.long(BigInt(buckets.zeroIndex));
+    this.#longs(buckets.positives);
+    this.#longs(buckets.negatives);
+  }
+
+  #summary({ count, sum, quantiles, values }: HourSummary): void {
+    this.#body.long(count);
+    this.#body.double(sum);
+    this.count(quantiles.length);
+    for (const value of [...quantiles, ...values]) this.#body.double(value);
+  }
+
+  #longs(values: readonly bigint[]): void {
+    this.count(values.length);
+    for (const value of values) this.#body.long(value);
   }
 
   #attributes(attributes: Attributes): void {
@@ -224,7 +276,7 @@ class PartialReading {
     const resourceAttributes = this.#attributes();
     const texts = { tenantId, serviceName, metricName, metricType, unit, scopeName, scopeVersion };
     const name = { ...texts, temporality, isMonotonic, attributes, resourceAttributes };
-    return { name, hash, hours: Array.from({ length: reader.count(70) }, () => this.#hour()) };
+    return { name, hash, hours: Array.from({ length: reader.count(71) }, () => this.#hour()) };
   }
 
   #hour(): SeriesHour {
@@ -236,8 +288,9 @@ class PartialReading {
     const increase = reader.double();
     const values = Array.from({ length: valueCount }, () => reader.double());
     const histogram = reader.varint() === 0 ? undefined : this.#histogram();
+    const summary = reader.varint() === 0 ? undefined : this.#summary();
     const counts = { points, duplicates, conflicts, unrecorded, nans, bases, resets };
-    return { hourMs, ...counts, increase, values, histogram };
+    return { hourMs, ...counts, increase, values, histogram, summary };
   }
 
   #histogram(): HourHistogram {
@@ -246,8 +299,36 @@ class PartialReading {
     const [sum, min, max] = [reader.double(), reader.double(), reader.double()];
     const hasMixedBounds = reader.varint() === 1;
     const bounds = Array.from({ length: reader.count(8) }, () => reader.double());
-    const buckets = Array.from({ length: reader.count(8) }, () => reader.long());
-    return { count, sum, min, max, hasMixedBounds, bounds, buckets };
+    const buckets = this.#longs();
+    const exponential = reader.varint() === 0 ? undefined : this.#exponential();
+    return { count, sum, min, max, hasMixedBounds, bounds, buckets, exponential };
+  }
+
+  #exponential(): ExponentialBuckets {
+    const reader = this.#reader;
+    const [zeroCount, zeroThreshold] = [reader.long(), reader.double()];
+    const [scale, positiveOffset, negativeOffset] = [this.#int(), this.#int(), this.#int()];
+    const zeroIndex = reader.varint() === 0 ? undefined : this.#int();
+    const [positives, negatives] = [this.#longs(), this.#longs()];
+    const offsets = { positiveOffset, negativeOffset };
+    return { scale, zeroCount, zeroThreshold, zeroIndex, ...offsets, positives, negatives };
+  }
+
+  #summary(): HourSummary {
+    const reader = this.#reader;
+    const [count, sum] = [reader.long(), reader.double()];
+    const length = reader.count(16);
+    const quantiles = Array.from({ length }, () => reader.double());
+    const values = Array.from({ length }, () => reader.double());
+    return { count, sum, quantiles, values };
+  }
+
+  #longs(): bigint[] {
+    return Array.from({ length: this.#reader.count(8) }, () => this.#reader.long());
+  }
+
+  #int(): number {
+    return Number(BigInt.asIntN(64, this.#reader.long()));
   }
 
   #attributes(): [key: string, value: string][] {

@@ -3,9 +3,10 @@
  * out, one series at a time. Its host is `pointkernel.ts`. Codes in, codes out; no strings.
  */
 import { hourSums } from './hoursums';
-import { Payload, payloadBytes } from './histogramsums';
+import { hoursOfExponents, limitBuckets } from './exponents';
 import { seedHash } from './hash';
 import { allocate, arenaBase, bound, setTop, slack, top } from './memory';
+import { hasPayload, makePayload, Payload } from './payload';
 import * as points from './pointset';
 import { computeSeries, setTimes } from './sequence';
 import * as shard from './shard';
@@ -47,9 +48,13 @@ export function reset(pagesMax: u32, seed: u64): usize {
   return stage != 0 && points.clearSeries() ? stage : 0;
 }
 
-/** First nanosecond of the period, and of the time before it whose points are read as bases. */
-export function period(startNs: u64, windowNs: u64): void {
+/**
+ * First nanosecond of the period, and of the time before it whose points are read as bases; and how many
+ * buckets of each sign an hour's exponential histogram may have.
+ */
+export function period(startNs: u64, windowNs: u64, bucketsMax: u32): void {
   setTimes(startNs, windowNs);
+  limitBuckets(bucketsMax);
 }
 
 /** Address of room for `bytes` of lists, the same one as long as it is enough. 0 without room. */
@@ -69,7 +74,8 @@ export function roomForLists(bytes: usize): usize {
  * hashes; start times, times, values (bits of doubles or ints), ingested times, offsets; of histograms
  * count, sum, min, max; tenants, partitions, item indexes; ends of bounds and of counts among the
  * lists, in items; kinds, modes, monotonic or not, marks. The lists: all bounds, then from `countsAt` all
- * counts. Returns 1 when there is no room; then only `reset` may follow.
+ * counts, or what `payload.ts` says of other kinds. Returns 1 when there is no room; then only `reset` may
+ * follow.
  */
 export function ingest(count: u32): i32 {
   freshCount = 0;
@@ -89,12 +95,21 @@ export function ingest(count: u32): i32 {
     const boundEnd = load<u32>(words, stageRows * 12);
     const bucketEnd = load<u32>(words, stageRows * 16);
     row.payload = 0;
-    if (row.kind == points.histogramValue) {
-      const isWhole = bucketEnd - bucketFrom == boundEnd - boundFrom + 1;
-      const payload = makePayload(i, isWhole ? boundEnd - boundFrom : 0);
+    if (hasPayload(row.kind)) {
+      const bounds = lists + ((<usize>boundFrom) << 3);
+      const items = lists + countsAt + ((<usize>bucketFrom) << 3);
+      const counted = load<u64>(stage + (i << 3), stageRows * 56);
+      const payload = makePayload(
+        row.kind,
+        counted,
+        bounds,
+        boundEnd - boundFrom,
+        items,
+        bucketEnd - bucketFrom,
+      );
       if (payload == 0) return noRoom;
+      fillTotals(changetype<Payload>(payload), i);
       changetype<Payload>(payload).marks = load<u8>(bytes, stageRows * 3);
-      fillBuckets(changetype<Payload>(payload), isWhole, boundFrom, bucketFrom);
       row.payload = <u32>payload;
     }
     boundFrom = boundEnd;
@@ -137,32 +152,12 @@ function link(row: points.PointRow, series: points.Series): void {
   series.rows++;
 }
 
-/** Keeps the totals of the histogram at the stage's row. 0 when there is no room. */
-function makePayload(index: usize, boundCount: u32): usize {
-  const bytes = payloadBytes + (((<usize>boundCount) * 2 + 1) << 3);
-  if (!shard.fits(bytes + 8)) return 0;
-  const at = allocate(bytes);
-  if (at == 0) return 0;
-  const payload = changetype<Payload>(at);
+/** Fills in the totals of the stage's row but the count. */
+function fillTotals(payload: Payload, index: usize): void {
   const longs = stage + (index << 3);
-  payload.count = load<u64>(longs, stageRows * 56);
   payload.sum = load<f64>(longs, stageRows * 64);
   payload.min = load<f64>(longs, stageRows * 72);
   payload.max = load<f64>(longs, stageRows * 80);
-  payload.boundCount = boundCount;
-  return at;
-}
-
-/** Copies bounds and counts; a histogram without buckets has a single one, of all values. */
-function fillBuckets(payload: Payload, isWhole: bool, boundFrom: u32, bucketFrom: u32): void {
-  const at = changetype<usize>(payload) + payloadBytes;
-  const bytes = (<usize>payload.boundCount) << 3;
-  if (!isWhole) {
-    store<u64>(at, payload.count);
-    return;
-  }
-  memory.copy(at, lists + ((<usize>boundFrom) << 3), bytes);
-  memory.copy(at + bytes, lists + countsAt + ((<usize>bucketFrom) << 3), bytes + 8);
 }
 
 export function freshRows(): usize {
@@ -192,6 +187,11 @@ export function compute(series: usize): i32 {
 
 export function hoursAt(): usize {
   return changetype<usize>(hourSums(0));
+}
+
+/** Where the exponential histograms of the series' hours are. */
+export function exponentsAt(): usize {
+  return hoursOfExponents();
 }
 
 export function groupCount(): u32 {

@@ -1,42 +1,17 @@
 /**
  * Adds up the histograms of a series by hour: deltas as they are, totals by their differences. Buckets
  * are added only where bounds are equal; where they differ within an hour it says so, and has none.
+ * Of exponential histograms and summaries the totals are added here, and of the latter nothing else.
  */
 import { HourSums, lacksMax, lacksMin, lacksSum } from './hoursums';
 import { allocate } from './memory';
-
-/** A point's histogram. Behind it: `boundCount` doubles, then `boundCount + 1` counts of 64 bits. */
-@unmanaged
-export class Payload {
-  count: u64;
-  sum: f64;
-  min: f64;
-  max: f64;
-  /** Bits as in `HourSums.marks`. */
-  marks: u32;
-  boundCount: u32;
-}
-
-export const payloadBytes: usize = 40;
+import { boundsOf, countsOf, Payload } from './payload';
 
 export const noBuckets: u32 = 0;
 export const hasBuckets: u32 = 1;
 export const mixedBuckets: u32 = 2;
-
-function boundsOf(payload: Payload): usize {
-  return changetype<usize>(payload) + payloadBytes;
-}
-
-function countsOf(payload: Payload): usize {
-  return boundsOf(payload) + ((<usize>payload.boundCount) << 3);
-}
-
-/** Whether two histograms say the same, to the bit. */
-export function isSame(a: Payload, b: Payload): bool {
-  if (a.boundCount != b.boundCount) return false;
-  const bytes = payloadBytes + (((<usize>a.boundCount) * 2 + 1) << 3);
-  return memory.compare(changetype<usize>(a), changetype<usize>(b), bytes) == 0;
-}
+export const exponentialBuckets: u32 = 3;
+export const lastQuantiles: u32 = 4;
 
 function hasBoundsOf(a: Payload, bounds: usize, count: u32): bool {
   return a.boundCount == count && memory.compare(boundsOf(a), bounds, (<usize>count) << 3) == 0;
@@ -54,8 +29,7 @@ export function isLower(now: Payload, before: Payload): bool {
 
 /** Adds all of a histogram. False when there is no room for buckets. */
 export function addHistogram(into: HourSums, payload: Payload, hasExtremes: bool): bool {
-  addTotals(into, payload.count, payload.sum, payload.marks & lacksSum);
-  addExtremes(into, payload, hasExtremes);
+  addWhole(into, payload, hasExtremes);
   if (!makeBuckets(into, payload)) return false;
   if (into.bucketState == hasBuckets) addCounts(into, countsOf(payload), 0);
   return true;
@@ -63,13 +37,37 @@ export function addHistogram(into: HourSums, payload: Payload, hasExtremes: bool
 
 /** Adds what `now` has more than `before`, an earlier total. False when there is no room. */
 export function addDifference(into: HourSums, now: Payload, before: Payload): bool {
-  const marks = (now.marks | before.marks) & lacksSum;
-  addTotals(into, now.count - before.count, now.sum - before.sum, marks);
-  into.marks |= lacksMin | lacksMax;
+  addMore(into, now, before);
   if (!makeBuckets(into, now)) return false;
   if (!hasBoundsOf(before, boundsOf(now), now.boundCount)) into.bucketState = mixedBuckets;
   if (into.bucketState == hasBuckets) addCounts(into, countsOf(now), countsOf(before));
   return true;
+}
+
+/** Adds the totals of a payload, which has extremes of its own when it is no total itself. */
+export function addWhole(into: HourSums, payload: Payload, hasExtremes: bool): void {
+  addTotals(into, payload.count, payload.sum, payload.marks & lacksSum);
+  addExtremes(into, payload, hasExtremes);
+}
+
+/** Adds what the totals of `now` have more than those of `before`. */
+export function addMore(into: HourSums, now: Payload, before: Payload): void {
+  const marks = (now.marks | before.marks) & lacksSum;
+  addTotals(into, now.count - before.count, now.sum - before.sum, marks);
+  into.marks |= lacksMin | lacksMax;
+}
+
+/** Takes the quantiles of a summary, the latest of the hour so far, as they are. */
+export function takeSummary(into: HourSums, payload: Payload, timeNs: u64, startNs: u64): void {
+  const isLater =
+    timeNs > into.lastTimeNs || (timeNs == into.lastTimeNs && startNs >= into.lastStartNs);
+  if (into.bucketState == lastQuantiles && !isLater) return;
+  into.bucketState = lastQuantiles;
+  into.boundsAt = <u32>boundsOf(payload);
+  into.boundCount = payload.boundCount;
+  into.bucketsAt = <u32>countsOf(payload);
+  into.lastTimeNs = timeNs;
+  into.lastStartNs = startNs;
 }
 
 function addTotals(into: HourSums, count: u64, sum: f64, marks: u32): void {

@@ -6,7 +6,10 @@ import { hash16 } from './hash';
 import { allocate } from './memory';
 import { fits } from './shard';
 
-/** A point. `value` is a double's bits or an int, as `kind` says; `payload` is a histogram's. */
+/**
+ * A point. `value` is a double's bits or an int, as `kind` says, and `payload` what has more than one. Of
+ * an exponential histogram `value` is 0, and later what `exponents.ts` notes there.
+ */
 @unmanaged
 export class PointRow {
   startNs: u64;
@@ -25,11 +28,13 @@ export class PointRow {
 
 export const pointRowBytes: usize = 64;
 
-/** Kinds of a point: without a recorded value, a double, an int, a histogram. */
+/** Kinds of a point: without a recorded value, a double, an int, and those with a payload. */
 export const noValue: u32 = 0;
 export const doubleValue: u32 = 1;
 export const intValue: u32 = 2;
 export const histogramValue: u32 = 3;
+export const exponentialValue: u32 = 5;
+export const summaryValue: u32 = 6;
 
 /** A series. The host reads it by the order of these fields, words of 4 bytes. */
 @unmanaged

@@ -3,6 +3,7 @@
  * it, and what a point adds to its hour is its distance from the one before, which may lie in an earlier
  * hour or in those that lead up to the period. docs/METRICS.md says the rules.
  */
+import * as exponents from './exponents';
 import * as histograms from './histogramsums';
 import {
   addValue,
@@ -17,13 +18,15 @@ import {
   cumulativeMode,
   deltaMode,
   doubleValue,
-  histogramValue,
+  exponentialValue,
   intValue,
   noMode,
   noValue,
   PointRow,
   Series,
+  summaryValue,
 } from './pointset';
+import { Exponents, hasPayload, isSame, Payload } from './payload';
 import { rowAt, sortPoints } from './pointsort';
 import { addInt, subtractInt } from './wide';
 
@@ -50,6 +53,7 @@ function hourOf(row: PointRow): u32 {
  */
 export function computeSeries(series: Series, at: usize): bool {
   clearHours();
+  exponents.clear();
   const listBytes = ((<usize>series.rows + 1) & ~1) << 2;
   const values = at + 2 * listBytes;
   const scratch = values + ((<usize>series.rows) << 3);
@@ -57,6 +61,7 @@ export function computeSeries(series: Series, at: usize): bool {
   const kept = dropCopies(sorted, series.rows);
   placeValues(sorted, kept, values);
   if (!addPoints(series, sorted, kept)) return false;
+  if (exponents.areSome && !addExponents(sorted, kept)) return false;
   for (let hour: u32 = 0; hour < hours; hour++) finishHour(hourSums(hour), scratch);
   return true;
 }
@@ -87,14 +92,20 @@ function countCopy(row: PointRow, kept: PointRow): void {
 
 function saysSame(a: PointRow, b: PointRow): bool {
   if (a.kind != b.kind) return false;
-  if (a.kind != histogramValue) return a.kind == noValue || a.value == b.value;
-  return histograms.isSame(payloadOf(a), payloadOf(b));
+  if (!hasPayload(a.kind)) return a.kind == noValue || a.value == b.value;
+  return isSame(payloadOf(a), payloadOf(b), a.kind);
 }
 
 // @ts-ignore: decorator
 @inline
-function payloadOf(row: PointRow): histograms.Payload {
-  return changetype<histograms.Payload>(<usize>row.payload);
+function payloadOf(row: PointRow): Payload {
+  return changetype<Payload>(<usize>row.payload);
+}
+
+// @ts-ignore: decorator
+@inline
+function exponentsOf(row: PointRow): Exponents {
+  return changetype<Exponents>(<usize>row.payload);
 }
 
 // @ts-ignore: decorator
@@ -141,6 +152,9 @@ function addPoints(series: Series, sorted: usize, count: u32): bool {
     if (hour < hours) {
       const into = hourSums(hour);
       if (isNumber(row)) addValue(into, asDouble(row), row.timeNs, row.startNs);
+      else if (row.kind == summaryValue) {
+        histograms.takeSummary(into, payloadOf(row), row.timeNs, row.startNs);
+      }
       if (!addIncrease(into, series, row, before, firstNs)) return false;
     }
     before = changetype<usize>(row);
@@ -195,7 +209,10 @@ function beginsInWindow(row: PointRow): bool {
 
 /** Whether a total is less than before, though it can only grow: then it began at zero again. */
 function hasFallen(series: Series, row: PointRow, last: PointRow): bool {
-  if (row.kind == histogramValue && last.kind == histogramValue) {
+  if (hasPayload(row.kind)) {
+    if (payloadOf(row).count < payloadOf(last).count) return true;
+    if (row.kind == summaryValue) return false;
+    if (row.kind == exponentialValue) return exponents.isLower(exponentsOf(row), exponentsOf(last));
     return histograms.isLower(payloadOf(row), payloadOf(last));
   }
   if (series.isMonotonic == 0) return false;
@@ -204,23 +221,58 @@ function hasFallen(series: Series, row: PointRow, last: PointRow): bool {
 }
 
 function addAll(into: HourSums, series: Series, row: PointRow): bool {
-  if (row.kind == histogramValue) {
-    return histograms.addHistogram(into, payloadOf(row), series.mode != cumulativeMode);
+  const isTotal = series.mode == cumulativeMode;
+  if (row.kind == exponentialValue || row.kind == summaryValue) {
+    histograms.addWhole(into, payloadOf(row), !isTotal);
+    if (row.kind == exponentialValue) noteExponents(row, 0);
+    return true;
   }
+  if (hasPayload(row.kind)) return histograms.addHistogram(into, payloadOf(row), !isTotal);
   if (row.kind == intValue) addInt(intSum(into), <i64>row.value);
   else into.floatSum += asDouble(row);
   return true;
 }
 
 function addMore(into: HourSums, row: PointRow, last: PointRow): bool {
-  if (row.kind == histogramValue) {
-    return histograms.addDifference(into, payloadOf(row), payloadOf(last));
+  if (row.kind == exponentialValue || row.kind == summaryValue) {
+    histograms.addMore(into, payloadOf(row), payloadOf(last));
+    if (row.kind == exponentialValue) noteExponents(row, changetype<usize>(last));
+    return true;
   }
+  if (hasPayload(row.kind)) return histograms.addDifference(into, payloadOf(row), payloadOf(last));
   if (row.kind == intValue && last.kind == intValue) {
     addInt(intSum(into), <i64>row.value);
     subtractInt(intSum(into), <i64>last.value);
   } else {
     into.floatSum += asDouble(row) - asDouble(last);
+  }
+  return true;
+}
+
+/** `value` of a row that adds all of its buckets; of one that adds a difference, the row before. */
+const addsWhole: u64 = 1;
+
+/** Notes that the row adds to its hour what it has more than the row at `before`, if that is not 0. */
+function noteExponents(row: PointRow, before: usize): void {
+  const hour = hourOf(row);
+  row.value = before == 0 ? addsWhole : <u64>before;
+  exponents.note(hour, exponentsOf(row));
+  if (before != 0) exponents.note(hour, exponentsOf(changetype<PointRow>(before)));
+}
+
+/** Adds the buckets that were noted, now that each hour's scale is known. False without room. */
+function addExponents(sorted: usize, count: u32): bool {
+  if (!exponents.makeBuckets()) return false;
+  for (let i: u32 = 0; i < count; i++) {
+    const row = rowAt(sorted, i);
+    if (row.kind != exponentialValue || row.value == 0) continue;
+    const hour = hourOf(row);
+    exponents.add(hour, exponentsOf(row), false);
+    if (row.value == addsWhole) continue;
+    exponents.add(hour, exponentsOf(changetype<PointRow>(<usize>row.value)), true);
+  }
+  for (let hour: u32 = 0; hour < hours; hour++) {
+    if (exponents.finishHour(hour)) hourSums(hour).bucketState = histograms.exponentialBuckets;
   }
   return true;
 }

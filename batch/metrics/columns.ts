@@ -11,6 +11,7 @@ import { hasBit, type ArrowBatch } from '../arrow.ts';
 import { mapCodes } from '../codes.ts';
 import type { Names } from '../names.ts';
 import type { RowSlice } from '../work.ts';
+import { mixedLists, plainLists, type PartsKind } from './lists.ts';
 
 const hashBytes = 16;
 
@@ -34,6 +35,15 @@ export const pointColumns = [
   'Max',
   'BucketCounts',
   'ExplicitBounds',
+  'Scale',
+  'ZeroCount',
+  'ZeroThreshold',
+  'PositiveOffset',
+  'PositiveBucketCounts',
+  'NegativeOffset',
+  'NegativeBucketCounts',
+  'ValueAtQuantiles.Quantile',
+  'ValueAtQuantiles.Value',
   'ResourceAttributes',
   'ScopeName',
   'ScopeVersion',
@@ -49,8 +59,12 @@ const noRecordedValue = 1;
 /** AggregationTemporality of the protos. */
 const temporalities = { delta: 1, cumulative: 2 } as const;
 
-/** Metric types whose points are histograms; of exponential ones only the totals are taken. */
-const histogramTypes: ReadonlySet<string> = new Set(['Histogram', 'ExponentialHistogram']);
+/** Metric types whose points have more than a number. */
+const partsKinds: Readonly<Record<string, PartsKind>> = {
+  Histogram: 'histogram',
+  ExponentialHistogram: 'exponential',
+  Summary: 'summary',
+};
 
 export class PointColumnMap {
   readonly #tenants: Names;
@@ -76,9 +90,10 @@ export class PointColumnMap {
     const types = new Types(arrow);
     this.#fillKinds(slice, types);
     this.#fillModes(slice, types);
-    if (types.hasHistograms) this.#fillHistograms(slice);
-    const bounds = arrow.doubleLists('ExplicitBounds');
-    const buckets = arrow.uint64Lists('BucketCounts');
+    if (types.havePayloads) this.#fillTotals(slice);
+    const lists = types.areMixed
+      ? mixedLists(slice, (row) => types.partsKind(row))
+      : plainLists(slice);
     const rows = to - from;
     return {
       rows,
@@ -99,10 +114,7 @@ export class PointColumnMap {
       modes: this.#modes.subarray(0, rows),
       monotonic: this.#monotonic.subarray(0, rows),
       marks: this.#marks.subarray(0, rows),
-      boundOffsets: bounds.offsets.subarray(from, to + 1),
-      bounds: bounds.items,
-      bucketOffsets: buckets.offsets.subarray(from, to + 1),
-      buckets: buckets.items,
+      ...lists,
     };
   }
 
@@ -115,7 +127,8 @@ export class PointColumnMap {
     const isDouble = arrow.validity('Value');
     const bits = new BigInt64Array(doubles.buffer, doubles.byteOffset, doubles.length);
     for (let row = from; row < to; row += 1) {
-      let kind: number = types.isHistogram(row) ? pointKinds.histogram : pointKinds.other;
+      const parts = types.partsKind(row);
+      let kind: number = parts === 'none' ? pointKinds.other : pointKinds[parts];
       let value = 0n;
       if (hasBit(isInt, row)) {
         kind = pointKinds.int;
@@ -138,12 +151,14 @@ export class PointColumnMap {
       let mode: number = pointModes.none;
       if (temporality === temporalities.delta) mode = pointModes.delta;
       if (temporality === temporalities.cumulative) mode = pointModes.cumulative;
+      // Count and sum of a summary are totals since its start time.
+      if (types.partsKind(row) === 'summary') mode = pointModes.cumulative;
       this.#modes[row - from] = mode;
       this.#monotonic[row - from] = Number(hasBit(monotonic, row));
     }
   }
 
-  #fillHistograms({ arrow, from, to }: RowSlice): void {
+  #fillTotals({ arrow, from, to }: RowSlice): void {
     this.#counts.fill(0n, 0, to - from);
     this.#marks.fill(0, 0, to - from);
     const isCount = arrow.validity('Count');
@@ -176,22 +191,27 @@ export class PointColumnMap {
 /** What the metric types of a batch's dictionary are. */
 class Types {
   readonly #codes: Int32Array;
-  readonly #isHistogram: readonly boolean[];
+  readonly #partsKinds: readonly PartsKind[];
   readonly #addsUp: readonly boolean[];
 
   constructor(arrow: ArrowBatch) {
     const { codes, values } = arrow.dictionary('MetricType');
     this.#codes = codes;
-    this.#isHistogram = values.map((type) => histogramTypes.has(type));
-    this.#addsUp = values.map((type) => type === 'Sum' || histogramTypes.has(type));
+    this.#partsKinds = values.map((type) => partsKinds[type] ?? 'none');
+    this.#addsUp = values.map((type) => type === 'Sum' || partsKinds[type] !== undefined);
   }
 
-  get hasHistograms(): boolean {
-    return this.#isHistogram.includes(true);
+  get havePayloads(): boolean {
+    return this.#partsKinds.some((kind) => kind !== 'none');
   }
 
-  isHistogram(row: number): boolean {
-    return this.#isHistogram[this.#codes[row] ?? 0] ?? false;
+  /** Whether there are other parts than those of histograms. */
+  get areMixed(): boolean {
+    return this.#partsKinds.some((kind) => kind === 'exponential' || kind === 'summary');
+  }
+
+  partsKind(row: number): PartsKind {
+    return this.#partsKinds[this.#codes[row] ?? 0] ?? 'none';
   }
 
   addsUp(row: number): boolean {

@@ -1,6 +1,12 @@
-/** The rows of `metric_stats_batch`, `metric_series_batch` and `metric_histogram_batch`. Only forms them. */
+/** The rows of the four tables of metrics. Only forms them. */
 import { publishSeriesAtOnce } from '../../schemas/limits/batch.ts';
-import type { OverflowHour, Series, SeriesHour, SeriesName } from '../../schemas/pointpartial.ts';
+import type {
+  ExponentialBuckets,
+  OverflowHour,
+  Series,
+  SeriesHour,
+  SeriesName,
+} from '../../schemas/pointpartial.ts';
 import type { PartialReader } from '../ranges.ts';
 import { double } from '../table.ts';
 import type { MergeOptions, RunResults, TableRow } from '../work.ts';
@@ -11,6 +17,7 @@ export const pointTables = [
   'metric_stats_batch',
   'metric_series_batch',
   'metric_histogram_batch',
+  'metric_summary_batch',
 ] as const;
 
 /** Merges the partials of metrics. Throws as `MergedSeries` does. */
@@ -21,7 +28,7 @@ export async function mergePoints(
   const merged = await MergedSeries.open(readers, seriesMax);
   const totals = await addUp(merged);
   const sumColumn = 'points';
-  const [stats, names, histograms] = pointTables;
+  const [stats, names, histograms, summaries] = pointTables;
   return {
     items: totals.points,
     duplicates: totals.duplicates,
@@ -49,6 +56,13 @@ export async function mergePoints(
         sum: totals.histogramPoints,
         parts: () => partsOf(merged, histogramRows, false),
       },
+      {
+        name: summaries,
+        rowCount: totals.summaries,
+        sumColumn,
+        sum: totals.summaryPoints,
+        parts: () => partsOf(merged, summaryRows, false),
+      },
     ],
   };
 }
@@ -56,7 +70,7 @@ export async function mergePoints(
 /** How many rows each table will have, and their points: one pass over all partials. */
 async function addUp(merged: MergedSeries) {
   const totals = { points: 0, duplicates: 0, conflicts: 0, hours: 0, series: 0, seriesPoints: 0 };
-  const histograms = { histograms: 0, histogramPoints: 0 };
+  const parted = { histograms: 0, histogramPoints: 0, summaries: 0, summaryPoints: 0 };
   const addHours = (hours: readonly (SeriesHour | OverflowHour)[]): void => {
     totals.hours += hours.length;
     for (const { points, duplicates, conflicts } of hours) {
@@ -71,15 +85,16 @@ async function addUp(merged: MergedSeries) {
     if (done === true) {
       totals.seriesPoints = totals.points;
       addHours(value);
-      return { ...totals, ...histograms };
+      return { ...totals, ...parted };
     }
     totals.series += value.length;
     for (const { hours } of value) {
       addHours(hours);
-      for (const { points, histogram } of hours) {
-        if (histogram === undefined) continue;
-        histograms.histograms += 1;
-        histograms.histogramPoints += points;
+      for (const { points, histogram, summary } of hours) {
+        parted.histograms += Number(histogram !== undefined);
+        parted.histogramPoints += histogram === undefined ? 0 : points;
+        parted.summaries += Number(summary !== undefined);
+        parted.summaryPoints += summary === undefined ? 0 : points;
       }
     }
   }
@@ -161,6 +176,7 @@ function overflowRow(hour: OverflowHour): TableRow {
       increase: Number.NaN,
       values: Array.from({ length: 7 }, () => Number.NaN),
       histogram: undefined,
+      summary: undefined,
     }),
     overflow_series: hour.series,
   };
@@ -191,6 +207,38 @@ function mapOf(attributes: SeriesName['attributes']): Record<string, string> {
   return map;
 }
 
+/** Without an exponential histogram: nothing but zeros. */
+function exponentialColumns(buckets: ExponentialBuckets | undefined): TableRow {
+  return {
+    scale: buckets?.scale ?? 0,
+    zero_count: buckets?.zeroCount ?? 0n,
+    zero_threshold: double(buckets?.zeroThreshold ?? 0),
+    zero_widened: buckets?.zeroIndex !== undefined,
+    positive_offset: buckets?.positiveOffset ?? 0,
+    positive_counts: buckets?.positives ?? [],
+    negative_offset: buckets?.negativeOffset ?? 0,
+    negative_counts: buckets?.negatives ?? [],
+  };
+}
+
+function summaryRows(series: Series): TableRow[] {
+  const key = keyOf(series);
+  return series.hours.flatMap(({ hourMs, points, summary }) => {
+    if (summary === undefined) return [];
+    return [
+      {
+        ...key,
+        hour: hourMs / 1000,
+        points,
+        observations: summary.count,
+        observation_sum: double(summary.sum),
+        quantiles: summary.quantiles.map(double),
+        quantile_values: summary.values.map(double),
+      },
+    ];
+  });
+}
+
 function histogramRows(series: Series): TableRow[] {
   const key = keyOf(series);
   return series.hours.flatMap(({ hourMs, points, histogram }) => {
@@ -209,6 +257,7 @@ function histogramRows(series: Series): TableRow[] {
         bounds: bounds.map(double),
         bucket_counts: buckets,
         mixed_bounds: histogram.hasMixedBounds,
+        ...exponentialColumns(histogram.exponential),
         p50: double(p50?.estimate ?? Number.NaN),
         p50_low: double(p50?.low ?? Number.NaN),
         p50_high: double(p50?.high ?? Number.NaN),

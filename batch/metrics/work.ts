@@ -1,9 +1,16 @@
 /** Computes shards of metrics: the figures of each series and hour. */
-import { histogramMarks, PointKernel, type HourFigures } from '../../aggregator-as/pointkernel.ts';
+import {
+  histogramMarks,
+  PointKernel,
+  type ExponentialFigures,
+  type HourFigures,
+} from '../../aggregator-as/pointkernel.ts';
 import { metricLeadMs, shardNamesMax } from '../../schemas/limits/batch.ts';
 import {
   encodePointPartial,
+  type ExponentialBuckets,
   type HourHistogram,
+  type HourSummary,
   type Series,
   type SeriesHour,
   type SeriesName,
@@ -112,6 +119,7 @@ function hourOf(figures: HourFigures, { metricType }: SeriesKind, periodMs: numb
     increase: metricType === 'Sum' ? figures.increase : Number.NaN,
     values: valuesOf(figures),
     histogram: histogramOf(figures, metricType),
+    summary: summaryOf(figures, metricType),
   };
 }
 
@@ -123,19 +131,39 @@ function valuesOf(figures: HourFigures): number[] {
 
 function histogramOf(figures: HourFigures, metricType: string): HourHistogram | undefined {
   if (metricType !== 'Histogram' && metricType !== 'ExponentialHistogram') return undefined;
-  const { histogram, marks, histogramCount: count } = figures;
-  const isAdded = histogram !== undefined || figures.hasMixedBounds;
+  const { histogram, exponential, marks, hasMixedBounds } = figures;
+  const isAdded = histogram !== undefined || exponential !== undefined || hasMixedBounds;
   const orNaN = (value: number, mark: number): number =>
     (marks & mark) !== 0 || !isAdded ? Number.NaN : value;
-  // Of exponential histograms the buckets are not recomputed.
-  const own = metricType === 'Histogram' && !figures.hasMixedBounds ? histogram : undefined;
   return {
-    count,
+    count: figures.histogramCount,
     sum: orNaN(figures.histogramSum, histogramMarks.noSum),
     min: orNaN(figures.histogramMin, histogramMarks.noMin),
     max: orNaN(figures.histogramMax, histogramMarks.noMax),
-    hasMixedBounds: figures.hasMixedBounds,
-    bounds: [...(own?.bounds ?? [])],
-    buckets: [...(own?.buckets ?? [])],
+    hasMixedBounds,
+    bounds: [...(histogram?.bounds ?? [])],
+    buckets: [...(histogram?.buckets ?? [])],
+    exponential: exponential === undefined ? undefined : exponentialOf(exponential),
+  };
+}
+
+/** Copies the counts, which are the kernel's. */
+function exponentialOf(figures: ExponentialFigures): ExponentialBuckets {
+  return {
+    ...figures,
+    positives: [...figures.positives],
+    negatives: [...figures.negatives],
+  };
+}
+
+/** An hour whose summaries are all without a value has none. */
+function summaryOf(figures: HourFigures, metricType: string): HourSummary | undefined {
+  const { summary, histogramCount, histogramSum, marks } = figures;
+  if (metricType !== 'Summary' || summary === undefined) return undefined;
+  return {
+    count: histogramCount,
+    sum: (marks & histogramMarks.noSum) === 0 ? histogramSum : Number.NaN,
+    quantiles: [...summary.quantiles],
+    values: [...summary.values],
   };
 }

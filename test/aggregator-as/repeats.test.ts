@@ -44,10 +44,16 @@ function piecesOf(request: Uint8Array, bytesMax: number): Uint8Array[] {
   return split('logs', request, bytesMax).map((piece) => piece.bytes());
 }
 
+/** A record of its own time. */
+function lineOf(i: number): Uint8Array {
+  const time = fixed64Field(1, 1_700_000_000_000_000_000n + BigInt(i));
+  return message(time, bytesField(5, bytesField(1, 'x')));
+}
+
 describe('split() of logs', () => {
   it('gives every line the identity that it has in the whole request, in any pieces', () => {
     const random = seededRandom(seed);
-    let [split, repeated] = [0, 0];
+    let [splits, repeated] = [0, 0];
     for (let round = 0; round < 150; round += 1) {
       const parts = Array.from({ length: 1 + Math.floor(random() * 3) }, () =>
         new LogGenerator(random).request(),
@@ -59,25 +65,20 @@ describe('split() of logs', () => {
       const pieces = piecesOf(request, 40 + Math.floor(random() ** 2 * request.length));
       expect(identitiesOf(pieces), `round ${round}`).toEqual(whole);
       if (pieces.length === 1 || whole === undefined) continue;
-      split += 1;
+      splits += 1;
       repeated += whole.filter((identity) => !identity.endsWith(' 0')).length;
     }
-    expect(split).toBeGreaterThan(80);
+    expect(splits).toBeGreaterThan(80);
     expect(repeated).toBeGreaterThan(500);
   });
 
   it('spends nothing on lines that are all different, and a few bytes on those that are not', () => {
-    const line = (i: number) =>
-      message(
-        fixed64Field(1, 1_700_000_000_000_000_000n + BigInt(i)),
-        bytesField(5, bytesField(1, 'x')),
-      );
-    const lines = Array.from({ length: 1000 }, (_, i) => line(i));
+    const lines = Array.from({ length: 1000 }, (_, i) => lineOf(i));
     const key = varint(repeatsField * 8 + 2);
     for (const piece of piecesOf(logsRequest(...lines), 2000)) {
       expect([...piece.subarray(0, 4)]).toEqual([...key, 0]);
     }
-    const equal = Array.from({ length: 1000 }, () => line(0));
+    const equal = Array.from({ length: 1000 }, () => lineOf(0));
     const pieces = piecesOf(logsRequest(...equal), 2000);
     // The first line of a piece, of index 0, has so many before it.
     let before = 0;

@@ -49,7 +49,18 @@ const series: Series = {
         hasMixedBounds: true,
         bounds: [0, 1],
         buckets: [1n, 2n ** 63n, 0n],
+        exponential: {
+          scale: -(2 ** 31),
+          zeroCount: 2n ** 64n - 1n,
+          zeroThreshold: 0.1,
+          zeroIndex: -3,
+          positiveOffset: -(2 ** 31),
+          positives: [1n, 0n, 2n ** 63n],
+          negativeOffset: 2 ** 32,
+          negatives: [],
+        },
       },
+      summary: { count: 2n ** 63n, sum: -0.5, quantiles: [0, 1], values: [-Infinity, 5] },
     },
   ],
 };

@@ -2,8 +2,19 @@
  * Days of metric requests for tests of the batch, with every kind of trouble, and their exact figures by a
  * plain program over what was sent, by the rules of docs/METRICS.md: it knows neither files nor hashes.
  */
-import { encodeRequest } from './otlp.ts';
 import type { Delivery } from './delivered.ts';
+import { isLowerPlainly, mergePlainly, type Merged, type Side } from './exponents.ts';
+import { encodeRequest } from './otlp.ts';
+import {
+  countOf,
+  grown,
+  isExponential,
+  isHistogram,
+  isSummary,
+  randomParted,
+  type Parted,
+  type Summary,
+} from './parted.ts';
 
 export const types = [
   'gauge',
@@ -12,6 +23,9 @@ export const types = [
   'upDown',
   'histogramDelta',
   'histogramTotal',
+  'exponentialDelta',
+  'exponentialTotal',
+  'summary',
 ] as const;
 
 export interface Series {
@@ -22,20 +36,12 @@ export interface Series {
   readonly label: string;
 }
 
-export interface Histogram {
-  readonly bounds: readonly number[];
-  readonly counts: readonly number[];
-  readonly sum: number;
-  readonly min?: number;
-  readonly max?: number;
-}
-
 export interface Point {
   readonly series: Series;
   readonly startNs: bigint;
   readonly timeNs: bigint;
-  /** A double, an int, a histogram, or nothing recorded. */
-  readonly value: number | bigint | Histogram | undefined;
+  /** A double, an int, what has more parts, or nothing recorded. */
+  readonly value: number | bigint | Parted | undefined;
 }
 
 /** One request as it was sent and received. */
@@ -72,16 +78,34 @@ function metricOf(series: Series, point: Omit<Point, 'series'>): Record<string, 
     upDown: { sum: { dataPoints, aggregationTemporality: 2, isMonotonic: false } },
     histogramDelta: { histogram: { dataPoints, aggregationTemporality: 1 } },
     histogramTotal: { histogram: { dataPoints, aggregationTemporality: 2 } },
+    exponentialDelta: { exponentialHistogram: { dataPoints, aggregationTemporality: 1 } },
+    exponentialTotal: { exponentialHistogram: { dataPoints, aggregationTemporality: 2 } },
+    summary: { summary: { dataPoints } },
   };
   return { name, ...data[series.type] };
+}
+
+function sideOf({ offset, counts }: Side): Record<string, unknown> {
+  return { offset, bucketCounts: counts };
 }
 
 function valueOf(value: Point['value']): Record<string, unknown> {
   if (value === undefined) return { flags: 1 };
   if (typeof value === 'bigint') return { asInt: String(value) };
   if (typeof value === 'number') return { asDouble: value };
+  const count = countOf(value);
+  if (isSummary(value)) {
+    const quantileValues = value.quantiles.map((quantile, i) => ({
+      quantile,
+      value: value.values[i] ?? 0,
+    }));
+    return { count, sum: value.sum, quantileValues };
+  }
+  if (isExponential(value)) {
+    const { positive, negative, ...rest } = value;
+    return { ...rest, count, positive: sideOf(positive), negative: sideOf(negative) };
+  }
   const { bounds, counts, ...rest } = value;
-  const count = counts.reduce((sum, each) => sum + each, 0);
   return { ...rest, count, explicitBounds: bounds, bucketCounts: counts };
 }
 
@@ -102,6 +126,10 @@ export interface Figures {
   bounds: readonly number[];
   buckets: number[];
   mixed: boolean;
+  exponential: Merged | undefined;
+  /** Of the last summary. */
+  quantiles: readonly number[];
+  quantileValues: readonly number[];
 }
 
 const hourNs = 3_600_000_000_000n;
@@ -170,7 +198,8 @@ class HourTally {
   #ints = 0n;
   #floats = 0;
   readonly #numbers: { value: number; at: bigint }[] = [];
-  readonly #added: { histogram: Histogram; before: Histogram | undefined }[] = [];
+  readonly #added: { now: Parted; before: Parted | undefined }[] = [];
+  readonly #summaries: { value: Summary; at: bigint }[] = [];
   #type: Series['type'] = 'gauge';
 
   addCopy(copy: Point, kept: Point): void {
@@ -201,7 +230,8 @@ class HourTally {
     const { value, timeNs, series } = point;
     if (typeof value !== 'object') this.#numbers.push({ value: Number(value), at: timeNs });
     if (series.type === 'gauge') return;
-    if (series.type === 'delta' || series.type === 'histogramDelta') {
+    if (typeof value === 'object' && isSummary(value)) this.#summaries.push({ value, at: timeNs });
+    if (series.type === 'delta' || series.type.endsWith('Delta')) {
       this.#addAll(value);
     } else if (before !== undefined) {
       const fell = hasFallen(point, before);
@@ -219,12 +249,12 @@ class HourTally {
   #addAll(value: Point['value']): void {
     if (typeof value === 'bigint') this.#ints += value;
     else if (typeof value === 'number') this.#floats += value;
-    else if (value !== undefined) this.#added.push({ histogram: value, before: undefined });
+    else if (value !== undefined) this.#added.push({ now: value, before: undefined });
   }
 
   #addMore(value: Point['value'], before: Point['value']): void {
     if (typeof value === 'object' && typeof before === 'object') {
-      this.#added.push({ histogram: value, before });
+      this.#added.push({ now: value, before });
     } else if (typeof value === 'bigint' && typeof before === 'bigint') {
       this.#ints += value - before;
     } else {
@@ -259,10 +289,50 @@ class HourTally {
 
   #histograms() {
     const added = this.#added;
-    const extremes = added.map(({ histogram, before }) => (before ? undefined : histogram));
-    const isTotal = this.#type === 'histogramTotal';
-    const known = (of: (h: Histogram) => number | undefined) =>
-      isTotal ? [] : extremes.map((h) => (h === undefined ? undefined : of(h)));
+    const last = this.#summaries.reduce<{ value: Summary; at: bigint } | undefined>(
+      (found, each) => (found === undefined || each.at >= found.at ? each : found),
+      undefined,
+    );
+    const isSummed = added.length > 0 || this.#type === 'summary';
+    return {
+      observations: added.reduce(
+        (sum, { now, before }) => sum + countOf(now) - (before ? countOf(before) : 0),
+        0,
+      ),
+      sum: added.reduce(
+        (sum, { now, before }) => sum + (before ? now.sum - before.sum : now.sum),
+        isSummed ? 0 : Number.NaN,
+      ),
+      min: this.#extreme('min', Math.min),
+      max: this.#extreme('max', Math.max),
+      ...this.#buckets(),
+      exponential: mergePlainly(
+        added.flatMap(({ now, before }) =>
+          isExponential(now)
+            ? [{ now, before: before && isExponential(before) ? before : undefined }]
+            : [],
+        ),
+      ),
+      quantiles: last?.value.quantiles ?? [],
+      quantileValues: last?.value.values ?? [],
+    };
+  }
+
+  /** Only deltas have extremes of their own. */
+  #extreme(name: 'min' | 'max', pick: (...all: number[]) => number): number {
+    if (!this.#type.endsWith('Delta')) return Number.NaN;
+    return fold(
+      this.#added.map(({ now }) => (isSummary(now) ? undefined : now[name])),
+      pick,
+    );
+  }
+
+  #buckets() {
+    const added = this.#added.flatMap(({ now, before }) =>
+      isHistogram(now)
+        ? [{ histogram: now, before: before && isHistogram(before) ? before : undefined }]
+        : [],
+    );
     const shapes = new Set(
       added.flatMap(({ histogram, before }) =>
         [histogram, before].flatMap((h) => (h === undefined ? [] : [JSON.stringify(h.bounds)])),
@@ -277,25 +347,6 @@ class HourTally {
       ),
     );
     return {
-      observations: added.reduce(
-        (sum, { histogram, before }) => sum + countOf(histogram) - (before ? countOf(before) : 0),
-        0,
-      ),
-      sum:
-        added.length === 0
-          ? Number.NaN
-          : added.reduce(
-              (sum, { histogram: h, before }) => sum + (before ? h.sum - before.sum : h.sum),
-              0,
-            ),
-      min: fold(
-        known((h) => h.min),
-        Math.min,
-      ),
-      max: fold(
-        known((h) => h.max),
-        Math.max,
-      ),
       bounds: isEven ? (first?.histogram.bounds ?? []) : [],
       buckets: isEven ? buckets : [],
       mixed: shapes.size > 1,
@@ -309,14 +360,12 @@ function fold(values: (number | undefined)[], pick: (...all: number[]) => number
   return pick(...values.map((value) => value ?? 0));
 }
 
-function countOf({ counts }: Histogram): number {
-  return counts.reduce((sum, count) => sum + count, 0);
-}
-
 function hasFallen({ series, value }: Point, before: Point): boolean {
   if (typeof value === 'object' && typeof before.value === 'object') {
     const then = before.value;
     if (countOf(value) < countOf(then)) return true;
+    if (isExponential(value) && isExponential(then)) return isLowerPlainly(value, then);
+    if (!isHistogram(value) || !isHistogram(then)) return false;
     if (JSON.stringify(value.bounds) !== JSON.stringify(then.bounds)) return false;
     return value.counts.some((count, i) => count < (then.counts[i] ?? 0));
   }
@@ -388,7 +437,7 @@ function* randomPoints(random: () => number, series: Series, dayMs: number): Gen
   let startNs = [0n, dayNs - 30n * hourNs, dayNs - hourNs / 2n, dayNs + hourNs][whole(4)] ?? 0n;
   let timeNs = dayNs - hourNs / 4n + BigInt(whole(1000));
   let total = huge ? 2n ** 62n : BigInt(whole(1000));
-  let histogram: Histogram = randomHistogram(random, whole(2));
+  let histogram: Parted = randomParted(random, series.type, whole(2));
   for (let i = 0; i < 40; i += 1) {
     timeNs += random() < 0.1 ? hourNs : BigInt(whole(300) + 1) * 1_000_000_000n;
     if (timeNs >= dayNs + 24n * hourNs) return;
@@ -396,19 +445,20 @@ function* randomPoints(random: () => number, series: Series, dayMs: number): Gen
     if (shape < 0.04) {
       startNs = timeNs - BigInt(whole(2) * 1_000_000_000);
       total = 0n;
-      histogram = randomHistogram(random, whole(2));
+      histogram = randomParted(random, series.type, whole(2));
     } else if (shape < 0.07) {
       total = BigInt(whole(5));
-      histogram = randomHistogram(random, 0);
+      histogram = randomParted(random, series.type, 0);
     }
     total += huge ? 2n ** 53n + BigInt(whole(3)) : BigInt(whole(100));
     histogram = grown(random, histogram);
     const otherWriter = random() < 0.05 ? startNs + 7n : startNs;
     const point = { series, startNs: otherWriter, timeNs };
     if (random() < 0.04) yield { ...point, value: undefined };
-    else if (series.type.startsWith('histogram')) {
-      const isDelta = series.type === 'histogramDelta';
-      yield { ...point, value: isDelta ? randomHistogram(random, Number(shape > 0.9)) : histogram };
+    else if (/^histogram|^exponential|^summary/.test(series.type)) {
+      const isDelta = series.type.endsWith('Delta');
+      const own = isDelta ? randomParted(random, series.type, Number(shape > 0.9)) : histogram;
+      yield { ...point, value: own };
     } else
       yield { ...point, value: randomValue(random, series, isInt ? total : Number(total) / 8) };
   }
@@ -426,18 +476,4 @@ function randomValue(
   if (series.type === 'total') return total;
   const sign = random() < 0.3 && series.type !== 'delta' ? -1 : 1;
   return typeof total === 'bigint' ? total * BigInt(sign) : total * sign * random();
-}
-
-function randomHistogram(random: () => number, shape: number): Histogram {
-  const bounds = shape === 0 ? [0.5, 1, 10] : [1, 2];
-  const counts = [...bounds, 0].map(() => Math.floor(random() * 5));
-  const isEmpty = counts.every((count) => count === 0);
-  const extremes = random() < 0.9 ? { min: random(), max: 10 + random() } : {};
-  return { bounds, counts, sum: isEmpty ? 0 : random() * 100, ...extremes };
-}
-
-function grown(random: () => number, { bounds, counts, sum }: Histogram): Histogram {
-  const more = counts.map((count) => count + Math.floor(random() * 3));
-  const isEmpty = more.every((count) => count === 0);
-  return { bounds, counts: more, sum: isEmpty ? 0 : sum + random() * 10 };
 }

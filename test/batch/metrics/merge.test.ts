@@ -11,7 +11,15 @@ import { seededRandom } from '../../support/random.ts';
 function seriesOf(index: number, serviceName: string): Series {
   const values = [1, 2, 3, 4, 5, 6, 7];
   const counts = { points: 2, duplicates: 1, conflicts: 1, unrecorded: 0, nans: 0 };
-  const hour = { ...counts, bases: 0, resets: 0, increase: 1.5, values, histogram: undefined };
+  const hour = {
+    ...counts,
+    bases: 0,
+    resets: 0,
+    increase: 1.5,
+    values,
+    histogram: undefined,
+    summary: undefined,
+  };
   return {
     name: {
       tenantId: 't',

@@ -271,11 +271,13 @@ async function published(runId: string): Promise<[string, Figures][]> {
       { runId },
     );
   const stats = await query('metric_stats_batch');
-  const histograms = new Map(
-    (await query('metric_histogram_batch')).map((row) => [keyOf(row), row]),
-  );
+  const parted = [
+    ...(await query('metric_histogram_batch')),
+    ...(await query('metric_summary_batch')),
+  ];
+  const byHour = new Map(parted.map((row) => [keyOf(row), row]));
   return stats
-    .map((row): [string, Figures] => [keyOf(row), figuresOf(row, histograms.get(keyOf(row)))])
+    .map((row): [string, Figures] => [keyOf(row), figuresOf(row, byHour.get(keyOf(row)))])
     .toSorted(byKey);
 }
 
@@ -303,6 +305,26 @@ function figuresOf(row: Row, histogram: Row | undefined): Figures {
     bounds: (histogram?.['bounds'] ?? []) as number[],
     buckets: ((histogram?.['bucket_counts'] ?? []) as string[]).map(Number),
     mixed: histogram?.['mixed_bounds'] === true,
+    exponential: exponentialOf(histogram),
+    quantiles: (histogram?.['quantiles'] ?? []) as number[],
+    quantileValues: (histogram?.['quantile_values'] ?? []) as number[],
+  };
+}
+
+/** An hour that added nothing has none; then its sum is NaN. */
+function exponentialOf(row: Row | undefined): Figures['exponential'] {
+  if (row?.['metric_type'] !== 'ExponentialHistogram') return undefined;
+  if (Number.isNaN(toNumber(row['observation_sum']))) return undefined;
+  const numbers = (name: string) => ((row[name] ?? []) as string[]).map(Number);
+  return {
+    scale: toNumber(row['scale']),
+    zeroCount: toNumber(row['zero_count']),
+    zeroThreshold: toNumber(row['zero_threshold']),
+    widened: row['zero_widened'] === true,
+    positiveOffset: toNumber(row['positive_offset']),
+    positives: numbers('positive_counts'),
+    negativeOffset: toNumber(row['negative_offset']),
+    negatives: numbers('negative_counts'),
   };
 }
 
@@ -327,6 +349,7 @@ async function expectProved(date: string, runId: string, settings: Settings): Pr
     proofs: signalBatches.metrics.proofs,
     periodMs: Date.parse(date),
     seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
+    edgesMax: 1,
   });
   expect(report.differences).toEqual([]);
   expect(report.rows).toBeGreaterThan(0);
