@@ -1,6 +1,7 @@
 /** How the metric tables are proved: the same figures in ClickHouse's own SQL. docs/METRICS.md has the rules. */
 import type { Proof, ProofOptions } from '../verify.ts';
 import { mergedSql } from './exponential.ts';
+import { pointSlices } from './slices.ts';
 import { copies, inOrder, keys, steps, structure } from './steps.ts';
 
 export const pointProof: Proof = {
@@ -26,6 +27,7 @@ export const pointProof: Proof = {
   ],
   structure,
   sql: pointSql,
+  slices: pointSlices,
 };
 
 export const histogramProof: Proof = {
@@ -51,6 +53,7 @@ export const histogramProof: Proof = {
   ],
   structure,
   sql: histogramSql,
+  slices: pointSlices,
 };
 
 export const summaryProof: Proof = {
@@ -59,6 +62,7 @@ export const summaryProof: Proof = {
   figures: ['points', 'observations', 'observation_sum', 'quantiles', 'quantile_values'],
   structure,
   sql: summarySql,
+  slices: pointSlices,
 };
 
 /**
