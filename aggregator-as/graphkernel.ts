@@ -3,7 +3,7 @@
  * between nodes out, and what only the merge can join. It knows codes, not strings.
  */
 import { Grouper, type GroupRecord, type GrouperExports, type Stage } from './grouper.ts';
-import type { SpanKernelOptions } from './kernel.ts';
+import type { ShardKernelOptions } from './grouper.ts';
 import {
   readEnd,
   readSpanName,
@@ -71,17 +71,24 @@ interface ModuleExports extends GraphExports {
   graphReset: GraphExports['reset'];
   graphIngest: GraphExports['ingest'];
   graphFinish: GraphExports['finish'];
+  graphGroupCount: GraphExports['groupCount'];
+  graphFirstGroup: GraphExports['firstGroup'];
 }
 
 /** As in `assembly/graph.ts`. */
-const stageRows = 8192;
+const stageRows = 2048;
 /** Bytes of links that are staged at once, unless those of a single row are more. */
-const stageLinkBytes = 256 * 1024;
+const stageLinkBytes = 24 * 2048;
 const linkIdBytes = 24;
 /** Of a link, as in `assembly/graphlink.ts`. */
 const [linkRowAt, linkConsumerAt] = [24, 36];
 /** Of a row, as in `assembly/graphrow.ts`. */
 const [durationAt, tenantAt, serviceAt, errorAt] = [32, 64, 68, 77];
+
+export interface GraphKernelOptions extends ShardKernelOptions {
+  /** Whether spans that differ in kind only are two (Zipkin's client and server pairs). @default true */
+  kindInIdentity?: boolean;
+}
 
 /** Finds the calls among the spans of one shard. Used as `ShardKernel` is, with a module of the same. */
 export class GraphKernel {
@@ -90,7 +97,7 @@ export class GraphKernel {
   readonly #linkCounts = new Uint32Array(stageRows);
 
   /** Throws `TidemarkError` CAPACITY when the bound leaves no room to begin. */
-  constructor(module: WebAssembly.Module, options: SpanKernelOptions) {
+  constructor(module: WebAssembly.Module, options: GraphKernelOptions) {
     this.#grouper = new Grouper(module, options, graphExports);
     this.#byKind = options.kindInIdentity ?? true;
   }
@@ -206,8 +213,14 @@ export class GraphKernel {
 
 function graphExports(instance: WebAssembly.Exports): GraphExports {
   const exports = instance as unknown as ModuleExports;
-  const { graphReset: reset, graphIngest: ingest, graphFinish: finish } = exports;
-  return { ...exports, reset, ingest, finish };
+  return {
+    ...exports,
+    reset: exports.graphReset,
+    ingest: exports.graphIngest,
+    finish: exports.graphFinish,
+    groupCount: exports.graphGroupCount,
+    firstGroup: exports.graphFirstGroup,
+  };
 }
 
 function stageColumns(

@@ -70,6 +70,11 @@ export class ArrowBatch {
     }
   }
 
+  /** Whether there is such a column. */
+  has(name: string): boolean {
+    return this.#columns.has(name);
+  }
+
   /**
    * Bytes of a FixedSizeBinary(width) column, `width` a row; what stands in place of a null means nothing.
    */

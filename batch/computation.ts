@@ -73,5 +73,9 @@ export function threadsOf(settings: Settings): number {
 
 /** What the merge has to know beside the partials. */
 export function mergeOptions(settings: Settings, { kind }: Period): MergeOptions {
-  return { seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX, kind };
+  return {
+    seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
+    edgesMax: settings.TIDEMARK_BATCH_EDGES_MAX,
+    kind,
+  };
 }

@@ -3,6 +3,7 @@
  * range requests. Rows outside the shard's range never leave here.
  */
 import { ParquetFile, wasmMemory, type RecordBatch } from 'parquet-wasm/node';
+import { columnsSince } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { rowGroupRows } from '../schemas/limits/archive.ts';
 import { rowGroupsInFlight } from '../schemas/limits/batch.ts';
@@ -68,6 +69,27 @@ export async function readIds(
   await eachBatch(read, shard.files, { columns: [id], onFile }, (arrow) => onIds(cut.ids(arrow)));
 }
 
+/** Rows of a row group, which are to be looked at once: that frees them. */
+export interface ReadBatch {
+  readonly rows: number;
+  use<T>(look: (arrow: ArrowBatch) => T): T;
+}
+
+/** The rows of one row group, in their order. Throws as `readShard` does. */
+export async function readRowGroup(
+  read: ReadRange,
+  file: ShardFile,
+  rowGroup: number,
+  columns: readonly string[],
+): Promise<ReadBatch[]> {
+  const opened = new OpenedFile(read, { ...file, rowGroups: [rowGroup] }, undefined);
+  const { key, batches } = await opened.readRowGroup(rowGroup, columns);
+  return batches.map((batch) => ({
+    rows: batch.numRows,
+    use: (look) => withBatch(key, batch, look),
+  }));
+}
+
 interface BatchOptions {
   readonly columns: readonly string[];
   readonly onFile: OnFile | undefined;
@@ -123,7 +145,8 @@ class OpenedFile {
   async readRowGroup(rowGroup: number, columns: readonly string[]): Promise<RowGroup> {
     const { key } = this.#remote;
     const file = await (this.#file ??= this.#open());
-    const options = { columns: [...columns], rowGroups: [rowGroup], batchSize: rowGroupRows };
+    const present = columnsOf(file, columns);
+    const options = { columns: present, rowGroups: [rowGroup], batchSize: rowGroupRows };
     const table = await this.#orFault(file.read(options));
     const batches = table.recordBatches();
     table.free();
@@ -148,11 +171,32 @@ class OpenedFile {
   }
 }
 
-function withBatch(key: string, batch: RecordBatch, use: (arrow: ArrowBatch) => void): void {
+/** The columns, or what those can be made of that a file of an earlier version has not. */
+function columnsOf(file: ParquetFile, columns: readonly string[]): string[] {
+  if (!columns.some((name) => columnsSince[name] !== undefined)) return [...columns];
+  const version = versionOf(file);
+  const present = columns.map((name) => {
+    const since = columnsSince[name];
+    return since !== undefined && version < since.version ? since.madeOf : name;
+  });
+  return [...new Set(present)];
+}
+
+/** The version of a file's columns; of one that does not say it, the newest. */
+function versionOf(file: ParquetFile): number {
+  const metadata = file.metadata();
+  const own = metadata.fileMetadata();
+  const version: unknown = own.keyValueMetadata().get('tidemark.schema');
+  own.free();
+  metadata.free();
+  return typeof version === 'string' ? Number(version) : Infinity;
+}
+
+function withBatch<T>(key: string, batch: RecordBatch, use: (arrow: ArrowBatch) => T): T {
   const exported = batch.intoFFI();
   try {
     const memory = wasmMemory();
-    use(new ArrowBatch(memory, exported.arrayAddr(), exported.schemaAddr()));
+    return use(new ArrowBatch(memory, exported.arrayAddr(), exported.schemaAddr()));
   } catch (cause) {
     if (cause instanceof TidemarkError && cause.code !== 'CORRUPT_ARCHIVE') throw cause;
     throw corrupt(key, cause);

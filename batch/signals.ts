@@ -2,6 +2,7 @@
 import type { Signal } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
 import {
+  kernelGraphRowBytes,
   kernelLogRowBytes,
   kernelPointRowBytes,
   kernelRowBytes,
@@ -17,6 +18,7 @@ import { histogramProof, pointProof, summaryProof } from './metrics/proof.ts';
 import { mergePoints, pointTables } from './metrics/tables.ts';
 import { startPointWork } from './metrics/work.ts';
 import { spanDrift } from './traces/drift.ts';
+import { graphProof } from './traces/graphproof.ts';
 import { spanProof } from './traces/proof.ts';
 import { mergeSpans, spanHourTables, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
@@ -27,12 +29,12 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     signal: 'traces',
     items: 'spans',
     kernel: 'aggregate',
-    rowBytes: kernelRowBytes,
+    rowBytes: kernelRowBytes + kernelGraphRowBytes,
     leadMs: 0,
     tables: spanTables,
     startWork: startSpanWork,
     merge: mergeSpans,
-    proofs: [spanProof],
+    proofs: [spanProof, graphProof],
     drift: spanDrift,
     hours: {
       tables: spanHourTables,

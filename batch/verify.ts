@@ -72,6 +72,7 @@ export interface ProofOptions {
   /** First millisecond of the period. */
   readonly periodMs: number;
   readonly seriesMax: number;
+  readonly edgesMax: number;
 }
 
 /** How far a verification is: `done` of `slices` queries over a table's rows. */

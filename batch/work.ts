@@ -4,9 +4,12 @@
  */
 import type { Signal } from '../schemas/archive.ts';
 import type { PeriodKind } from '../schemas/period.ts';
+import type { ShardRange } from '../schemas/shard.ts';
+import type { ReadRange } from '../workers/clients/remote.ts';
 import type { ArrowBatch } from './arrow.ts';
 import type { SignalDrift } from './drift.ts';
 import type { PartialReader } from './ranges.ts';
+import type { OnFile } from './read.ts';
 import type { Proof } from './verify.ts';
 
 /** Rows [from, to) of a record batch, all of one event hour. Valid only during the call. */
@@ -20,10 +23,15 @@ export interface RowSlice {
 
 /** Computes shards on one thread, one after the other. */
 export interface ShardWork {
-  /** Columns of the archive that it reads, beside the one of ids. */
+  /** Columns of the rows that it wants to be given, beside the one of ids; without any it wants none. */
   readonly columns: readonly string[];
   /** Forgets what was added. */
   reset(): void;
+  /**
+   * Reads the shard's files by itself, before it is given rows, for what exploits their order. Throws
+   * what `read` throws, and `TidemarkError` CAPACITY, CORRUPT_ARCHIVE.
+   */
+  merge?(shard: ShardRange, read: ReadRange, onFile: OnFile): Promise<void>;
   /**
    * Takes the rows. Throws `TidemarkError` CAPACITY when they do not fit; only `reset` may follow
    * then.
@@ -42,6 +50,9 @@ export interface WorkOptions {
   /** First millisecond of the period; rows before it are only read for what they lead up to. */
   readonly periodMs: number;
   readonly seriesMax: number;
+  readonly edgesMax: number;
+  /** Whose tables the results are for. */
+  readonly kind: PeriodKind;
 }
 
 export type TableRow = Readonly<Record<string, unknown>>;
@@ -91,7 +102,4 @@ export interface SignalBatch {
   readonly hours?: Pick<SignalBatch, 'tables' | 'proofs'>;
 }
 
-export interface MergeOptions extends Pick<WorkOptions, 'seriesMax'> {
-  /** Whose tables the results are for. */
-  readonly kind: PeriodKind;
-}
+export type MergeOptions = Pick<WorkOptions, 'seriesMax' | 'edgesMax' | 'kind'>;

@@ -282,6 +282,7 @@ export async function batch(): Promise<void> {
       proofs: [spanProof],
       periodMs: period.startMs,
       seriesMax: 1,
+      edgesMax: 1,
     });
     assert.deepEqual(verified.differences, []);
     const others = [await measureDuckDb(directory), await measureDuckDb(directory)];

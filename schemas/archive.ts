@@ -71,7 +71,8 @@ const ownerColumns: readonly ArchiveColumn[] = [
  * Columns of `signal=traces` files. Rows ascend by `TraceId`, then by `SpanId`, then by arrival.
  * `…Otlp` columns hold the raw protobuf message (Span, Resource, InstrumentationScope) wherever the
  * other columns alone cannot give it back exactly: nested values, strings that are not UTF-8, unknown
- * fields, ids of unusual length; else null.
+ * fields, ids of unusual length; else null. `PeerKind` and `PeerName`, since version 2, are what the span's
+ * attributes say of the other side of its call: docs/GRAPH.md has the rules.
  */
 export const traceColumns: readonly ArchiveColumn[] = [
   column('TraceId', 'id16'),
@@ -107,6 +108,8 @@ export const traceColumns: readonly ArchiveColumn[] = [
   column('Links.Flags', 'listUint32'),
   column('DroppedLinksCount', 'uint32'),
   column('SpanOtlp', 'binary', true),
+  column('PeerKind', 'dictionary'),
+  column('PeerName', 'dictionary'),
   ...ownerColumns,
 ];
 
@@ -214,7 +217,15 @@ export const archiveColumns: Record<Signal, readonly ArchiveColumn[]> = {
 };
 
 /** Versions of the columns above, written into each file's metadata as `tidemark.schema`. */
-export const schemaVersions: Record<Signal, number> = { traces: 1, metrics: 1, logs: 1 };
+export const schemaVersions: Record<Signal, number> = { traces: 2, metrics: 1, logs: 1 };
+
+/** Columns that files of earlier versions lack, and the column that they can be made of. */
+export const columnsSince: Readonly<
+  Record<string, { readonly version: number; readonly madeOf: string }>
+> = {
+  PeerKind: { version: 2, madeOf: 'SpanAttributes' },
+  PeerName: { version: 2, madeOf: 'SpanAttributes' },
+};
 
 /** Partition number, in the `Partition` column, of items that came through the R2 spool. */
 export const spoolPartition = -1;

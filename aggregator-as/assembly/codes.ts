@@ -1,7 +1,7 @@
 /** The dictionaries of a signal's columns, and the codes of what owns items. */
 import { codeOf, Dictionary, makeRoom, materialize } from './dictionary';
 import { Resource, Scope } from './record';
-import { logsSignal, signal, tracesSignal } from './signal';
+import { metricsSignal, signal } from './signal';
 
 /** Two that a request adds at most one text to; then those of owners. */
 export const tenantIds: i32 = 0;
@@ -14,6 +14,7 @@ export const scopeVersions: i32 = 5;
 export const scopeUrls: i32 = 6;
 /** Numbers from here on mean something else in each signal; `dictionaryCount` says how many. */
 export const spanNames: i32 = 7;
+export const peerNames: i32 = 8;
 export const severityTexts: i32 = 7;
 export const eventNames: i32 = 8;
 export const metricNames: i32 = 7;
@@ -24,8 +25,7 @@ const dictionariesMax: usize = 16;
 const dictionaries = memory.data(512, 8);
 
 function dictionaryCount(): i32 {
-  if (signal == tracesSignal) return 8;
-  return signal == logsSignal ? 9 : 10;
+  return signal == metricsSignal ? 10 : 9;
 }
 
 /** One of the dictionaries above. */

@@ -14,7 +14,7 @@ import { allocate, arenaBase, bound, setTop, slack } from './memory';
 import * as shard from './shard';
 
 /** Rows that the stage holds, and bytes of all its columns for each: see `graphIngest`. */
-const stageRows: usize = 8192;
+const stageRows: usize = 2048;
 const stageRowBytes: usize = 83;
 let stage: usize = 0;
 
@@ -141,6 +141,15 @@ export function graphFinish(byKind: bool): i32 {
     if (!joinTrace(trace, count, trace + addresses)) return noRoom;
   }
   return gatherCalls() && link.sortEnds() ? done : noRoom;
+}
+
+/** Edges, as groups of `group.ts`. */
+export function graphGroupCount(): u32 {
+  return groups.groupCount;
+}
+
+export function graphFirstGroup(): usize {
+  return groups.firstGroup;
 }
 
 /** Where the addresses of producers, consumers and links into other traces stand: see `graphlink.ts`. */

@@ -168,6 +168,11 @@ export class Span extends Item {
   badLinkField: u32;
   badLinkBytes: u32;
   nameCode: i32;
+  /** What it calls the other side by, and a kind of `peer.ts`; of rows nothing. */
+  peer: u32;
+  peerBytes: u32;
+  peerKind: u32;
+  peerCode: i32;
 }
 
 @unmanaged
@@ -198,7 +203,7 @@ export class Log extends Item {
   eventName: u32;
   eventNameBytes: u32;
   dropped: u32;
-  /** Records of the same content that came before it in its request, and after it. */
+  /** Records of the same content before it in its request, and all of them up to now but itself. */
   occurrence: u32;
   repeats: u32;
   severityCode: i32;

@@ -67,6 +67,8 @@ function emitNumbers(from: u32, to: u32): void {
   const dropped = dataOf(at.droppedColumn);
   const eventsDropped = dataOf(at.eventsDroppedColumn);
   const linksDropped = dataOf(at.linksDroppedColumn);
+  const peerKinds = dataOf(at.peerKindColumn);
+  const peerNames = dataOf(at.peerNameColumn);
   for (let row = from; row < to; row++) {
     const span = spanAt(row);
     const fourth = <usize>row << 2;
@@ -79,6 +81,8 @@ function emitNumbers(from: u32, to: u32): void {
     store<u32>(dropped + fourth, span.dropped);
     store<u32>(eventsDropped + fourth, span.eventsDropped);
     store<u32>(linksDropped + fourth, span.linksDropped);
+    store<u32>(peerKinds + fourth, span.peerKind);
+    store<i32>(peerNames + fourth, span.peerCode);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Lays out one hour's columns of spans, in the order of `traceColumns` in schemas/archive.ts. */
-import { spanNames } from './codes';
+import { peerNames, spanNames } from './codes';
 import {
   endColumns,
   layCodes,
@@ -25,6 +25,7 @@ import {
   takeTexts,
   Texts,
 } from './node';
+import { peerKindBytes, peerKindNames, peerKinds } from './peer';
 import { kindName, statusName } from './spanrows';
 import { SpanSums } from './spansums';
 
@@ -50,6 +51,8 @@ export const linkSpanIdColumn: i32 = 25;
 export const linkDroppedColumn: i32 = 29;
 export const linkFlagsColumn: i32 = 30;
 export const linksDroppedColumn: i32 = 31;
+export const peerKindColumn: i32 = 33;
+export const peerNameColumn: i32 = 34;
 
 /** Offsets of each row's events and links. */
 export let eventOffsets: usize = 0;
@@ -76,6 +79,7 @@ export function laySpans(hourSums: SpanSums, rows: u32): usize {
   laySpan(rows);
   layEvents(rows);
   layLinks(rows);
+  layPeer(rows);
   layOwners(sums, rows);
   return endColumns();
 }
@@ -88,34 +92,40 @@ function laySpan(rows: u32): void {
   layFixed(rows, 4);
   layCodes(rows, spanNames);
   layFixed(rows, 4);
-  addNames(7, true);
+  addNames(7, kindName(0), 16);
   layFixed(rows, 4);
   layService(rows);
   layFixed(rows, 8);
   layFixed(rows, 8);
   layFixed(rows, 8);
   layFixed(rows, 4);
-  addNames(4, false);
+  addNames(4, statusName(0), 16);
   layFixed(rows, 4);
   layTexts(messages, rows, sums.messageBytes);
   layMaps(spanMaps, rows, sums.attrs, sums.keyBytes, sums.valueBytes);
   layFixed(rows, 4);
 }
 
-/** The dictionary of kinds or of status codes: the names, with that of unknown numbers. */
-function addNames(count: i32, areKinds: bool): void {
+/** A dictionary of names that stand from `at` on, `stride` bytes each, the first of them their length. */
+function addNames(count: i32, at: usize, stride: usize): void {
   const offsets = takeOffsets(count);
   const values = takeBuffer(128);
   if (values == 0) return;
   let next = values;
   for (let code = 0; code < count; code++) {
-    const name = areKinds ? kindName(code) : statusName(code);
+    const name = at + <usize>code * stride;
     const bytes = <usize>load<u8>(name);
     memory.copy(next, name + 1, bytes);
     next += bytes;
     store<i32>(offsets + (<usize>(code + 1) << 2), next - values);
   }
   addNode(count, offsets, values, next - values);
+}
+
+function layPeer(rows: u32): void {
+  layFixed(rows, 4);
+  addNames(peerKinds, peerKindNames, peerKindBytes);
+  layCodes(rows, peerNames);
 }
 
 function layEvents(rows: u32): void {

@@ -1,5 +1,5 @@
 /** What the columns note of a span when its request is kept: codes, sizes, and where it sorts. */
-import { dictionaryOf, spanNames } from './codes';
+import { dictionaryOf, peerNames, spanNames } from './codes';
 import { codeOf } from './dictionary';
 import { Index } from './order';
 import { Span } from './record';
@@ -32,6 +32,7 @@ export function hasParent(span: Span): bool {
 /** Spans sort by trace id, then span id. */
 export function settleSpan(span: Span, sums: SpanSums, index: Index): void {
   span.nameCode = codeOf(dictionaryOf(spanNames), span.name, span.nameBytes);
+  span.peerCode = codeOf(dictionaryOf(peerNames), span.peer, span.peerBytes);
   addItem(sums, span);
   addSpan(sums, span);
   index.high = bswap(load<u64>(span.traceId));

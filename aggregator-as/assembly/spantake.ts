@@ -1,6 +1,7 @@
 /** Takes the spans of a request as the walk comes to them: reads, judges, and hands them on. */
 import { keepItem } from './columns';
 import { setTop, top } from './memory';
+import { readPeer } from './peer';
 import { nextIndex, resource, scope } from './place';
 import { Span } from './record';
 import { startItem } from './rows';
@@ -35,6 +36,7 @@ export function takeSpanRecord(p: usize, end: usize): bool {
   const span = changetype<Span>(at);
   span.itemIndex = nextIndex();
   if (!acceptSpan(span)) return setTop(records);
+  if (!readPeer(span)) return false;
   span.resource = <u32>changetype<usize>(resource());
   span.scope = <u32>changetype<usize>(scope());
   return keepItem(span);

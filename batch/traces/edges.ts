@@ -87,8 +87,10 @@ function isOverflow({ serviceName, operationName }: GroupKey): boolean {
 }
 
 function rankOf(key: GroupKey): string {
-  const hash = createHash('sha256').update(textOf(key)).digest('hex');
-  return `${connectionOf(key).virtual === '' ? 0 : 1}${hash}`;
+  const { type, virtual } = connectionOf(key);
+  const text = [key.tenantId, key.serviceName, key.operationName, type, virtual].join('\u001f');
+  const hash = createHash('sha256').update(text).digest('hex');
+  return `${virtual === '' ? 0 : 1}${hash}`;
 }
 
 function overflowOf(key: GroupKey): GroupKey {

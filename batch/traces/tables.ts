@@ -5,20 +5,28 @@
 import { publishBucketsPerInsert, publishRowsPerInsert } from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
-import type { PartialReader } from '../ranges.ts';
+import { mapBounded, mergeLimits, type PartialReader } from '../ranges.ts';
 import { arrayTable, double } from '../table.ts';
 import type { MergeOptions, ResultTable, RunResults, TableRow } from '../work.ts';
+import { graphResult, graphTable, mergeGraph } from './graphtable.ts';
 import { mergePartials, type GroupStats } from './merge.ts';
+import { openSections } from './sections.ts';
 
-export const spanTables = ['service_stats_batch', 'service_dedup_batch'] as const;
+export const spanTables = ['service_stats_batch', 'service_dedup_batch', graphTable] as const;
 export const spanHourTables = ['service_stats_hourly_batch'] as const;
 
 /** Merges the partials of spans. Throws as `mergePartials` does. */
 export async function mergeSpans(
   readers: readonly PartialReader[],
-  { kind }: Pick<MergeOptions, 'kind'>,
+  { kind, edgesMax }: Pick<MergeOptions, 'kind' | 'edgesMax'>,
 ): Promise<RunResults> {
-  return spanResults(await mergePartials(readers, publishedQuantiles), kind);
+  if (kind === 'hour') return spanResults(await mergePartials(readers, publishedQuantiles), kind);
+  const { readsInFlight } = mergeLimits;
+  const sections = await mapBounded(readers, readsInFlight, (reader) => openSections(reader));
+  const groups = sections.map((section) => section.groups);
+  const results = spanResults(await mergePartials(groups, publishedQuantiles));
+  const edges = await mergeGraph(sections, edgesMax);
+  return { ...results, tables: [...results.tables, graphResult(edges)] };
 }
 
 /** What is published of the groups of such a period, which have the quantiles 0.5, 0.95 and 0.99. */

@@ -22,15 +22,20 @@ export const shardNamesMax = 1_000_000;
 /** Distinct operation names of one shard: names with an id in them come by the million. */
 export const shardOperationsMax = 8_000_000;
 
+/** Fixed part of the memory of a batch kernel. */
+export const kernelBaseBytes = 4 * 1024 * 1024;
+
 /**
- * Memory of the batch kernel, exact bounds: a fixed part, and for each row (64 for the row, then 16
- * for the hash table or the durations) and each group (80, and its share of the tables).
+ * Memory of the kernel of spans: for each row its duration, in a chunk that may be half empty, and again
+ * once it is sorted; and for each row of the row groups that are merged at the same time, one of each file.
  */
-export const kernelBaseBytes = 2 * 1024 * 1024;
-export const kernelRowBytes = 80;
+export const kernelRowBytes = 32;
+export const kernelBlockRowBytes = 56;
+
+/** Memory of the kernels of log records and data points for each group, and its share of the tables. */
 export const kernelGroupBytes = 112;
 
-/** The same of log records: 80 for the row, then 16 for the hash table or the body's hash. */
+/** Memory of log records: 80 for the row, then 16 for the hash table or the body's hash. */
 export const kernelLogRowBytes = 96;
 
 /** Severities and hours of one shard that log records are counted by. */
@@ -43,6 +48,7 @@ export const kernelPointRowBytes = 88;
  * The same of the service graph, which has rows of its own: 88 for the row, then 8 for its place in its
  * trace and 16 for its duration and a sort.
  */
+export const kernelGraphBaseBytes = 1024 * 1024;
 export const kernelGraphRowBytes = 112;
 
 /** Nodes of the service graph in one shard: services and what spans name as their peers. */
@@ -147,3 +153,12 @@ export const leaseReleaseMs = 5000;
 
 /** Periods that a backfill computes at the same time. */
 export const backfillParallelMax = 64;
+
+/** Parquet pages that inflate to more than this are left to the library that reads any file. */
+export const parquetPageBytesMax = 64 * 1024 * 1024;
+
+/** Footers of files that one thread keeps, so that its next shard need not read them again. */
+export const footersKept = 4096;
+
+/** Row groups that a thread has fetched ahead of those that it merges. */
+export const rowGroupsAhead = 6;

@@ -200,6 +200,14 @@ export const fleetSettings = {
     1,
     10_000_000,
   ),
+  TIDEMARK_BATCH_EDGES_MAX: integer(
+    'edges',
+    10_000,
+    "Edges of one tenant's service graph and day that are published one by one; others share a node",
+    ['batch'],
+    1,
+    10_000_000,
+  ),
   TIDEMARK_BATCH_THREADS: integer(
     'threads',
     0,

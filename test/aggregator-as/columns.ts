@@ -1,5 +1,6 @@
 /** The columns that the reference's spans make, as plain values by the names of `traceColumns`. */
 import type { Provenance } from '../../aggregator-as/host.ts';
+import { peerOf } from '../support/peer.ts';
 import { hex } from './reference.ts';
 import type { Attribute, ExpectedSpan } from './reference.ts';
 import { durationOf, kindNames, serviceOf, statusNames } from './rows.ts';
@@ -90,6 +91,7 @@ function columnsOf({ span, provenance }: Placed): Record<string, unknown> {
     ...eventColumns(span),
     ...linkColumns(span),
     SpanOtlp: span.raw && hex(span.raw),
+    ...peerColumns(span),
     ...ownerColumns(span, provenance),
   };
 }
@@ -103,6 +105,14 @@ function eventColumns({ events, droppedEvents }: ExpectedSpan): Record<string, u
     'Events.DroppedAttributesCount': events.map(({ dropped }) => dropped),
     DroppedEventsCount: droppedEvents,
   };
+}
+
+/** Of a key that comes twice the first text counts. */
+function peerColumns({ kind, attributes }: ExpectedSpan): Record<string, unknown> {
+  const texts = attributes.filter(({ value }) => value !== '').toReversed();
+  const found = Object.fromEntries(texts.map(({ key, value }) => [key, value]));
+  const peer = peerOf(kindNames[kind] ?? '', found);
+  return { PeerKind: peer.kind, PeerName: peer.name };
 }
 
 function linkColumns({ links, droppedLinks }: ExpectedSpan): Record<string, unknown> {

@@ -80,6 +80,7 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
     proofs: [spanProof],
     periodMs: Date.parse(date),
     seriesMax: 1,
+    edgesMax: 1000,
   });
   expect(verified).toMatchObject({ equal: true, differences: [] });
   expect(verified.rows).toBeGreaterThan(10);

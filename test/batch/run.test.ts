@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { storedPartials } from '../../batch/partials.ts';
 import { runBatch, type BatchOptions, type BatchProgress } from '../../batch/run.ts';
 import { localRunner, type ShardRequest } from '../../batch/runner.ts';
+import { signalBatches } from '../../batch/signals.ts';
+import { graphProof } from '../../batch/traces/graphproof.ts';
 import { spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';
@@ -311,8 +313,9 @@ function takeRandomSeed(): number {
 
 /** Settings whose memory makes the planner want shards of `rows` rows. */
 function smallShards(rows: number): Stack['settings'] {
-  const kernelBase = 2 * 1024 * 1024;
-  return { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: kernelBase + Math.ceil(rows) * 160 };
+  const kernelBase = 3 * 1024 * 1024;
+  const rowBytes = 2 * signalBatches.traces.rowBytes;
+  return { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: kernelBase + Math.ceil(rows) * rowBytes };
 }
 
 function spansOf(
@@ -418,9 +421,10 @@ async function expectExact(date: string, files: readonly ArchivedFile[]): Promis
     period: parsePeriod(date),
     runId,
     keys,
-    proofs: [spanProof],
+    proofs: [spanProof, graphProof],
     periodMs: Date.parse(date),
     seriesMax: 1,
+    edgesMax: settings.TIDEMARK_BATCH_EDGES_MAX,
   });
   expect(verified.differences).toEqual([]);
   expect(verified.rows).toBeGreaterThan(0);

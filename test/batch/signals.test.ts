@@ -6,6 +6,7 @@ import { startLogWork } from '../../batch/logs/work.ts';
 import { histogramProof, pointProof } from '../../batch/metrics/proof.ts';
 import { startPointWork } from '../../batch/metrics/work.ts';
 import { signalBatches, signals } from '../../batch/signals.ts';
+import { graphProof } from '../../batch/traces/graphproof.ts';
 import { spanProof } from '../../batch/traces/proof.ts';
 import { startSpanWork } from '../../batch/traces/work.ts';
 import { archiveColumns } from '../../schemas/archive.ts';
@@ -19,7 +20,7 @@ describe('signalBatches', () => {
     expect(signals.toSorted()).toEqual(Object.keys(archiveColumns).toSorted());
     for (const signal of signals) expect(signalBatches[signal].signal).toBe(signal);
     const { traces, logs, metrics } = signalBatches;
-    expect(traces).toMatchObject({ startWork: startSpanWork, proofs: [spanProof] });
+    expect(traces).toMatchObject({ startWork: startSpanWork, proofs: [spanProof, graphProof] });
     expect(logs).toMatchObject({ startWork: startLogWork, proofs: [logProof] });
     expect(metrics).toMatchObject({
       startWork: startPointWork,
@@ -54,8 +55,9 @@ describe('signalBatches', () => {
     const batch = signalBatches[of];
     const kernel = await WebAssembly.compile(await readFile(kernelOf(batch.kernel)));
     const memoryBytes = 8 * 1024 * 1024;
+    const merge = { seriesMax: 1, edgesMax: 1, kind: 'day' } as const;
     const [one, other] = [1n, 2n].map((hashSeed) => {
-      const work = batch.startWork({ kernel, memoryBytes, hashSeed, periodMs: 0, seriesMax: 1 });
+      const work = batch.startWork({ kernel, memoryBytes, hashSeed, periodMs: 0, ...merge });
       work.reset();
       return work.finish();
     });
@@ -64,7 +66,7 @@ describe('signalBatches', () => {
       byteLength: one?.length ?? 0,
       read: async (start: number, end: number) => (one ?? new Uint8Array()).slice(start, end),
     };
-    const results = await batch.merge([reader], { seriesMax: 1, kind: 'day' });
+    const results = await batch.merge([reader], merge);
     expect(results).toMatchObject({ items: 0, duplicates: 0, conflicts: 0, groups: 0 });
     expect(results.tables.map(({ name, rowCount }) => [name, rowCount])).toEqual(
       batch.tables.map((name) => [name, 0]),

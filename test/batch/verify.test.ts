@@ -37,6 +37,7 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
     proofs: [spanProof],
     periodMs: Date.parse(date),
     seriesMax: 1,
+    edgesMax: 1000,
   };
   const good = await verifyRun(options);
   expect(good).toMatchObject({ equal: true, differences: [] });
@@ -108,6 +109,7 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
     proofs: [spanProof],
     periodMs: Date.parse(day),
     seriesMax: 1,
+    edgesMax: 1000,
     onProgress: (at: VerifyProgress) => progress.push(at),
   };
   const good = await verifyRun(options);

@@ -7,6 +7,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { query } from 'chdb';
 import { archiveColumns } from '../../schemas/archive.ts';
 import type { ArchiveType, Signal } from '../../schemas/archive.ts';
+import { peerOf } from './peer.ts';
 
 export type ArchiveRow = Record<string, unknown>;
 
@@ -160,8 +161,17 @@ function spanRow(span: Span): ArchiveRow {
     ...nestedAttributesOf('Links', span.links),
     'Links.Flags': span.links.map(({ flags }) => flags),
     DroppedLinksCount: span.droppedLinksCount,
+    ...peerColumns(span),
     SpanOtlp: [span, ...span.events, ...span.links].some((each) => hasNested(each.attributes)),
   };
+}
+
+function peerColumns({ kind, attributes }: Span): ArchiveRow {
+  const { kind: peerKind, name } = peerOf(
+    kinds[kind] ?? '',
+    Object.fromEntries((attributes ?? []).map(pairOf)),
+  );
+  return { PeerKind: peerKind, PeerName: name };
 }
 
 function attributesOf(owner: string, attributes: readonly Attribute[] = []): ArchiveRow {

@@ -213,7 +213,7 @@ function bigEndian(ids: readonly bigint[], width: number): Uint8Array {
 /** Spans of chance: few ids, so that there are copies, shared ids, cycles, and parents that are missing. */
 export function randomSpans(count: number, random: () => number): GraphSpan[] {
   const whole = (below: number): number => Math.floor(random() * below);
-  const pick = <T>(...values: T[]) => values[whole(values.length)] as T;
+  const pick = <const T>(...values: T[]) => values[whole(values.length)] as T;
   const traces = Math.max(1, Math.ceil(count / 9));
   const traceId = () => {
     const number = BigInt(whole(traces)) + 1n;
@@ -222,7 +222,7 @@ export function randomSpans(count: number, random: () => number): GraphSpan[] {
   const spanId = () => BigInt(whole(9) + 1) << BigInt(whole(2) * 56);
   return Array.from({ length: count }, () => {
     const kind = whole(7);
-    const peerKind = pick('', 'database', 'messaging_system', 'virtual_node') as const;
+    const peerKind = pick('', 'database', 'messaging_system', 'virtual_node');
     return {
       tenant: pick('acme', 'globex'),
       service: pick('a', 'b', 'c', 'ü'),

@@ -8,7 +8,9 @@ import {
   FixedSizeBinary,
   Int32,
   Int64,
+  List,
   makeData,
+  Map_,
   RecordBatch,
   Schema,
   Struct,
@@ -21,9 +23,12 @@ import {
   Utf8,
   vectorFromArray,
   type Data,
+  type DataType,
 } from 'apache-arrow';
 import { Compression, Table, WriterPropertiesBuilder, writeParquet } from 'parquet-wasm/node';
 import type { CommitRowGroup } from '../../schemas/commit.ts';
+import { peerOf } from './peer.ts';
+import { seededRandom } from './random.ts';
 
 export interface SpanRow {
   readonly tenant: string;
@@ -41,6 +46,10 @@ export interface SpanRow {
   readonly partition: number;
   readonly offset: bigint;
   readonly itemIndex: number;
+  /** 16 hex digits; none by default. */
+  readonly parentSpanId?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
 }
 
 export interface SpanFile {
@@ -62,7 +71,9 @@ export function writeSpanFile(
   const sorted = order === 'sorted' ? rows.toSorted(byTraceAndArrival) : [...rows];
   const columns = columnsOf(sorted);
   for (const name of without) delete columns[name];
-  const fields = Object.entries(columns).map(([name, data]) => new Field(name, data.type, false));
+  const fields = Object.entries(columns).map(
+    ([name, data]) => new Field(name, data.type, name === 'ParentSpanId'),
+  );
   const schema = new Schema(fields);
   const struct = makeData({
     type: new Struct(fields),
@@ -101,8 +112,51 @@ export function randomSpans(
     const at = { offset: offset + BigInt(rows.length >> 4), itemIndex: rows.length & 15 };
     rows.push({ ...(previous === undefined ? fresh : troubled(random, fresh, previous)), ...at });
   }
-  return rows;
+  return joined(rows);
 }
+
+/** Spans with parents of the same trace, attributes of all kinds of peers, and links. */
+function joined(rows: readonly SpanRow[]): SpanRow[] {
+  const random = seededRandom(rows.length);
+  const traces = Map.groupBy(rows, ({ traceId }) => traceId);
+  return rows.map((row) => {
+    const parent = pick(random, traces.get(row.traceId) ?? [row]);
+    return {
+      ...row,
+      ...(random() < 0.8 && { parentSpanId: parent.spanId }),
+      attributes: Object.fromEntries(
+        peerAttributes.filter(() => random() < 0.12).map((key) => [key, pick(random, peers)]),
+      ),
+      links: rows.slice(0, random() < 0.3 ? 2 : 0).map(() => pick(random, rows)),
+    };
+  });
+}
+
+const mapType = new Map_(
+  new Field(
+    'entries',
+    new Struct<{ key: Utf8; value: Utf8 }>([
+      new Field('key', new Utf8(), false),
+      new Field('value', new Utf8(), false),
+    ]),
+    false,
+  ),
+);
+
+const peerAttributes = [
+  'peer.service',
+  'db.system.name',
+  'db.system',
+  'db.namespace',
+  'db.name',
+  'messaging.system',
+  'messaging.destination.name',
+  'messaging.destination',
+  'server.address',
+  'net.peer.name',
+  'http.route',
+];
+const peers = ['kafka', 'orders', 'cart', '10.0.0.7', 'größe', ''];
 
 function freshSpan(
   random: () => number,
@@ -161,6 +215,7 @@ function columnsOf(rows: readonly SpanRow[]): Record<string, Data> {
   return {
     TraceId: fixed(rows, 16, (row) => row.traceId),
     SpanId: fixed(rows, 8, (row) => row.spanId),
+    ParentSpanId: parents(rows),
     SpanName: dictionary(rows, (row) => row.operation),
     SpanKind: dictionary(rows, (row) => row.kind),
     ServiceName: dictionary(rows, (row) => row.service),
@@ -174,6 +229,14 @@ function columnsOf(rows: readonly SpanRow[]): Record<string, Data> {
     }),
     StatusCode: dictionary(rows, (row) => row.status),
     StatusMessage: text(rows.map((row) => `a long message that nobody asked for ${row.spanId}`)),
+    SpanAttributes: vector(
+      rows.map(({ attributes }) => new Map(Object.entries(attributes ?? {}))),
+      mapType,
+    ),
+    'Links.TraceId': idLists(rows, 16, ({ traceId }) => traceId),
+    'Links.SpanId': idLists(rows, 8, ({ spanId }) => spanId),
+    PeerKind: dictionary(rows, (row) => peerOf(row.kind, row.attributes ?? {}).kind),
+    PeerName: dictionary(rows, (row) => peerOf(row.kind, row.attributes ?? {}).name),
     TenantId: dictionary(rows, (row) => row.tenant),
     IngestedAt: makeData({
       type: new TimestampMillisecond('UTC'),
@@ -206,8 +269,35 @@ function dictionary(rows: readonly SpanRow[], of: (row: SpanRow) => string): Dat
   });
 }
 
+/** Ids of parents, null where there is none. */
+function parents(rows: readonly SpanRow[]): Data {
+  const given = rows.map(({ parentSpanId }) => parentSpanId);
+  const nullBitmap = new Uint8Array(Math.ceil(rows.length / 8));
+  for (const [row, id] of given.entries()) {
+    if (id !== undefined) nullBitmap[row >> 3] = (nullBitmap[row >> 3] ?? 0) | (1 << (row & 7));
+  }
+  const nullCount = given.filter((id) => id === undefined).length;
+  const ids = given.map((id) => id ?? 'ff'.repeat(8)).join('');
+  const data = new Uint8Array(Buffer.from(ids, 'hex'));
+  const type = new FixedSizeBinary(8);
+  return makeData({ type, length: rows.length, nullCount, nullBitmap, data });
+}
+
+function idLists(
+  rows: readonly SpanRow[],
+  width: number,
+  of: (link: { traceId: string; spanId: string }) => string,
+): Data {
+  const lists = rows.map(({ links = [] }) => links.map((link) => Buffer.from(of(link), 'hex')));
+  return vector(lists, new List(new Field('item', new FixedSizeBinary(width), false)));
+}
+
 function text(values: readonly string[]): Data {
-  const [data] = vectorFromArray(values, new Utf8()).data;
+  return vector(values, new Utf8());
+}
+
+function vector(values: readonly unknown[], type: DataType): Data {
+  const [data] = vectorFromArray(values, type).data;
   if (data === undefined) throw new Error('Bug: a vector without data');
   return data;
 }

@@ -247,6 +247,6 @@ describe('encodeParquet()', () => {
        FROM parquet_kv_metadata('${file.path}') WHERE decode(key) = 'tidemark.schema'`,
       'row',
     );
-    expect(version).toEqual([{ value: '1' }]);
+    expect(version).toEqual([{ value: '2' }]);
   });
 });
