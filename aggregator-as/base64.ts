@@ -2,13 +2,13 @@
  * The base64 encoder's TypeScript side: bytes to ASCII bytes, without a string in between. It never
  * decodes and never keeps a view of its memory.
  */
-import { base64WindowBytes } from '../schemas/limits.ts';
+import { base64WindowBytes, lentBytesMax } from '../schemas/limits.ts';
 
 interface Exports {
   readonly memory: WebAssembly.Memory;
   inputAt(): number;
   outputAt(): number;
-  encode(bytes: number): number;
+  encode(bytes: number, at: number): number;
 }
 
 /** Encodes with padding (RFC 4648, section 4). One instance serves one caller at a time. */
@@ -28,15 +28,28 @@ export class Base64 {
   }
 
   /**
+   * Memory of the encoder's own for a text of so many bytes: what is written there is copied no more.
+   * It holds until the next call of `lend` or `write`. Undefined for more than `lentBytesMax`.
+   */
+  lend(bytes: number): Uint8Array | undefined {
+    if (bytes > lentBytesMax) return undefined;
+    return this.#memory.subarray(this.#output, this.#output + bytes);
+  }
+
+  /**
    * Writes the text of `bytes` into `target` from `at` on and returns where it ends. `target` must
    * have `base64Length(bytes.length)` bytes left; else it throws a RangeError.
    */
   write(bytes: Uint8Array, target: Uint8Array, at: number): number {
+    if (at + base64Length(bytes.length) > target.length) {
+      throw new RangeError(`Cannot write the base64 of ${bytes.length} bytes: no room`);
+    }
+    const isOwn = target.buffer === this.#memory.buffer;
     for (let from = 0; from < bytes.length; from += base64WindowBytes) {
       const window = bytes.subarray(from, from + base64WindowBytes);
       this.#memory.set(window, this.#input);
-      const length = this.#wasm.encode(window.length);
-      target.set(this.#memory.subarray(this.#output, this.#output + length), at);
+      const length = this.#wasm.encode(window.length, isOwn ? at : 0);
+      if (!isOwn) target.set(this.#memory.subarray(this.#output, this.#output + length), at);
       at += length;
     }
     return at;

@@ -6,7 +6,8 @@ import type { Signal } from '../schemas/archive.ts';
 import { errorCodes, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { Batch } from './fanout.ts';
+import { copyOf } from './fanout.ts';
+import type { Batch, FreshBatch } from './fanout.ts';
 import { otlpBytes } from './commit/group.ts';
 import type { Meter, MeterReading } from './meter.ts';
 
@@ -27,19 +28,19 @@ export interface GroupNamespace {
 
 export interface CommitTools {
   readonly groups: GroupNamespace | undefined;
-  readonly direct: (batch: Batch) => Promise<void>;
+  readonly direct: (batch: FreshBatch) => Promise<void>;
   readonly meter: Meter;
 }
 
 type CommitSettings = Pick<Settings, 'TIDEMARK_GROUP_MS' | 'TIDEMARK_GROUP_BYTES_MAX'>;
 
 /**
- * Returns when the batch is durable in both legs. `region` names the place of the client. Throws
- * SINK_FAILED and OVERLOADED, retryable.
+ * Returns when the batch is durable in both legs. `region` names the place of the client, which is asked
+ * for only where there are groups: telling it costs. Throws SINK_FAILED and OVERLOADED, retryable.
  */
 export async function commit(
-  batch: Batch,
-  region: string,
+  batch: FreshBatch,
+  region: () => string,
   settings: CommitSettings,
   tools: CommitTools,
 ): Promise<void> {
@@ -48,7 +49,7 @@ export async function commit(
     await tools.direct(batch);
     return;
   }
-  const answer = await ask(tools.groups, batch, region);
+  const answer = await ask(tools.groups, batch, region());
   if ('fault' in answer) throw faultOf(answer.fault);
   tools.meter.merge(answer.reading);
   if (answer.requests > 0) {
@@ -62,7 +63,11 @@ export function groupName(signal: Signal, region: string): string {
   return `${signal}:${region}`;
 }
 
-async function ask(groups: GroupNamespace, batch: Batch, region: string): Promise<GroupAnswer> {
+async function ask(
+  groups: GroupNamespace,
+  batch: FreshBatch,
+  region: string,
+): Promise<GroupAnswer> {
   try {
     return await groups.getByName(groupName(batch.signal, region)).add(compact(batch));
   } catch (cause) {
@@ -75,11 +80,11 @@ async function ask(groups: GroupNamespace, batch: Batch, region: string): Promis
 }
 
 /** A view travels with all of the buffer that it looks at: what it shows is copied out. */
-function compact(batch: Batch): Batch {
+function compact(batch: FreshBatch): Batch {
   return {
     signal: batch.signal,
     parts: batch.parts.map((part) => ({ ...part, otlp: tight(part.otlp) })),
-    tables: batch.tables.map((table) => ({ ...table, rows: tight(table.rows) })),
+    tables: batch.tables.map((table) => ({ ...table, rows: tight(copyOf(table.rows)) })),
   };
 }
 

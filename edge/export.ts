@@ -12,7 +12,7 @@ import { commit } from './commit.ts';
 import type { GroupNamespace } from './commit.ts';
 import type { DrainTools } from './drain.ts';
 import { fanOut } from './fanout.ts';
-import type { Batch, FanoutTools } from './fanout.ts';
+import type { FanoutTools, FreshBatch } from './fanout.ts';
 import type { InsertTools } from './insert.ts';
 import { jsonToProtobuf } from './json.ts';
 import type { Ledger, Lease } from './lease.ts';
@@ -124,11 +124,13 @@ async function take(
   return tally;
 }
 
-function store(isolate: Isolate, batch: Batch, visit: Visit): Promise<void> {
+function store(isolate: Isolate, batch: FreshBatch, visit: Visit): Promise<void> {
   const { settings, meter, legs, groups, tools } = isolate;
-  const direct = (whole: Batch) => fanOut(whole, settings, timed(legs, visit.meter, tools.now));
+  const direct = (whole: FreshBatch) =>
+    fanOut(whole, settings, timed(legs, visit.meter, tools.now));
   // What a group has done is not counted as this request's, for it may be of several tenants.
-  return commit(batch, regionOf(visit.request), settings, { groups, direct, meter });
+  const region = () => regionOf(visit.request);
+  return commit(batch, region, settings, { groups, direct, meter });
 }
 
 /** Tells the isolate's meter and the telemetry what became of a request. */
@@ -143,10 +145,11 @@ function report(isolate: Isolate, visit: Visit, durationMs: number, failure: unk
   const reading = visit.meter.take();
   const tenantId = grant?.tenantId;
   meter.merge(reading, tenantId);
+  if (telemetry === undefined) return;
   const outcome = { signal, tenantId, keyId: grant?.key?.id, code, status, durationMs, reading };
   const mediaType = mediaTypeOf(request.headers.get('content-type')) ?? '';
   try {
-    telemetry?.writeDataPoint(pointOf({ ...outcome, mediaType, region: regionOf(request) }));
+    telemetry.writeDataPoint(pointOf({ ...outcome, mediaType, region: regionOf(request) }));
   } catch (error) {
     tools.warn(`Cannot write a telemetry point: ${error instanceof Error ? error.name : 'error'}`);
   }

@@ -6,7 +6,7 @@ import type { TableRows } from '../aggregator-as/host.ts';
 import { speedSpoolPrefix, spoolName } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
-import { sinkConnectionsMax } from '../schemas/limits.ts';
+import { sinkConnectionsMax, streamedBodyBytesMin } from '../schemas/limits.ts';
 import { archive } from './archive.ts';
 import type { ArchivePart, ArchiveTools } from './archive.ts';
 import { gateOf, settle } from './gate.ts';
@@ -25,6 +25,17 @@ export interface Batch {
   readonly tables: readonly TableRows[];
 }
 
+/** Rows of one table that are made again when they are asked for again. */
+export interface LazyRows extends Omit<TableRows, 'rows'> {
+  /** The rows, or what gives them in memory that is used again after the next turn of the event loop. */
+  readonly rows: Uint8Array | (() => Uint8Array);
+}
+
+/** A batch whose rows may still lie in the transcoder's memory. */
+export interface FreshBatch extends Omit<Batch, 'tables'> {
+  readonly tables: readonly LazyRows[];
+}
+
 export interface FanoutTools extends InsertTools, ArchiveTools {}
 
 /**
@@ -33,7 +44,7 @@ export interface FanoutTools extends InsertTools, ArchiveTools {}
  * already then stays: ClickHouse knows it again by its token, the archive's readers by its identity.
  */
 export async function fanOut(
-  batch: Batch,
+  batch: FreshBatch,
   settings: InsertSettings,
   tools: FanoutTools,
 ): Promise<void> {
@@ -55,20 +66,33 @@ export async function fanOut(
   await settle(
     left.map(({ table, rows }) => {
       const key = `${speedSpoolPrefix(table)}${name}`;
-      return spool('speed_spool', key, () => rows, gate, settings, tools);
+      return spool('speed_spool', key, () => copyOf(rows), gate, settings, tools);
     }),
   );
 }
 
 /** Time and tenant in the name of spooled rows: those of the first part. */
-function namesOf({ parts: [first] }: Batch) {
+function namesOf({ parts: [first] }: FreshBatch) {
   if (first === undefined) throw new Error('Bug: a batch has no part');
   return first.parts;
 }
 
+/** Rows in memory of their own. */
+export function copyOf(rows: LazyRows['rows']): Uint8Array {
+  return rows instanceof Uint8Array ? rows : rows().slice();
+}
+
+/** Rows as `fetch` may have them: where it copies them itself, nobody else has to. */
+function bodyOf(rows: LazyRows['rows'], { copiesBodies }: FanoutTools): Uint8Array {
+  if (rows instanceof Uint8Array) return rows;
+  const fresh = rows();
+  const isCopied = fresh.length < streamedBodyBytesMin && copiesBodies?.() === true;
+  return isCopied ? fresh : fresh.slice();
+}
+
 /** Whether ClickHouse has the rows of one table. A table that keeps failing is not asked. */
 async function insert(
-  { table, rows }: TableRows,
+  { table, rows }: LazyRows,
   token: string,
   gate: Gate,
   settings: InsertSettings,
@@ -81,7 +105,7 @@ async function insert(
       return false;
     }
     try {
-      await insertRows(table, rows, token, settings, tools);
+      await insertRows(table, bodyOf(rows, tools), token, settings, tools);
       breaker?.succeeded();
       tools.meter.add('sink_total', 1, 'sink="clickhouse",result="ok"');
       return true;

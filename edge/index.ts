@@ -8,15 +8,19 @@ import { TidemarkError } from '../schemas/errors.ts';
 import type { GroupAnswer, GroupStub } from './commit.ts';
 import type { Batch } from './fanout.ts';
 import { createGroup } from './commit/gather.ts';
+import { CopyCheck } from './copying.ts';
 import { refused } from './respond.ts';
 import { createEdge } from './serve.ts';
 import type { Edge, Env } from './serve.ts';
+
+const bodies = new CopyCheck();
 
 /** What both take from the runtime. */
 const runtime = {
   now: () => Date.now(),
   fetch: (url: string, init: RequestInit) => fetch(url, init),
   timeout: (ms: number) => AbortSignal.timeout(ms),
+  copiesBodies: () => bodies.copies(),
   // As an error: the embedded stack shows nothing less.
   warn: console.error,
 };
@@ -61,7 +65,7 @@ export default {
       return refused('application/json', error);
     }
   },
-  async scheduled(_controller, env) {
-    await edgeOf(env).drain();
+  async scheduled({ cron, scheduledTime }, env) {
+    await edgeOf(env).scheduled(cron, scheduledTime);
   },
 } satisfies ExportedHandler<Env>;

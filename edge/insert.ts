@@ -12,6 +12,11 @@ export interface InsertTools {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** A signal that aborts after so many milliseconds. */
   readonly timeout: (ms: number) => AbortSignal;
+  /**
+   * Whether `fetch` has copied a body of bytes when it returns, so that their memory may be used again.
+   * @default never
+   */
+  readonly copiesBodies?: () => boolean;
 }
 
 export type InsertSettings = Pick<
@@ -101,7 +106,7 @@ function urlOf(table: SpeedTable, settings: InsertSettings): string {
 
 /** Whether the body has no byte. Reads the first chunk alone and drops the rest. */
 async function isEmpty(response: Response): Promise<boolean> {
-  if (response.body === null || response.headers.get('content-length') === '0') return true;
+  if (response.headers.get('content-length') === '0' || response.body === null) return true;
   const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
   for (;;) {
     const { done, value } = await reader.read();

@@ -74,15 +74,14 @@ export class Meter {
 
   /** Gives what was counted so far and begins anew: for an object that others report for. */
   take(): MeterReading {
-    const reading = [...this.#values].flatMap(([name, all]) =>
-      [...all].flatMap(([labels, series]) =>
-        [...series].map(([part, value]) =>
-          part === 'value'
-            ? ([name, labels, value] as const)
-            : ([name, labels, value, part] as const),
-        ),
-      ),
-    );
+    const reading: MeterReading[number][] = [];
+    for (const [name, all] of this.#values) {
+      for (const [labels, series] of all) {
+        for (const [part, value] of series) {
+          reading.push(part === 'value' ? [name, labels, value] : [name, labels, value, part]);
+        }
+      }
+    }
     this.#values.clear();
     return reading;
   }
@@ -91,8 +90,8 @@ export class Meter {
   merge(reading: MeterReading, tenantId?: string): void {
     const tenant = tenantId === undefined ? '' : `tenant="${this.#bounded(tenantId)}"`;
     for (const [name, own, value, part] of reading) {
-      const labels = [own, tenant].filter((text) => text !== '').join(',');
-      this.#add(name, labels, part ?? 'value', value);
+      const comma = own === '' || tenant === '' ? '' : ',';
+      this.#add(name, own + comma + tenant, part ?? 'value', value);
     }
   }
 
@@ -113,11 +112,11 @@ export class Meter {
   }
 
   #add(name: FamilyName, labels: string, part: Part | 'value', amount: number): void {
-    const all = this.#values.get(name) ?? new Map<string, Series>();
-    const series = all.get(labels) ?? new Map<Part | 'value', number>();
+    let all = this.#values.get(name);
+    if (all === undefined) this.#values.set(name, (all = new Map<string, Series>()));
+    let series = all.get(labels);
+    if (series === undefined) all.set(labels, (series = new Map<Part | 'value', number>()));
     series.set(part, (series.get(part) ?? 0) + amount);
-    all.set(labels, series);
-    this.#values.set(name, all);
   }
 
   /** The label of a tenant: its name, or `other` for those that came after a hundred more. */

@@ -3,7 +3,7 @@
  * the body says.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { bodyReadBytes, heldPerByte } from '../schemas/limits.ts';
+import { bodyReadBytes, heldPerByte, wholeBodyBytesMax } from '../schemas/limits.ts';
 import { claimedBytes, encodingOf, inflate } from './receive/inflate.ts';
 import type { Lease } from './lease.ts';
 
@@ -56,10 +56,7 @@ export async function receive(
   const length = Number(request.headers.get('content-length') ?? 0);
   if (length > bodyBytesMax) throw tooLarge(bodyBytesMax);
   if (encoding === 'identity') lease.check(length * heldPerByte);
-  const sent =
-    request.body === null
-      ? new Uint8Array(0)
-      : await readBody(request.body, length, bodyBytesMax, lease);
+  const sent = await readAll(request, length, bodyBytesMax, lease);
   const claimed = claimedBytes(sent, encoding) ?? 0;
   lease.check(Math.min(claimed, inflatedBytesMax) * heldPerByte);
   const body = lease.within(inflatedBytesMax, (bytesMax) => inflate(sent, encoding, bytesMax));
@@ -68,6 +65,34 @@ export async function receive(
     lease.give(sent.length);
   }
   return { mediaType, body };
+}
+
+/** The bytes of the body as sent, of which `length` were announced; 0 when it is not known. */
+async function readAll(
+  request: Request,
+  length: number,
+  bytesMax: number,
+  lease: Lease,
+): Promise<Uint8Array> {
+  if (!(length > 0 && length <= wholeBodyBytesMax)) {
+    const { body } = request;
+    return body === null ? new Uint8Array(0) : readBody(body, length, bytesMax, lease);
+  }
+  // The runtime holds a body to its length, and reads a short one at the least cost.
+  lease.take(length);
+  const sent = new Uint8Array(await whole(request));
+  if (sent.length > bytesMax) throw tooLarge(bytesMax);
+  if (sent.length > length) lease.take(sent.length - length);
+  else lease.give(length - sent.length);
+  return sent;
+}
+
+async function whole(request: Request): Promise<ArrayBuffer> {
+  try {
+    return await request.arrayBuffer();
+  } catch (cause) {
+    throw endedEarly(cause);
+  }
 }
 
 /**
@@ -173,11 +198,13 @@ async function readChunk(reader: ChunkReader, atLeast: number): Promise<Uint8Arr
   try {
     return await reader.read(atLeast);
   } catch (cause) {
-    throw new TidemarkError('BAD_ENCODING', 'Cannot read the body: the connection ended early', {
-      cause,
-      retryable: true,
-    });
+    throw endedEarly(cause);
   }
+}
+
+function endedEarly(cause: unknown): TidemarkError {
+  const message = 'Cannot read the body: the connection ended early';
+  return new TidemarkError('BAD_ENCODING', message, { cause, retryable: true });
 }
 
 function tooLarge(bytesMax: number): TidemarkError {

@@ -23,14 +23,17 @@ import { Meter } from './meter.ts';
 import type { Telemetry } from './meter/point.ts';
 import { refused, wrongMethod } from './respond.ts';
 import { signalWires } from './signal.ts';
+import type { SignalWire } from './signal.ts';
 import { openSinks } from './sink.ts';
 import type { CertificateBinding } from './sink.ts';
 import type { SpoolBucket } from './spool.ts';
+import { kindsOf, storeTick } from './tick.ts';
+import type { TickBucket } from './tick.ts';
 import { transcodeWith } from './transcode.ts';
 
 /** Bindings of the Worker, and any setting of `schemas/settings.ts` as text. */
 export interface Env {
-  readonly ARCHIVE: SpoolBucket & DrainBucket;
+  readonly ARCHIVE: SpoolBucket & DrainBucket & TickBucket;
   /** Durable Objects that merge the batches of many requests. */
   readonly GROUPS?: GroupNamespace;
   /** Records of API keys. */
@@ -48,9 +51,19 @@ export interface Edge {
   readonly fetch: (request: Request) => Promise<Response>;
   /** One tick of the cron trigger. Never rejects: the next tick is the next try. */
   readonly drain: () => Promise<void>;
+  /**
+   * A cron trigger of that line, due at a time in ms since 1970: one of the batch's lines stores a tick for
+   * its scheduler, any other drains. Never rejects.
+   */
+  readonly scheduled: (cron: string, dueMs: number) => Promise<void>;
 }
 
 const paths = Object.values(signalWires).map(({ path }) => path);
+
+/** What nearly every request asks for, found without the router. */
+const wireAt: ReadonlyMap<string, SignalWire> = new Map(
+  Object.values(signalWires).map((wire) => [wire.path, wire]),
+);
 
 /**
  * Makes an edge from the settings in `env`. Throws `SettingError` when they cannot be used. One
@@ -82,9 +95,14 @@ export function createEdge(env: Env, tools: Tools): Edge {
   };
   const app = routes(isolate);
   let drainingSinceMs = Number.NEGATIVE_INFINITY;
-  return {
+  const edge: Edge = {
     fetch: async (request) => {
-      const response = await app.fetch(request);
+      const wire = request.method === 'POST' ? wireAt.get(pathOf(request.url)) : undefined;
+      const response = wire
+        ? await answerExport(isolate, wire, undefined, request).catch((error: unknown) =>
+            failed(isolate, request, error),
+          )
+        : await app.fetch(request);
       allowOrigin(response.headers, request.headers.get('origin'), origins);
       meter.add('requests_total', 1, `status="${response.status}"`);
       return response;
@@ -100,11 +118,23 @@ export function createEdge(env: Env, tools: Tools): Edge {
         drainingSinceMs = Number.NEGATIVE_INFINITY;
       }
     },
+    scheduled: async (cron, dueMs) => {
+      const kinds = kindsOf(cron, settings);
+      if (kinds.length === 0) return edge.drain();
+      for (const kind of kinds) {
+        try {
+          await storeTick(env.ARCHIVE, kind, dueMs);
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : 'unknown';
+          tools.warn(`Cannot store the batch's tick of the ${kind}: ${reason}`);
+        }
+      }
+    },
   };
+  return edge;
 }
 
 function routes(isolate: Isolate): Hono {
-  const { tools } = isolate;
   const app = new Hono({ getPath: (request) => normalize(new URL(request.url).pathname) });
   for (const wire of Object.values(signalWires)) {
     // An SDK appends the signal's path to its endpoint, so a prefix is an endpoint of its own.
@@ -123,11 +153,23 @@ function routes(isolate: Isolate): Hono {
   app.get('/healthz', (context) => context.text('ok\n'));
   app.get('/metrics', ({ req }) => metrics(isolate, req.raw));
   app.notFound(({ req }) => refused(typeOf(req.raw), unknownPath()));
-  app.onError((error, { req }) => {
-    if (!(error instanceof TidemarkError)) tools.warn(`Bug: ${error.stack ?? error.message}`);
-    return refused(typeOf(req.raw), error);
-  });
+  app.onError((error, { req }) => failed(isolate, req.raw, error));
   return app;
+}
+
+/** The answer to a request that cannot be served. */
+function failed({ tools }: Isolate, request: Request, error: unknown): Response {
+  if (!(error instanceof TidemarkError)) {
+    tools.warn(`Bug: ${error instanceof Error ? (error.stack ?? error.message) : 'unknown'}`);
+  }
+  return refused(typeOf(request), error);
+}
+
+/** The path of a URL as the runtime gives it: absolute, and without a fragment. */
+function pathOf(url: string): string {
+  const start = url.indexOf('/', url.indexOf('//') + 2);
+  const end = url.indexOf('?', start);
+  return end === -1 ? url.slice(start) : url.slice(start, end);
 }
 
 async function metrics(isolate: Isolate, request: Request): Promise<Response> {

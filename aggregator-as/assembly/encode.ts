@@ -1,40 +1,46 @@
 /**
  * The encoder's entry: base64 (RFC 4648, section 4) of a window of bytes, twelve at a time. The
- * host copies a window in and its text out; the memory never grows.
+ * host copies a window in; it copies its text out, or has a whole body put together here. The memory
+ * never grows.
  */
 
 /** Bytes of a window, a multiple of three; `base64WindowBytes` of schemas/limits.ts. */
 const windowBytes: usize = 49_152;
 /** Vectors read four bytes more than they use: the window has 16 to spare. */
 const input = memory.data(49_168, 16);
-const output = memory.data(65_552, 16);
+/** `lentBytesMax` of schemas/limits.ts, and as much that one vector may write too far. */
+const output = memory.data(524_304, 16);
 
 /** Where the window goes. */
 export function inputAt(): usize {
   return input;
 }
 
-/** Where its text is. */
+/** Where texts are. */
 export function outputAt(): usize {
   return output;
 }
 
-/** Encodes `bytes` of the window, padding the last group. Returns the length of the text. */
-export function encode(bytes: u32): u32 {
+/**
+ * Encodes `bytes` of the window to where `at` bytes of texts end, padding the last group; there must
+ * be room for it. Returns the length of the text.
+ */
+export function encode(bytes: u32, at: u32): u32 {
   const end = input + <usize>min(bytes, <u32>windowBytes);
+  const start = output + at;
   let from = input;
-  let to = output;
+  let to = start;
   for (; from + 12 <= end; from += 12, to += 16) v128.store(to, text(v128.load(from)));
   for (; from + 3 <= end; from += 3, to += 4) {
     put(to, <u32>load<u8>(from), <u32>load<u8>(from, 1), <u32>load<u8>(from, 2));
   }
   const left = end - from;
-  if (left == 0) return <u32>(to - output);
+  if (left == 0) return <u32>(to - start);
   const second: u32 = left == 2 ? load<u8>(from, 1) : 0;
   put(to, <u32>load<u8>(from), second, 0);
   store<u8>(to, 0x3d, 3);
   if (left == 1) store<u8>(to, 0x3d, 2);
-  return <u32>(to + 4 - output);
+  return <u32>(to + 4 - start);
 }
 
 /** Writes the four letters of three bytes. */

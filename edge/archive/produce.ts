@@ -28,7 +28,7 @@ export async function produce(
   settings: Pick<Settings, 'TIDEMARK_SINK_TIMEOUT_MS'>,
   tools: InsertTools,
 ): Promise<Produced> {
-  const body = bodyOf(proxy.version, records);
+  const body = bodyOf(proxy.version, records, tools.copiesBodies?.() ?? false);
   let answer: ProxyAnswer;
   try {
     const response = await tools.fetch(proxy.urlOf(topic), {

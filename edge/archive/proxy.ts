@@ -5,9 +5,9 @@
 import { base64Length } from '../../aggregator-as/base64.ts';
 import { recordHeaders, recordKey } from '../../schemas/archive.ts';
 import { SettingError } from '../../schemas/errors.ts';
-import { produceRecordJsonBytesMax } from '../../schemas/limits.ts';
+import { produceRecordJsonBytesMax, streamedBodyBytesMin } from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import { writeBase64 } from '../base64.ts';
+import { lendBody, writeBase64 } from '../base64.ts';
 
 export type ProxySettings = Pick<
   Settings,
@@ -74,8 +74,15 @@ export function recordJsonBytes(valueBytes: number): number {
   return Math.ceil(valueBytes / 3) * 4 + produceRecordJsonBytesMax;
 }
 
-/** The body of a call that produces `records`, ASCII. */
-export function bodyOf(version: 'v2' | 'v3', records: readonly ProduceRecord[]): Uint8Array {
+/**
+ * The body of a call that produces `records`, ASCII. Where it `mayLend`, the body lies in memory that is
+ * used again for the next one.
+ */
+export function bodyOf(
+  version: 'v2' | 'v3',
+  records: readonly ProduceRecord[],
+  mayLend = false,
+): Uint8Array {
   const [open, between, close] = version === 'v2' ? ['{"records":[', ',', ']}'] : ['', '\n', ''];
   const recordOf = version === 'v2' ? recordV2 : recordV3;
   const pieces: (string | Uint8Array)[] = [open];
@@ -83,7 +90,7 @@ export function bodyOf(version: 'v2' | 'v3', records: readonly ProduceRecord[]):
     const [head, tail] = recordOf(record);
     pieces.push((index === 0 ? '' : between) + head, record.otlp, tail);
   }
-  return assemble([...pieces, close]);
+  return assemble([...pieces, close], mayLend);
 }
 
 /** What stands around the value; v2 knows no headers. */
@@ -105,8 +112,11 @@ function recordV3(record: ProduceRecord): [string, string] {
 }
 
 /** ASCII texts as they are and bytes as base64, one after the other. */
-function assemble(pieces: readonly (string | Uint8Array)[]): Uint8Array {
-  const body = new Uint8Array(pieces.reduce((sum, piece) => sum + lengthOf(piece), 0));
+function assemble(pieces: readonly (string | Uint8Array)[], mayLend: boolean): Uint8Array {
+  const length = pieces.reduce((sum, piece) => sum + lengthOf(piece), 0);
+  const isStreamed = length >= streamedBodyBytesMin;
+  const lent = mayLend && !isStreamed ? lendBody(length) : undefined;
+  const body = lent ?? new Uint8Array(length);
   const encoder = new TextEncoder();
   let at = 0;
   for (const piece of pieces) {

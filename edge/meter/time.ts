@@ -21,9 +21,19 @@ export function timed(tools: FanoutTools, meter: Meter, now: () => number): Fano
   };
   const { bucket, sinks } = tools;
   const { kafka } = sinks;
+  let latest:
+    { readonly ms: number; readonly atMs: number; readonly signal: AbortSignal } | undefined;
   return {
     ...tools,
     meter,
+    // Calls of one moment end at one moment: each signal is a timer of the runtime.
+    timeout: (ms) => {
+      const atMs = now();
+      if (latest?.ms !== ms || latest.atMs !== atMs) {
+        latest = { ms, atMs, signal: tools.timeout(ms) };
+      }
+      return latest.signal;
+    },
     fetch: (url, init) => time('clickhouse', () => tools.fetch(url, init)),
     bucket: { put: (key, value) => time('r2', () => bucket.put(key, value)) },
     sinks: {

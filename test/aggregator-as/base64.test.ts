@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Base64, base64Length } from '../../aggregator-as/base64.ts';
-import { base64WindowBytes } from '../../schemas/limits.ts';
+import { base64WindowBytes, lentBytesMax } from '../../schemas/limits.ts';
 
 const wasm = readFileSync(path.join(import.meta.dirname, '../../aggregator-as/build/encode.wasm'));
 const encoder = new Base64(new WebAssembly.Module(wasm));
@@ -39,6 +39,23 @@ describe('Base64', () => {
     );
     expect(encode(bytes)).toBe(bytes.toString('base64'));
     expect(new Set(encode(bytes)).size).toBe(64);
+  });
+
+  it('write() puts texts where they belong in memory that was lent', () => {
+    const pieces = [5, 0, 49_152, 49_153, 100_000].map((length) => randomBytes(length));
+    const length = pieces.reduce((sum, piece) => sum + 2 + base64Length(piece.length), 0);
+    const body = encoder.lend(length);
+    if (!body) throw new Error('nothing was lent');
+    let at = 0;
+    for (const piece of pieces) {
+      body.set(Buffer.from('<>'), at);
+      at = encoder.write(piece, body, at + 2);
+    }
+    const texts = pieces.map((piece) => `<>${piece.toString('base64')}`);
+    expect(Buffer.from(body).toString('latin1') === texts.join('')).toBe(true);
+    expect(encoder.lend(lentBytesMax)?.length).toBe(lentBytesMax);
+    expect(encoder.lend(lentBytesMax + 1)).toBeUndefined();
+    expect(() => encoder.write(randomBytes(3), body, body.length - 3)).toThrow(RangeError);
   });
 
   it('write() throws when the target is too small', () => {

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { commit } from '../../edge/commit.ts';
 import type { GroupAnswer, GroupNamespace } from '../../edge/commit.ts';
-import type { Batch } from '../../edge/fanout.ts';
+import type { Batch, FreshBatch } from '../../edge/fanout.ts';
 import { Meter } from '../../edge/meter.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { clear, keys, nowMs, requestBytes, span, stored } from './stack.ts';
@@ -23,7 +23,7 @@ beforeEach(clear);
 /** A namespace that notes what it was asked, and what went direct. */
 function ways(answer: () => Promise<GroupAnswer>) {
   const meter = new Meter();
-  const [named, direct]: [string[], Batch[]] = [[], []];
+  const [named, direct]: [string[], FreshBatch[]] = [[], []];
   const groups: GroupNamespace = {
     getByName: (name) => {
       named.push(name);
@@ -33,7 +33,7 @@ function ways(answer: () => Promise<GroupAnswer>) {
   const tools = {
     meter,
     groups,
-    direct: (whole: Batch) => {
+    direct: (whole: FreshBatch) => {
       direct.push(whole);
       return Promise.resolve();
     },
@@ -48,7 +48,7 @@ const notThisWay = () => Promise.reject(new Error('not this way'));
 describe('commit()', () => {
   it('commit() asks the group of the signal and place, and counts what it tells', async () => {
     const { tools, meter, named, direct } = ways(done);
-    await commit(batch, 'FRA', settings, tools);
+    await commit(batch, () => 'FRA', settings, tools);
     expect(named).toEqual(['traces:FRA']);
     expect(direct).toEqual([]);
     expect(meter.text()).toContain('tidemark_edge_grouped_requests_total{signal="traces"} 2\n');
@@ -58,10 +58,10 @@ describe('commit()', () => {
 
   it('commit() goes direct when grouping is off, not bound, or the batch is half a group', async () => {
     const { tools, named, direct } = ways(done);
-    await commit(batch, 'FRA', readSettings({ TIDEMARK_GROUP_MS: '0' }), tools);
-    await commit(batch, 'FRA', settings, { ...tools, groups: undefined });
+    await commit(batch, () => 'FRA', readSettings({ TIDEMARK_GROUP_MS: '0' }), tools);
+    await commit(batch, () => 'FRA', settings, { ...tools, groups: undefined });
     const small = { ...settings, TIDEMARK_GROUP_BYTES_MAX: otlp.length * 2 - 1 };
-    await commit(batch, 'FRA', small, tools);
+    await commit(batch, () => 'FRA', small, tools);
     expect(named).toEqual([]);
     expect(direct).toEqual([batch, batch, batch]);
   });
@@ -69,12 +69,12 @@ describe('commit()', () => {
   it('commit() throws the fault of its group, and a retryable one when the object is gone', async () => {
     const fault = { code: 'OVERLOADED', message: 'too much' };
     const refusing = ways(() => Promise.resolve({ fault }));
-    await expect(commit(batch, 'FRA', settings, refusing.tools)).rejects.toMatchObject({
+    await expect(commit(batch, () => 'FRA', settings, refusing.tools)).rejects.toMatchObject({
       ...fault,
       retryable: true,
     });
     const gone = ways(() => Promise.reject(new Error('Durable Object reset')));
-    await expect(commit(batch, 'FRA', settings, gone.tools)).rejects.toMatchObject({
+    await expect(commit(batch, () => 'FRA', settings, gone.tools)).rejects.toMatchObject({
       code: 'SINK_FAILED',
       retryable: true,
     });
@@ -93,7 +93,9 @@ describe('commit()', () => {
       };
     });
     await Promise.all(
-      sent.map((each) => commit(each, 'TST', settings, { groups, meter, direct: notThisWay })),
+      sent.map((each) =>
+        commit(each, () => 'TST', settings, { groups, meter, direct: notThisWay }),
+      ),
     );
     const archived = (await keys()).filter((key) => key.startsWith('spool/archive/'));
     // The first goes alone; the nineteen that came meanwhile share one or two groups.
