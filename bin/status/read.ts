@@ -7,6 +7,7 @@ import type { PartitionEnds } from '../../workers/clients/lag.ts';
 import type { ArchiveStatus, DeadState, PeriodState } from '../../workers/clients/status.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';
+import { flushAgeMs } from '../../workers/due.ts';
 import type { HourRange } from '../range.ts';
 import { judgePartitions, judgePeriod, judgeSignals } from './judge.ts';
 import type { PartitionReport, PeriodReport, SignalReport } from './judge.ts';
@@ -72,7 +73,13 @@ export async function readStatus(options: StatusOptions): Promise<StatusReport> 
   const published = await readPublished(options);
   const nowMs = options.clock();
   const { partitions: states = [], spools = [], dead = [], periods = [] } = archive.value ?? {};
-  const partitions = judgePartitions({ partitions: states, spools, ends: ends.value, nowMs });
+  const partitions = judgePartitions({
+    partitions: states,
+    spools,
+    ends: ends.value,
+    nowMs,
+    flushAgeMs: (partition) => flushAgeMs(partition, settings),
+  });
   const allowedLatenessMs = settings.TIDEMARK_ALLOWED_LATENESS_MS;
   const kafka = { name: 'Kafka', url: settings.KAFKA_BROKERS, error: ends.error };
   return {
