@@ -93,7 +93,7 @@ export async function mergeJob(options: JobOptions): Promise<RunReport> {
   assertSame(options, plan, codeVersion);
   const shards = await loadShards(store, plan.shardKeys);
   const prepared = {
-    input: { ...plan.input, files: [] },
+    input: { ...plan.input, period, files: [] },
     computation: computationOf(options, plan, shards),
   };
   const force = options.force === true || plan.force;
@@ -130,7 +130,7 @@ async function storePlan(
   computation: Computation,
 ): Promise<JobPlan> {
   const { store, clock, settings, period, of, job, processes, force = false } = options;
-  const { files: _, ...recorded } = input;
+  const { ownFiles, commitKeys, inputHash, rowsRemoved, watermarkMs } = input;
   const { name, codeVersion, rows } = computation;
   const merge = { ...mergeOptions(settings, period) };
   const about = { computation: name, signal: of, period: period.name, merge };
@@ -139,8 +139,16 @@ async function storePlan(
   );
   const plannedAt = new Date(clock()).toISOString();
   const plan: JobPlan = {
-    ...{ version: 1, job, processes, plannedAt, codeVersion, force, rows, shardKeys, ...about },
-    input: { ...recorded, commitKeys: [...recorded.commitKeys] },
+    version: 1,
+    job,
+    processes,
+    plannedAt,
+    codeVersion,
+    force,
+    rows,
+    shardKeys,
+    ...about,
+    input: { ownFiles, commitKeys: [...commitKeys], inputHash, rowsRemoved, watermarkMs },
   };
   if (await putOnce(store, jobKey(job, of), gzipSync(JSON.stringify(plan)))) return plan;
   return (await readPlan(store, job, of)) ?? plan;
