@@ -13,37 +13,15 @@ import {
   apiRangeMsMax,
   apiRowsDefault,
 } from '../schemas/limits/api.ts';
-import { completeness, drift, runs } from './api/books.ts';
-import { graph } from './api/graph.ts';
-import { logs } from './api/logs.ts';
-import { metrics, points } from './api/metrics.ts';
 import { badParameters, problem, problemOf } from './api/problem.ts';
 import type { ParameterFault } from './api/problem.ts';
 import { readRows } from './api/read.ts';
 import type { Asked, Cursor, Resource, Row } from './api/resource.ts';
-import { hours, operations, rates, services, timeseries } from './api/services.ts';
-import { trace, traces } from './api/traces.ts';
+import { resources } from './api/resources.ts';
 import type { Isolate } from './export.ts';
 import { authorize } from './tenant/authorize.ts';
 import { preflight } from './tenant/cors.ts';
 import manifest from '../package.json' with { type: 'json' };
-
-export const resources: readonly Resource[] = [
-  services,
-  operations,
-  hours,
-  rates,
-  timeseries,
-  graph,
-  traces,
-  trace,
-  logs,
-  metrics,
-  points,
-  completeness,
-  runs,
-  drift,
-];
 
 /** The routes of the API. */
 export function apiOf(isolate: Isolate): OpenAPIHono {

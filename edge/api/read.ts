@@ -13,8 +13,14 @@ import {
 } from '../../schemas/limits/api.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { tenantColumns } from '../../schemas/tables.ts';
-import type { InsertTools } from '../insert.ts';
 import type { Read, Row } from './resource.ts';
+
+/** What reading takes from the runtime. */
+export interface ReadTools {
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** A signal that aborts after so many milliseconds. */
+  readonly timeout: (ms: number) => AbortSignal;
+}
 
 export type ReadSettings = Pick<
   Settings,
@@ -37,7 +43,7 @@ export async function readRows(
   { sql, parameters }: Read,
   tenantId: string,
   settings: ReadSettings,
-  tools: InsertTools,
+  tools: ReadTools,
 ): Promise<Row[]> {
   const [user, password] =
     settings.CLICKHOUSE_READ_USER === ''

@@ -5,7 +5,7 @@
 import * as zlib from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Transcoder } from '../../aggregator-as/host.ts';
-import page from '../../edge/public/index.html?raw';
+import page from '../../edge/public/endpoint.html?raw';
 import { createEdge } from '../../edge/serve.ts';
 import { signalWires } from '../../edge/signal.ts';
 import { settings } from '../../schemas/settings.ts';

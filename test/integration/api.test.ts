@@ -1,14 +1,6 @@
 /** The read API of the Worker in workerd on the real ClickHouse, with two tenants who must never meet. */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiRowsMax } from '../../schemas/limits/api.ts';
-import { resources } from '../../edge/api.ts';
 import { completeness, drift, runs } from '../../edge/api/books.ts';
 import { graph } from '../../edge/api/graph.ts';
 import { logs } from '../../edge/api/logs.ts';
@@ -16,9 +8,9 @@ import { metrics, points } from '../../edge/api/metrics.ts';
 import { problemOf } from '../../edge/api/problem.ts';
 import { readRows } from '../../edge/api/read.ts';
 import type { Resource } from '../../edge/api/resource.ts';
+import { resources } from '../../edge/api/resources.ts';
 import { hours, operations, rates, services, timeseries } from '../../edge/api/services.ts';
 import { trace, traces } from '../../edge/api/traces.ts';
-import { freePorts } from '../../dev/port.ts';
 import { digest, hex } from '../../schemas/key.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { tenantColumns } from '../../schemas/tables.ts';
@@ -27,6 +19,8 @@ import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
 import { startClickHouse } from '../support/clickhouse.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
+import { startEdge } from '../support/edge.ts';
+import type { TestEdge } from '../support/edge.ts';
 
 const hour = 'from=2026-11-22T13:00:00Z&to=2026-11-22T14:00:00Z';
 const traceId = '5b8efff798038103d269b633813fc60c';
@@ -38,8 +32,7 @@ const keys = {
 
 let server: TestClickHouse;
 let clickhouse: ClickHouse;
-let edge: ChildProcess;
-let directory: string;
+let edge: TestEdge;
 let base: string;
 
 async function recordsOf(): Promise<string> {
@@ -102,29 +95,14 @@ beforeAll(async () => {
     }));
     await clickhouse.insertRows('otel_metrics_gauge', values);
   }
-  await startEdge();
+  edge = await startEdge({ CLICKHOUSE_URL: server.url, TIDEMARK_KEYS: await recordsOf() });
+  base = `${edge.origin}/api/v1`;
 }, 120_000);
 
-/** The Worker as the embedded stack runs it, but with API keys. */
-async function startEdge(): Promise<void> {
-  directory = await mkdtemp(join(os.tmpdir(), 'tidemark-api-'));
-  const [port = 0] = await freePorts(1);
-  const entry = join(import.meta.dirname, '../../dev/edge.ts');
-  edge = spawn(process.execPath, [entry, '--port', String(port), '--persist', directory], {
-    env: { ...process.env, CLICKHOUSE_URL: server.url, TIDEMARK_KEYS: await recordsOf() },
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  const lines = createInterface({ input: edge.stdout as NodeJS.ReadableStream });
-  for await (const line of lines) if (line.includes('"ready"')) break;
-  base = `http://127.0.0.1:${port}/api/v1`;
-}
-
 afterAll(async () => {
-  edge.kill('SIGTERM');
-  await once(edge, 'exit');
+  await edge.stop();
   await clickhouse.close();
   await server.stop();
-  await rm(directory, { recursive: true, force: true, maxRetries: 3 });
 });
 
 async function get(where: string, key = keys.acme) {

@@ -1,0 +1,98 @@
+/** How far figures can be trusted: what the batch has published, and what it corrected. */
+import { field, fill, h, table } from '../dom.ts';
+import { day } from '../page.ts';
+import type { Page } from '../page.ts';
+import { read } from '../read.ts';
+import { badge, count, relative, time } from '../show.ts';
+
+interface Period {
+  readonly signal: string;
+  readonly period: string;
+  readonly periodKind: string;
+  readonly runId: string;
+  readonly publishedAt: string;
+  readonly isFinal: boolean;
+  readonly watermark: string;
+}
+
+interface Drift {
+  readonly service: string;
+  readonly operation: string;
+  readonly kind: string;
+  readonly batchSpans: number;
+  readonly realtimeSpans: number;
+  readonly duplicates: number;
+  readonly spansError: number | null;
+  readonly p50Error: number | null;
+  readonly p95Error: number | null;
+  readonly p99Error: number | null;
+}
+
+const shownMs = 14 * 86_400_000;
+
+export const trust: Page = {
+  title: () => 'Completeness and drift',
+  open: (root, visit) => {
+    const date = visit.place.parameters.get('date') ?? day(visit.nowMs(), 1);
+    const [periods, drift] = [h('div', {}), h('div', {})];
+    const change = (value: string) => visit.change({ date: value });
+    root.append(
+      periods,
+      h('div', { class: 'controls' }, field('Drift of the day', date, change, 'date')),
+      drift,
+    );
+    return {
+      isLive: true,
+      async refresh(signal) {
+        const to = visit.nowMs() + 1000;
+        const [published, found] = await Promise.all([
+          read<Period>('completeness', { from: to - shownMs, to, limit: 200 }, signal),
+          read<Drift>('drift', { date, limit: 1000 }, signal),
+        ]);
+        fill(periods, periodsOf(published.data, visit.nowMs()));
+        fill(drift, driftOf(found.data, date));
+      },
+    };
+  },
+};
+
+function periodsOf(rows: readonly Period[], nowMs: number): HTMLElement {
+  if (rows.length === 0) {
+    return h('p', { class: 'empty' }, 'The batch has published nothing in the last 14 days.');
+  }
+  return table(
+    'What the batch has published in the last 14 days',
+    [
+      {
+        title: 'Period (UTC)',
+        cell: ({ period, periodKind }) =>
+          periodKind === 'day' ? period.slice(0, 10) : period.slice(0, 13).replace('T', ' '),
+      },
+      { title: 'Signal', cell: ({ signal }) => signal },
+      { title: 'Standing', cell: ({ isFinal }) => badge({ layer: 'batch', isFinal }) },
+      { title: 'Received until', cell: ({ watermark }) => time(watermark, nowMs) },
+      { title: 'Published', cell: ({ publishedAt }) => time(publishedAt, nowMs) },
+      { title: 'Run', cell: ({ runId }) => h('code', {}, runId) },
+    ],
+    rows,
+  );
+}
+
+function driftOf(rows: readonly Drift[], date: string): HTMLElement {
+  if (rows.length === 0) return h('p', { class: 'empty' }, `No run of ${date} to compare with.`);
+  return table(
+    `What the batch corrected on ${date}: realtime against exact`,
+    [
+      { title: 'Service', cell: ({ service }) => service },
+      { title: 'Operation', cell: ({ operation }) => operation },
+      { title: 'Exact spans', isNumber: true, cell: ({ batchSpans }) => count(batchSpans) },
+      { title: 'Live spans', isNumber: true, cell: ({ realtimeSpans }) => count(realtimeSpans) },
+      { title: 'Duplicates', isNumber: true, cell: ({ duplicates }) => count(duplicates) },
+      { title: 'Spans off', isNumber: true, cell: ({ spansError }) => relative(spansError) },
+      { title: 'p50 off', isNumber: true, cell: ({ p50Error }) => relative(p50Error) },
+      { title: 'p95 off', isNumber: true, cell: ({ p95Error }) => relative(p95Error) },
+      { title: 'p99 off', isNumber: true, cell: ({ p99Error }) => relative(p99Error) },
+    ],
+    rows,
+  );
+}
