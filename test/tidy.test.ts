@@ -39,6 +39,8 @@ const mayImport: Record<string, string[]> = {
 const entries = [
   /^bin\//,
   /^edge\/index\.ts$/,
+  // In the browser: the one takes the clock, the other the network.
+  /^edge\/dashboard\/(app|read)\.ts$/,
   /^batch\/worker\.ts$/,
   /^workers\/thread\.ts$/,
   /^dev\/clickhouse\/main\.ts$/,
@@ -67,6 +69,9 @@ const testedThroughOthers = [
   ...entries,
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,
+  // By api.test.ts and dashboard.test.ts of test/integration, in workerd and in a browser.
+  /^edge\/api\.ts$/,
+  /^edge\/dashboard\//,
   // By stack.test.ts, kafka.test.ts and demo.test.ts of test/integration: they need the whole stack.
   /^dev\/(up|demo|kafka\/parts)\.ts$/,
   /^dev\/demo\/(archived|figures|result)\.ts$/,
