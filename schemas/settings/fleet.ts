@@ -302,7 +302,7 @@ export const fleetSettings = {
     3,
     'Runs of a period that stay for rollback',
     ['batch'],
-    1,
+    2,
     1000,
   ),
   TIDEMARK_LOG_LEVEL: {

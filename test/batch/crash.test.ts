@@ -25,6 +25,8 @@ const places = [
   { phase: 'publish', delayMs: 60 },
 ];
 const date = '2026-10-21';
+/** All spans are of this hour of the day, so its figures are the day's. */
+const hour = `${date}T07`;
 const entry = fileURLToPath(new URL('../support/batch.ts', import.meta.url));
 let stack: Stack;
 
@@ -48,7 +50,8 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
   for (let kill = 0; kill < kills;) {
     const place = places[Math.floor(random() * places.length)] ?? places[0];
     const delayMs = random() * (place?.delayMs ?? 0);
-    const phase = await runAndKill({ settings, date, force: true }, place?.phase ?? '', delayMs);
+    const batch = { settings, date: kill % 2 === 0 ? date : hour, force: true };
+    const phase = await runAndKill(batch, place?.phase ?? '', delayMs);
     if (phase === 'done') finished += 1;
     else {
       kill += 1;
@@ -56,13 +59,17 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
     }
     if (finished > kills) break;
   }
-  const phase = await runAndKill({ settings, date, force: true }, 'never', 0);
+  const phases = [
+    await runAndKill({ settings, date, force: true }, 'never', 0),
+    await runAndKill({ settings, date: hour, force: true }, 'never', 0),
+  ];
   const seen = await watch.stop();
   console.log({ killed, finished, reads: seen.reads });
 
-  expect(phase).toBe('done');
+  expect(phases).toEqual(['done', 'done']);
   expect(Object.values(killed).reduce((sum, count) => sum + count, 0)).toBe(kills);
-  // Nothing at all before the first run, then the same figures from each run that followed.
+  // Nothing at all before the first run, then the same figures from each run that followed, of the
+  // hour as of the day.
   expect(seen.reads).toBeGreaterThan(20);
   expect([...seen.states].filter((state) => state !== 'nothing')).toHaveLength(1);
   const { clickhouse } = stack;
@@ -110,17 +117,21 @@ async function runAndKill(batch: BatchProcess, when: string, delayMs: number): P
   return phase;
 }
 
-/** Reads the merged view again and again, and keeps each different state of the day that it shows. */
+/** Reads the merged views again and again, and keeps each different state of the day and the hour. */
 function watchReaders() {
   const states = new Set<string>();
   let reads = 0;
   const stopping = new AbortController();
+  const views = [
+    `service_stats_merged WHERE date = '${date}'`,
+    `service_stats_hourly_merged WHERE hour = '${date} 07:00:00'`,
+  ];
   const watching = (async () => {
-    while (!stopping.signal.aborted) {
+    for (let turn = 0; !stopping.signal.aborted; turn += 1) {
       const [state] = await stack.clickhouse.query<Record<string, string | number>>(
         `SELECT count() AS groups, uniqExact(run_id) AS runs, sum(total_spans) AS spans,
            sum(error_count) AS errors, sum(unique_traces) AS traces, sum(p99_ms) AS p99
-         FROM service_stats_merged WHERE date = '${date}'`,
+         FROM ${views[turn % 2]}`,
       );
       reads += 1;
       states.add(Number(state?.['groups']) === 0 ? 'nothing' : JSON.stringify(state));

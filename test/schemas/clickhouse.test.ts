@@ -73,9 +73,9 @@ const publishedAt = (runId: string, published: string, final: boolean) => ({
   total_spans: runId.length,
 });
 
-/** Rows that a query on the merged view of database `pruned` reads. */
-const readRows = async (where: string) => {
-  const query = `SELECT * FROM pruned.service_stats_merged WHERE ${where} FORMAT JSON`;
+/** Rows that a query on a merged view of database `pruned` reads. */
+const readRows = async (where: string, view = 'service_stats_merged') => {
+  const query = `SELECT * FROM pruned.${view} WHERE ${where} FORMAT JSON`;
   const answer = await fetch(server.url, { method: 'POST', body: query });
   const { statistics } = (await answer.json()) as { statistics: { rows_read: number } };
   return statistics.rows_read;
@@ -310,6 +310,21 @@ describe('service_stats_merged', () => {
     expect(await readRows(`date = '2026-11-18' AND ${small}`)).toBeLessThan(3 * 1024);
     expect(await readRows(`date = '2026-11-19'`)).toBeLessThan(20_000 + 100);
     expect(await readRows(`date = '2026-11-18'`)).toBeLessThan(10_000);
+
+    // The same of hours: one of them has runs, and a minute's row is a span here.
+    for (const runId of ['h1', 'h2', 'h3']) {
+      await client.command(
+        `INSERT INTO service_stats_hourly_batch (hour, run_id, tenant_id, service_name, operation_name)
+         SELECT '2026-11-18 07:00:00', '${runId}', 'default', ${service}, toString(number) ${all}`,
+      );
+    }
+    const start = { period_kind: 'hour', period_start: '2026-11-18T07:00:00Z' };
+    await client.insertRows('batch_runs', [{ ...start, run_id: 'h2', published_at: 1 }]);
+    const hourly = (where: string) => readRows(where, 'service_stats_hourly_merged');
+    expect(await hourly(`hour = '2026-11-18 07:00:00' AND ${small}`)).toBeLessThan(3 * 1024);
+    expect(await hourly(`hour = '2026-11-18 06:00:00' AND ${small}`)).toBeLessThan(3 * 1024);
+    expect(await hourly(`hour = '2026-11-18 07:00:00'`)).toBeLessThan(30_000);
+    expect(await hourly(`hour = '2026-11-18 06:00:00'`)).toBeLessThan(10_000);
   });
 });
 
