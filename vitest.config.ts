@@ -10,6 +10,7 @@ const fleet = [
   'test/integration/**/*.test.ts',
   'test/docs/fleet.test.ts',
   'test/batch/crash.test.ts',
+  'test/batch/scheduler.kill.test.ts',
   'test/workers/archive.{crash,kafka,kill}.test.ts',
   'test/workers/compact.kill.test.ts',
 ];

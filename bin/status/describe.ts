@@ -23,7 +23,7 @@ export function describe(report: StatusReport, nowMs: number): string {
     spools(report, nowMs),
     dead(report),
     ...(report.periods.length > 0 ? [periods(report, nowMs)] : []),
-    ...(isPublished ? [runs(report), due(report)] : []),
+    ...(isPublished ? [runs(report), due(report), schedule(report, nowMs)] : []),
   ]
     .filter((part) => part !== '')
     .join('\n');
@@ -189,6 +189,40 @@ function due(report: StatusReport): string {
     [{ title: 'due day' }, { title: 'signal' }, { title: 'why' }],
     report.due.map(({ date, signal, reason }) => [date, signal, reasons[reason] ?? reason]),
   );
+}
+
+/** Who keeps the schedule, its last ticks, and what failed. */
+function schedule({ schedule: known }: StatusReport, nowMs: number): string {
+  if (!known?.leader) return 'No scheduler has run yet: see tidemark batch schedule.\n';
+  const { name, term, renewedAt, leaseMs, released } = known.leader;
+  const ageMs = nowMs - Date.parse(renewedAt);
+  const isGone = released || ageMs > 2 * leaseMs;
+  const seen = `${describeMs(ageMs)} ago`;
+  const state = isGone
+    ? `Nobody keeps the schedule; ${name} did ${seen}`
+    : `${name} keeps the schedule`;
+  const ticks = table(
+    [
+      { title: 'schedule' },
+      { title: 'last tick (UTC)' },
+      { title: 'state' },
+      { title: 'published', align: 'right' },
+      { title: 'failed', align: 'right' },
+      { title: 'missed in 7 days', align: 'right' },
+    ],
+    known.ticks.map((tick) => [
+      `${tick.kind}s`,
+      tick.at,
+      tick.state,
+      String(tick.published),
+      String(tick.failed),
+      String(tick.missed),
+    ]),
+  );
+  const failures = known.failures.map(({ kind, start, signal, attempts, message }) => {
+    return `The ${kind} ${start} (${signal}) failed ${attempts} times: ${message}\n`;
+  });
+  return `${state} (term ${term}).\n${ticks}${failures.join('')}`;
 }
 
 function minuteOf(ms: number): string {

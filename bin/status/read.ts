@@ -11,6 +11,8 @@ import { flushAgeMs } from '../../workers/due.ts';
 import type { HourRange } from '../range.ts';
 import { judgePartitions, judgePeriod, judgeSignals } from './judge.ts';
 import type { PartitionReport, PeriodReport, SignalReport } from './judge.ts';
+import { readSchedule } from './schedule.ts';
+import type { ScheduleReport } from './schedule.ts';
 
 export interface Service {
   readonly name: string;
@@ -46,6 +48,8 @@ export interface StatusReport {
     readonly signal: Signal;
     readonly reason: string;
   }[];
+  /** What the batch's schedule did; left out where it cannot be read. */
+  readonly schedule?: ScheduleReport;
 }
 
 export interface StatusOptions {
@@ -95,6 +99,7 @@ export async function readStatus(options: StatusOptions): Promise<StatusReport> 
     periods: periods.map((period) => judgePeriod(period, partitions, { allowedLatenessMs, nowMs })),
     runs: published.runs,
     due: published.due,
+    ...(published.schedule && { schedule: published.schedule }),
   };
 }
 
@@ -124,7 +129,7 @@ async function readKafka(settings: Settings, log: KafkaLog): Promise<PartitionEn
   return readEnds(kafka);
 }
 
-type Published = Pick<StatusReport, 'services' | 'runs' | 'due'>;
+type Published = Pick<StatusReport, 'services' | 'runs' | 'due' | 'schedule'>;
 
 async function readPublished(options: StatusOptions): Promise<Published> {
   const { settings, store, clickhouse, endpoint, probe, clock } = options;
@@ -133,7 +138,9 @@ async function readPublished(options: StatusOptions): Promise<Published> {
   const edge = await tried(() => probe(new URL('/healthz', endpoint).href));
   const runs = await tried(() => readRuns(clickhouse));
   const due = await tried(() => lookForDue({ store, clickhouse, settings, clock }));
+  const schedule = await tried(() => readSchedule(store, clickhouse));
   return {
+    ...(schedule.value && { schedule: schedule.value }),
     services: [
       { name: 'edge', url: endpoint, error: edge.error },
       { name: 'ClickHouse', url: settings.CLICKHOUSE_URL, error: runs.error },

@@ -23,7 +23,7 @@ export const shardNamesMax = 1_000_000;
 export const shardOperationsMax = 8_000_000;
 
 /** Fixed part of the memory of a batch kernel. */
-export const kernelBaseBytes = 4 * 1024 * 1024;
+export const kernelBaseBytes = 2 * 1024 * 1024;
 
 /**
  * Memory of the kernel of spans: for each row its duration, in a chunk that may be half empty, and again
@@ -162,3 +162,6 @@ export const footersKept = 4096;
 
 /** Row groups that a thread has fetched ahead of those that it merges. */
 export const rowGroupsAhead = 6;
+
+/** Failed periods that the status shows. */
+export const statusFailuresMax = 20;

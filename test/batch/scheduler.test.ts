@@ -231,7 +231,7 @@ describe('runScheduler()', () => {
     expect(await metric(scheduler.registry, 'leader')).toEqual({ '': 1 });
     expect(scheduler.warnings).toEqual([]);
     await scheduler.stop();
-  }, 120_000);
+  }, 240_000);
 
   it('waits for the archive until the deadline, then publishes as provisional', async () => {
     await archive('21T10', 50);
@@ -259,7 +259,7 @@ describe('runScheduler()', () => {
     expect((await journal()).at(-1)).toBe('24T04:00 day 21 confirmed 1');
     expect(await published()).toEqual(['11-21 50 final', '11-22 60 final']);
     await third.stop();
-  }, 120_000);
+  }, 240_000);
 
   it('tries what fails again after ten minutes, and counts it as failed after the third time', async () => {
     const [key = ''] = await archive('21T10', 50);
@@ -299,7 +299,7 @@ describe('runScheduler()', () => {
     expect(await world.clickhouse.query('SELECT 1 FROM batch_failures')).toEqual([]);
     expect(next.pulse.faults).toEqual([]);
     await next.stop();
-  }, 120_000);
+  }, 240_000);
 
   it('tells which ticks it missed, and computes them only when it is to catch up', async () => {
     const first = start(at('20T03:58'), { settings: daysOnly });
@@ -335,7 +335,7 @@ describe('runScheduler()', () => {
     await fourth.to(at('25T09:01'));
     expect((await published()).at(-1)).toBe('11-24 60 final');
     await fourth.stop();
-  }, 120_000);
+  }, 240_000);
 
   it('takes ticks that are stored once, whoever else keeps the time', async () => {
     await archive('21T10', 50);
@@ -367,7 +367,7 @@ describe('runScheduler()', () => {
     expect((await journal()).slice(1)).toEqual(['23T04:00 day 22 published 1']);
     expect(await ticks('day')).toEqual(['22T04:00 done', '23T04:00 done']);
     await both.stop();
-  }, 120_000);
+  }, 240_000);
 
   it('goes on with what the leader before has left, and waits out services that are away', async () => {
     await archive('21T10', 50);
@@ -395,7 +395,7 @@ describe('runScheduler()', () => {
     expect(await ticks('day')).toEqual(['22T04:00 done']);
     expect(second.pulse.faults).toEqual([]);
     await second.stop();
-  }, 120_000);
+  }, 240_000);
 
   describe('of a leader that was paused while it published', () => {
     const leaseMs = 10 * minuteMs;
@@ -467,7 +467,7 @@ describe('runScheduler()', () => {
       expect(await metric(a.registry, 'leader')).toEqual({ '': 0 });
       expect(await metric(b.registry, 'term')).toEqual({ '': 2 });
       await Promise.all([a.stop(), b.stop()]);
-    }, 120_000);
+    }, 240_000);
 
     it('readers see a whole run even so, and the next tick mends it', async () => {
       // Behind its fence, and an hour ahead of the other: what it publishes is old, and current.
@@ -479,6 +479,6 @@ describe('runScheduler()', () => {
       expect(await published()).toEqual(['11-21 59 final']);
       expect(await seen()).toEqual(after);
       await Promise.all([a.stop(), b.stop()]);
-    }, 120_000);
+    }, 240_000);
   });
 });
