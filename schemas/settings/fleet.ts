@@ -218,8 +218,8 @@ export const fleetSettings = {
   ),
   TIDEMARK_VERIFY_ROWS: integer(
     'rows',
-    4_000_000,
-    'Rows that one query of `verify` and `drift` groups; what has more is taken in slices',
+    2_000_000,
+    'Rows that one query of `verify` and `drift` groups, about 600 bytes each; more are taken in slices',
     ['batch'],
     1000,
   ),
