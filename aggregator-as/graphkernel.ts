@@ -67,12 +67,13 @@ interface GraphExports extends GrouperExports {
   foreignCount(): number;
 }
 
+/** What the module calls some of them: other kernels of it have their own. */
 interface ModuleExports extends GraphExports {
-  graphReset: GraphExports['reset'];
-  graphIngest: GraphExports['ingest'];
-  graphFinish: GraphExports['finish'];
-  graphGroupCount: GraphExports['groupCount'];
-  graphFirstGroup: GraphExports['firstGroup'];
+  readonly graphReset: (pagesMax: number, seed: bigint) => number;
+  readonly graphIngest: (count: number) => number;
+  readonly graphFinish: (byKind: number) => number;
+  readonly graphGroupCount: () => number;
+  readonly graphFirstGroup: () => number;
 }
 
 /** As in `assembly/graph.ts`. */
@@ -127,29 +128,32 @@ export class GraphKernel {
 
   /** After `finish`: how many of them there are. */
   get ends(): { producers: number; links: number; consumers: number } {
-    const { producerCount, foreignCount, consumerCount } = this.#grouper.exports;
-    return { producers: producerCount(), links: foreignCount(), consumers: consumerCount() };
+    const wasm = this.#grouper.exports;
+    const [producers, links] = [wasm.producerCount(), wasm.foreignCount()];
+    return { producers, links, consumers: wasm.consumerCount() };
   }
 
   /** After `finish`: all producers, ascending by span. Names are codes. */
   *producers(): Generator<NamedEnd> {
-    const { producers, producerCount } = this.#grouper.exports;
-    for (const view of this.#records(producers(), producerCount())) {
+    const wasm = this.#grouper.exports;
+    for (const view of this.#records(wasm.producers(), wasm.producerCount())) {
       yield { ...readSpanName(view, 0), ...readEnd(view, 24) };
     }
   }
 
   /** After `finish`: the consumers that have links into other traces; the place is the index. */
   *consumers(): Generator<MessageEnd> {
-    const { consumers, consumerCount } = this.#grouper.exports;
-    for (const view of this.#records(consumers(), consumerCount())) yield readEnd(view, 0);
+    const wasm = this.#grouper.exports;
+    for (const view of this.#records(wasm.consumers(), wasm.consumerCount())) {
+      yield readEnd(view, 0);
+    }
   }
 
   /** After `finish`: links into other traces, ascending by the span they name. See `NamedEnd`. */
   *links(): Generator<NamedEnd> {
-    const { memory, foreignLinks, foreignCount } = this.#grouper.exports;
-    for (const view of this.#records(foreignLinks(), foreignCount())) {
-      const row = new DataView(memory.buffer, view.getUint32(linkRowAt, true));
+    const wasm = this.#grouper.exports;
+    for (const view of this.#records(wasm.foreignLinks(), wasm.foreignCount())) {
+      const row = new DataView(wasm.memory.buffer, view.getUint32(linkRowAt, true));
       yield {
         ...readSpanName(view, 0),
         durationNs: row.getBigUint64(durationAt, true),

@@ -85,7 +85,11 @@ function groupOf(edge: Edge, names: readonly string[]): PartialGroup {
   const key = edgeKey(names[tenant] ?? '', names[caller] ?? '', names[callee] ?? '', connection);
   return {
     ...key,
-    ...{ rawCount: count, count, errorCount: errors, uniqueTraces: 0, conflicts: 0 },
+    rawCount: count,
+    count,
+    errorCount: errors,
+    uniqueTraces: 0,
+    conflicts: 0,
     durationMinNs: durations[0] ?? 0n,
     durationMaxNs: durations.at(-1) ?? 0n,
     durationSumNs: durations.reduce((sum, duration) => sum + duration, 0n),

@@ -60,7 +60,8 @@ export function connectionOf({ spanKind }: GroupKey): Connection {
 
 /**
  * Renames the edges of each tenant past its first `max`: their virtual node becomes `__overflow__`, and
- * between services the callee. Edges between services come first, then others as a hash orders them.
+ * between services the callee. Edges between services come first, and those from users, then others
+ * as a hash orders them.
  * Which are kept depends on the set of edges only, so a shard may rename those that cannot be among the
  * first of the period.
  */
@@ -90,7 +91,8 @@ function rankOf(key: GroupKey): string {
   const { type, virtual } = connectionOf(key);
   const text = [key.tenantId, key.serviceName, key.operationName, type, virtual].join('\u001f');
   const hash = createHash('sha256').update(text).digest('hex');
-  return `${virtual === '' ? 0 : 1}${hash}`;
+  const isFirst = virtual === '' || (virtual === 'caller' && key.serviceName === userNode);
+  return `${isFirst ? 0 : 1}${hash}`;
 }
 
 function overflowOf(key: GroupKey): GroupKey {

@@ -28,8 +28,15 @@ function groupOf(call: CallGroup, { tenants, nodes }: GraphNames): PartialGroup 
   const { durationMinNs, durationMaxNs, durationSumNs, durations } = call;
   return {
     ...key,
-    ...{ rawCount: calls, count: calls, errorCount: errors, uniqueTraces: 0, conflicts: 0 },
-    ...{ durationMinNs, durationMaxNs, durationSumNs, durations },
+    rawCount: calls,
+    count: calls,
+    errorCount: errors,
+    uniqueTraces: 0,
+    conflicts: 0,
+    durationMinNs,
+    durationMaxNs,
+    durationSumNs,
+    durations,
   };
 }
 

@@ -33,7 +33,6 @@ export const graphProof: Proof = {
  * `graphProof.structure`) that gives each edge's exact figures.
  */
 export function graphSql(source: string, { edgesMax }: Pick<ProofOptions, 'edgesMax'>): string {
-  const quantile = (q: number) => `quantileExactInclusive(${q})(duration) / 1e6`;
   return `SELECT
   tenant AS tenant_id,
   if(edge.4 = 'caller' AND place > ${edgesMax}, '__overflow__', edge.1) AS caller,
@@ -52,12 +51,18 @@ FROM
 (
   SELECT *, dense_rank() OVER (
     PARTITION BY tenant
-    ORDER BY edge.4 != '', SHA256(arrayStringConcat([tenant, edge.1, edge.2, edge.3, edge.4], '\\x1f'))
+    ORDER BY
+      edge.4 != '' AND (edge.4, edge.1) != ('caller', 'user'),
+      SHA256(arrayStringConcat([tenant, edge.1, edge.2, edge.3, edge.4], '\\x1f'))
   ) AS place
   FROM ${closed(source)}
 )
 GROUP BY tenant_id, caller, callee, connection_type, virtual_side
 ORDER BY tenant_id, caller, callee, connection_type, virtual_side`;
+}
+
+function quantile(q: number): string {
+  return `quantileExactInclusive(${q})(duration) / 1e6`;
 }
 
 /** Every call, as tenant, duration, edge: caller, callee, type, virtual side, whether it failed. */
@@ -75,7 +80,10 @@ function closed(source: string): string {
     SELECT
       tenant,
       event.3 AS own_kind,
-      anyIf((service, failed, duration, has_parent, peer_kind, peer, links, edges), event.4 = 0) AS self,
+      anyIf(
+        (service, failed, duration, has_parent, peer_kind, peer, links, edges),
+        event.4 = 0
+      ) AS self,
       max(event.4 = 1) AS is_called,
       max(event.4 = 2) AS is_nested
     FROM ${connected(source)}

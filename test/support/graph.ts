@@ -147,15 +147,20 @@ function callerOf(
 
 /** Numbers for texts, in the order in which they come. */
 export class Codes {
-  readonly values: string[];
+  readonly #codes: Map<string, number>;
 
-  constructor(...values: string[]) {
-    this.values = values;
+  constructor(...texts: string[]) {
+    this.#codes = new Map(texts.map((text, code) => [text, code]));
+  }
+
+  get values(): string[] {
+    return [...this.#codes.keys()];
   }
 
   code(text: string): number {
-    const known = this.values.indexOf(text);
-    return known === -1 ? this.values.push(text) - 1 : known;
+    const code = this.#codes.get(text) ?? this.#codes.size;
+    this.#codes.set(text, code);
+    return code;
   }
 }
 

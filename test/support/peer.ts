@@ -5,12 +5,15 @@ export interface Peer {
   readonly name: string;
 }
 
+function join(...parts: string[]): string {
+  return parts.filter((part) => part !== '').join('/');
+}
+
 /** `spanKind` is the archive's word, such as `Client`. */
 export function peerOf(spanKind: string, attributes: Readonly<Record<string, string>>): Peer {
   const has = ['Client', 'Producer', 'Consumer'].includes(spanKind);
   const find = (...keys: string[]) =>
     (has && keys.map((key) => attributes[key]).find((text) => text !== '' && text)) || '';
-  const join = (...parts: string[]) => parts.filter((part) => part !== '').join('/');
   const names = {
     database: join(find('db.system.name', 'db.system'), find('db.namespace', 'db.name')),
     messaging_system: join(

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { GraphKernel } from '../../../aggregator-as/graphkernel.ts';
 import { toMs } from '../../../batch/quantile.ts';
-import { connectionOf, limitEdges, overflowNode } from '../../../batch/traces/edges.ts';
+import { connectionOf, edgeKey, limitEdges, overflowNode } from '../../../batch/traces/edges.ts';
 import { encodeGraph } from '../../../batch/traces/graph.ts';
 import { mergeGraph } from '../../../batch/traces/graphtable.ts';
 import type { GroupStats } from '../../../batch/traces/merge.ts';
@@ -42,14 +42,15 @@ async function computeGraph(spans: readonly GraphSpan[], options: Options = {}) 
     }
     return encodeGraph(kernel, { tenants: tenants.values, nodes: nodes.values }, edgesMax);
   });
-  const sections = partials.toReversed().map((bytes) => {
-    const end = spanPreamble.byteLength(bytes);
-    return {
-      edges: memoryReader(bytes.subarray(0, end)),
-      messages: memoryReader(bytes.subarray(end)),
-    };
-  });
-  return mergeGraph(sections, edgesMax);
+  return mergeGraph(partials.toReversed().map(sectionsOf), edgesMax);
+}
+
+function sectionsOf(bytes: Uint8Array) {
+  const end = spanPreamble.byteLength(bytes);
+  return {
+    edges: memoryReader(bytes.subarray(0, end)),
+    messages: memoryReader(bytes.subarray(end)),
+  };
 }
 
 /** Which of so many ranges of trace ids each of the ids is in. */
@@ -103,8 +104,8 @@ describe('mergeGraph()', () => {
   });
 
   it('gives the same bits for 1, 7 and 50 shards, with or without a limit of edges', async () => {
-    for (let seed = 100; seed < 106; seed += 1) {
-      const spans = randomSpans(2500, seededRandom(seed));
+    for (let seed = 100; seed < 103; seed += 1) {
+      const spans = randomSpans(1500, seededRandom(seed));
       for (const edgesMax of [1_000_000, 20, 1]) {
         const one = await computeGraph(spans, { edgesMax });
         for (const shards of [7, 50]) {
@@ -113,5 +114,225 @@ describe('mergeGraph()', () => {
         }
       }
     }
+  });
+});
+
+/** A span of a chain or a fan, with what the case says of it. */
+function span(id: number, more: Partial<GraphSpan>): GraphSpan {
+  return {
+    tenant: 'acme',
+    service: 'a',
+    traceId: 1n,
+    spanId: BigInt(id),
+    parentId: 0n,
+    kind: 1,
+    isError: false,
+    durationNs: BigInt(id) * 1_000_000n,
+    peerKind: '',
+    peer: '',
+    links: [],
+    ingestedMs: 0n,
+    partition: 0,
+    offset: 0n,
+    itemIndex: id,
+    ...more,
+  };
+}
+
+const [internal, server, client, producer, consumer] = [1, 2, 3, 4, 5];
+
+const to = (...ids: [traceId: bigint, spanId: bigint][]) =>
+  ids.map(([traceId, spanId]) => ({ traceId, spanId }));
+
+/** Distinct ids of up to a million rows, in no order. */
+const id = (row: number) => BigInt(((row * 7_919) % 1_000_003) + 1);
+
+/** Edges as `caller → callee type virtual: calls/errors`. */
+async function edgesOf(spans: readonly GraphSpan[], options?: Options): Promise<string[]> {
+  const groups = await computeGraph(spans, options);
+  return groups.map((group) => {
+    const { type, virtual } = connectionOf(group);
+    const ends = `${group.serviceName} → ${group.operationName}`;
+    return `${ends} ${type} ${virtual}: ${group.totalSpans}/${group.errorCount}`;
+  });
+}
+
+describe('the service graph', () => {
+  it('has a call between services, a pair within one, and the root from outside', async () => {
+    const spans = [
+      span(1, { kind: server }),
+      span(2, { kind: client, parentId: 1n, isError: true }),
+      span(3, { kind: server, parentId: 2n, service: 'b' }),
+      span(4, { kind: internal, parentId: 3n, service: 'c' }),
+      span(5, { kind: client, parentId: 3n, service: 'b' }),
+      span(6, { kind: server, parentId: 5n, service: 'b' }),
+      span(7, { kind: internal, parentId: 6n, service: 'b' }),
+    ];
+    expect(await edgesOf(spans)).toEqual([
+      'a → b  : 1/1',
+      'b → b  : 1/0',
+      'b → c  : 1/0',
+      'user → a virtual_node caller: 1/0',
+    ]);
+  });
+
+  it("joins Zipkin's two sides of one id, whose children are the server's", async () => {
+    const spans = [
+      span(2, { kind: client, parentId: 1n }),
+      span(2, { kind: server, parentId: 1n, service: 'b', itemIndex: 3 }),
+      span(4, { kind: client, parentId: 2n, service: 'b' }),
+      span(4, { kind: server, parentId: 2n, service: 'c', itemIndex: 5 }),
+      span(1, { kind: server }),
+    ];
+    expect(await edgesOf(spans)).toEqual([
+      'a → b  : 1/0',
+      'b → c  : 1/0',
+      'user → a virtual_node caller: 1/0',
+    ]);
+  });
+
+  it('gives what is not instrumented a node, once for a call through several clients', async () => {
+    const spans = [
+      span(1, { kind: client, parentId: 9n, peerKind: 'database', peer: 'postgresql/shop' }),
+      span(2, { kind: client, parentId: 9n, peerKind: 'virtual_node', peer: 'outer' }),
+      span(3, { kind: client, parentId: 2n, peerKind: 'virtual_node', peer: 'inner' }),
+      span(4, { kind: client, parentId: 9n }),
+      span(5, { kind: server, parentId: 9n }),
+    ];
+    expect(await edgesOf(spans)).toEqual([
+      'a → inner virtual_node callee: 1/0',
+      'a → postgresql/shop database callee: 1/0',
+    ]);
+  });
+
+  it('follows messages within traces and into other ones, whatever the shards', async () => {
+    const sent = { kind: producer, peerKind: 'messaging_system', peer: 'kafka/q' } as const;
+    const taken = { ...sent, kind: consumer, service: 'b' };
+    const spans = [
+      span(1, sent),
+      span(2, { ...taken, parentId: 1n, links: to([1n, 1n]) }),
+      span(3, { ...sent, traceId: 2n }),
+      span(4, { ...sent, traceId: 9n, isError: true }),
+      span(5, { ...taken, traceId: 5n, links: to([2n, 3n], [9n, 4n], [7n, 7n]) }),
+      span(6, { ...sent, traceId: 4n, service: 'c' }),
+      span(7, { ...taken, traceId: 3n, service: 'd', links: to([7n, 7n]) }),
+      span(8, { ...taken, traceId: 3n, service: 'e', tenant: 'globex', links: to([2n, 3n]) }),
+      span(9, { kind: consumer, traceId: 8n, service: 'f' }),
+    ];
+    const wanted = [
+      'a → b messaging_system : 3/1',
+      'c → kafka/q messaging_system callee: 1/0',
+      'kafka/q → d messaging_system caller: 1/0',
+      'user → f virtual_node caller: 1/0',
+      'kafka/q → e messaging_system caller: 1/0',
+    ];
+    for (const shards of [1, 3, 8]) expect(await edgesOf(spans, { shards })).toEqual(wanted);
+  });
+
+  it('keeps the copy of a span that was received first', async () => {
+    const call = { kind: server, parentId: 1n, service: 'b' };
+    const spans = [
+      span(1, { kind: client, offset: 7n }),
+      span(2, { ...call, offset: 3n, durationNs: 5_000_000n }),
+      span(2, { ...call, offset: 2n, service: 'c', durationNs: 7_000_000n }),
+      span(2, { ...call, offset: 4n, isError: true }),
+    ];
+    const [group, ...more] = await computeGraph(spans);
+    expect(more).toEqual([]);
+    expect(group).toMatchObject({ operationName: 'c', totalSpans: 1, minMs: 7, errorCount: 0 });
+  });
+
+  it('takes cycles, spans that are their own parents, and parents that are missing', async () => {
+    const spans = [
+      span(1, { kind: server, parentId: 1n }),
+      span(2, { kind: server, parentId: 3n }),
+      span(3, { kind: server, parentId: 2n, service: 'b' }),
+      span(4, { kind: server, parentId: 99n }),
+    ];
+    expect(await edgesOf(spans)).toEqual(['a → b  : 1/0', 'b → a  : 1/0']);
+  });
+
+  it('takes a trace of a million spans and a hundred thousand peers in bounded memory', async () => {
+    const [calls, peers, services] = [900_000, 100_000, 40];
+    const rows = calls + peers;
+    // A chain of servers, their ids in no order, then clients that each name another host.
+    const isPeer = (row: number) => row >= calls;
+    const each = { length: rows };
+    const numbers = (of: (row: number) => number) => Uint32Array.from(each, (_, row) => of(row));
+    const ids = (of: (row: number) => bigint) =>
+      new Uint8Array(BigUint64Array.from(each, (_, row) => of(row)).buffer);
+    const traceIds = new Uint8Array(rows * 16).fill(7);
+    const kernel = new GraphKernel(module, { memoryBytesMax: 160 * 1024 * 1024 });
+    kernel.add({
+      rows,
+      traceIds,
+      spanIds: ids(id),
+      parentIds: ids((row) => (row === 0 || isPeer(row) ? 0n : id(row - 1))),
+      durations: BigUint64Array.from(each, (_, row) => BigInt(row)),
+      ingestedMs: new BigInt64Array(rows),
+      partitions: new Int32Array(rows),
+      offsets: new BigInt64Array(rows),
+      itemIndexes: numbers((row) => row),
+      tenants: new Uint32Array(rows),
+      services: numbers((row) => 1 + (row % services)),
+      peers: numbers((row) => (isPeer(row) ? 1 + services + row - calls : 0)),
+      kinds: Uint8Array.from(each, (_, row) => (isPeer(row) ? client : server)),
+      errors: new Uint8Array(rows),
+      peerKinds: Uint8Array.from(each, (_, row) => (isPeer(row) ? 3 : 0)),
+      linkOffsets: new Int32Array(rows + 1),
+      linkTraceIds: new Uint8Array(),
+      linkSpanIds: new Uint8Array(),
+    });
+    const hosts = Array.from({ length: peers }, (_, index) => `host-${index}`);
+    const own = Array.from({ length: services }, (_, index) => `s${index}`);
+    const names = { tenants: ['acme'], nodes: ['user', ...own, ...hosts] };
+    const bytes = encodeGraph(kernel, names, 1000);
+    const groups = await mergeGraph([sectionsOf(bytes)], 1000);
+    const between = groups.filter((group) => connectionOf(group).virtual === '');
+    expect(between.map(({ totalSpans }) => totalSpans).toSorted((x, y) => x - y)).toEqual(
+      Array.from({ length: services }, (_, index) => calls / services - (index === 0 ? 1 : 0)),
+    );
+    const total = groups.reduce((sum, { totalSpans }) => sum + totalSpans, 0);
+    expect(total).toBe(rows);
+    const overflow = groups.filter(({ operationName }) => operationName === overflowNode);
+    expect(overflow).toHaveLength(services);
+    // 40 edges between services, one from `user`, 959 to hosts, and each service's overflow.
+    expect(groups).toHaveLength(1000 + services);
+  });
+
+  it('says CAPACITY when a shard passes its memory, and works again after it', () => {
+    const kernel = new GraphKernel(module, { memoryBytesMax: 2 * 1024 * 1024 });
+    const spans = randomSpans(30_000, seededRandom(5));
+    const [tenants, nodes] = [new Codes(), new Codes('user')];
+    const columns = graphColumns(spans, tenants, nodes);
+    expect(() => kernel.add(columns)).toThrow(expect.objectContaining({ code: 'CAPACITY' }));
+    kernel.reset();
+    kernel.add(graphColumns(spans.slice(0, 100), tenants, nodes));
+    const calls = [...kernel.finish()].reduce((sum, group) => sum + group.calls, 0);
+    expect(calls).toBeGreaterThan(0);
+  });
+});
+
+describe('limitEdges()', () => {
+  it('keeps edges between services first, and joins the others by their virtual side', () => {
+    const keys = [
+      ...Array.from({ length: 50 }, (_, index) => edgeKey('acme', 'a', `10.0.0.${index}`, 4)),
+      ...Array.from({ length: 50 }, (_, index) => edgeKey('acme', `queue-${index}`, 'a', 5)),
+      edgeKey('acme', 'a', 'b', 0),
+      edgeKey('globex', 'a', '10.0.0.1', 4),
+    ];
+    const rename = limitEdges(keys, 11);
+    const renamed = keys.map((key) => rename(key));
+    const kept = renamed.filter((key, index) => key === keys[index]);
+    expect(kept).toHaveLength(12);
+    expect(kept).toContainEqual(edgeKey('acme', 'a', 'b', 0));
+    expect(
+      new Set(renamed.filter((key) => !kept.includes(key)).map((key) => JSON.stringify(key))),
+    ).toEqual(
+      new Set([
+        JSON.stringify(edgeKey('acme', 'a', overflowNode, 4)),
+        JSON.stringify(edgeKey('acme', overflowNode, 'a', 5)),
+      ]),
+    );
   });
 });
