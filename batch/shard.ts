@@ -45,7 +45,10 @@ export async function computeShard(shard: Shard, options: ShardOptions): Promise
   let partial: Uint8Array;
   try {
     work.reset();
-    await readShard(read, shard, columns, (rows) => work.add(rows), options.onFile);
+    await work.merge?.(shard, read, options.onFile);
+    if (work.columns.length > 0) {
+      await readShard(read, shard, columns, (rows) => work.add(rows), options.onFile);
+    }
     partial = work.finish();
   } catch (error) {
     if (!isTooLarge(error)) throw error;

@@ -13,12 +13,13 @@ const benches: Record<string, (items?: number) => Promise<void>> = {
   freshness: async () => (await import('./freshness.ts')).freshness(),
   edge: async () => (await import('./edge.ts')).edge(),
   memory: async () => (await import('./memory.ts')).memory(),
-  batch: async () => (await import('./batch.ts')).batch(),
+  batch: async (items) => (await import('./batch.ts')).batch(items),
   archive: async (items) => (await import('./archive.ts')).archive(items),
 };
 
 const usage = `usage: npm run bench -- [--json] [--items N] [${Object.keys(benches).join('|')}]...
-  --items N  items of each signal in "archive" (default 1000000; five times as many spans)`;
+  --items N  items of each signal in "archive" (default 1000000; five times as many spans), spans in "batch"
+             (default 5000000)`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({

@@ -16,13 +16,17 @@ import { bucketBits, bucketCount, bucketOfWords } from './histogram.ts';
 import { corruptPartial, Preamble, preambleBytes } from './preamble.ts';
 import { VarintWriter, type VarintReader } from './varint.ts';
 
-/** What both sides know of a group. Durations in nanoseconds. */
-export interface GroupTotals {
+/** What a group is known by. */
+export interface GroupNames {
   readonly tenantId: string;
   readonly serviceName: string;
   readonly operationName: string;
   /** `Server`, `Client`, …, as the archive says it. */
   readonly spanKind: string;
+}
+
+/** What both sides know of a group. Durations in nanoseconds. */
+export interface GroupTotals extends GroupNames {
   /** Rows before dedup. */
   readonly rawCount: number;
   /** Distinct spans. */
@@ -41,6 +45,16 @@ export interface GroupTotals {
 export interface PartialGroup extends GroupTotals {
   /** All `count` of them, ascending. */
   readonly durations: BigUint64Array;
+}
+
+/** A group whose durations have been encoded, by the kernel. */
+export interface EncodedGroup extends GroupTotals {
+  readonly bucketCount: number;
+  /** Of each bucket the step from the last one and count * 2 + hot, as varints. */
+  readonly bucketBytes: Uint8Array;
+  /** Runs in order of their buckets, in pieces. */
+  readonly hot: readonly Uint8Array[];
+  readonly cold: readonly Uint8Array[];
 }
 
 export interface PartialHeaderGroup extends GroupTotals {
@@ -101,7 +115,7 @@ export function encodePartial(
 }
 
 /** Order of groups in a partial and in results: by tenant, service, operation, kind in UTF-16 units. */
-export function compareKeys(a: GroupTotals, b: GroupTotals): number {
+export function compareKeys(a: GroupNames, b: GroupNames): number {
   return (
     compare(a.tenantId, b.tenantId) ||
     compare(a.serviceName, b.serviceName) ||
@@ -204,10 +218,67 @@ function writeRun(bytes: Uint8Array, at: number, run: Uint32Array, bucket: numbe
   return at;
 }
 
+/**
+ * The partial of groups that are encoded when they are asked for, once, in the order of `groups`, which is
+ * that of `compareKeys`: the same bytes as `encodePartial` gives. What `encode` returns is used up before
+ * it is called again.
+ */
+export function composePartial<Group extends GroupNames>(
+  groups: readonly Group[],
+  encode: (group: Group) => EncodedGroup,
+): Uint8Array {
+  const { writer, names } = beginHeader(groups);
+  const hot = new ByteList();
+  const cold = new ByteList();
+  for (const group of groups) {
+    const encoded = encode(group);
+    writeTotals(writer, encoded, names);
+    writer.varint(encoded.bucketCount);
+    writer.raw(encoded.bucketBytes);
+    for (const piece of encoded.hot) hot.add(piece);
+    for (const piece of encoded.cold) cold.add(piece);
+  }
+  const header = writer.bytes();
+  const bytes = new Uint8Array(header.length + hot.length + cold.length);
+  bytes.set(header);
+  hot.copy(bytes, header.length);
+  cold.copy(bytes, header.length + hot.length);
+  spanPreamble.write(bytes, header.length, groups.length, hot.length + cold.length);
+  return bytes;
+}
+
+/** Bytes that are appended. */
+class ByteList {
+  #bytes = new Uint8Array(65_536);
+  length = 0;
+
+  add(piece: Uint8Array): void {
+    const length = this.length + piece.length;
+    if (length > this.#bytes.length) {
+      const more = new Uint8Array(Math.max(length, Math.ceil(this.#bytes.length * 1.5)));
+      more.set(this.#bytes.subarray(0, this.length));
+      this.#bytes = more;
+    }
+    this.#bytes.set(piece, this.length);
+    this.length = length;
+  }
+
+  copy(to: Uint8Array, at: number): void {
+    to.set(this.#bytes.subarray(0, this.length), at);
+  }
+}
+
 /** The header with its preamble left blank. */
 function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
+  const { writer, names } = beginHeader(groups.map(({ group }) => group));
+  for (const bucketed of groups) writeGroup(writer, bucketed, names);
+  return writer.bytes();
+}
+
+/** Numbers the names of all groups and writes them. */
+function beginHeader(groups: readonly GroupNames[]) {
   const names = new Map<string, number>();
-  for (const { group } of groups) {
+  for (const group of groups) {
     for (const name of namesOf(group)) {
       if (!names.has(name)) names.set(name, names.size);
     }
@@ -215,20 +286,14 @@ function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   const writer = new VarintWriter(preambleBytes);
   writer.varint(names.size);
   for (const name of names.keys()) writer.name(name);
-  for (const bucketed of groups) writeGroup(writer, bucketed, names);
-  return writer.bytes();
+  return { writer, names };
 }
 
-function namesOf({ tenantId, serviceName, operationName, spanKind }: GroupTotals): string[] {
+function namesOf({ tenantId, serviceName, operationName, spanKind }: GroupNames): string[] {
   return [tenantId, serviceName, operationName, spanKind];
 }
 
-function writeGroup(
-  writer: VarintWriter,
-  bucketed: BucketedGroup,
-  names: Map<string, number>,
-): void {
-  const { group, buckets, counts, hot } = bucketed;
+function writeTotals(writer: VarintWriter, group: GroupTotals, names: Map<string, number>): void {
   for (const name of namesOf(group)) {
     writer.varint(names.get(name) ?? 0);
   }
@@ -241,6 +306,14 @@ function writeGroup(
   writer.long(group.durationMaxNs);
   writer.long(group.durationSumNs);
   writer.long(group.durationSumNs >> 64n);
+}
+
+function writeGroup(
+  writer: VarintWriter,
+  { group, buckets, counts, hot }: BucketedGroup,
+  names: Map<string, number>,
+): void {
+  writeTotals(writer, group, names);
   writer.varint(buckets.length);
   let last = 0;
   for (const [i, bucket] of buckets.entries()) {

@@ -1,102 +1,223 @@
 /**
- * The batch kernel: columns of spans in, and per (tenant, service, operation, kind) the counts and sorted
- * durations of the distinct spans out. Its host is `kernel.ts`. Codes in, codes out; no strings.
+ * The batch kernel of spans. Files are sorted by trace id, so their row groups are merged like sorted
+ * runs: no row is hashed. Per (tenant, service, operation, kind) the counts and durations of the
+ * distinct spans come out, as partials keep them. Its host is `spankernel.ts`.
  */
-import { dropDuplicates } from './dedup';
-import { countTraces } from './distinct';
-import { gatherDurations } from './gather';
-import * as groups from './group';
-import { seedHash } from './hash';
-import { allocate, arenaBase, bound, setTop } from './memory';
-import * as shard from './shard';
-import { placeSlots } from './slots';
-import { tallyRows } from './tally';
+import { clearCells, makeCodes, writeCells } from './cells';
+import { arenaBase, bound, setTop } from './memory';
+import { clearRooms, giveRoom, takeRoom } from './rooms';
+import { Block, giveBlock, makeBlock, makePlaces, Trace, traceOf } from './spanblock';
+import { startDurations, writeDurations } from './spandurations';
+import { absorb, clearGroups, SpanGroup } from './spangroup';
+import { cutFrom, cutIds, cutTo, cutTraces, orderSpanIds } from './spanids';
+import { clearNames } from './spannames';
+import {
+  advanceLeast,
+  blockOf,
+  feedRun,
+  headCount,
+  isLeastAlone,
+  leastHigh,
+  leastLow,
+  leastRun,
+  startRuns,
+  traceIndexOf,
+} from './spanruns';
+import {
+  addPart,
+  closeTrace,
+  countTrace,
+  leaveBlock,
+  partCount,
+  startTraces,
+  traceDone,
+  traceFull,
+  unplaced,
+} from './spantrace';
 
-/** Rows that the stage holds, and bytes of all its columns for each: see `ingest`. */
-const stageRows: usize = 8192;
-const stageRowBytes: usize = 70;
-let stage: usize = 0;
+/** What `merge` wants of its host. */
+const merged: i32 = 0;
+const full: i32 = 1;
+/** The next block of the run `wanted`, or word that it has none. */
+const wantsBlock: i32 = 2;
+/** The places of the block whose tag is `wanted`. */
+const wantsPlaces: i32 = 3;
 
-const done: i32 = 0;
-const noRoom: i32 = 1;
+export let wanted: u32 = 0;
+/** The block that wants its places. */
+export let wantedBlock: usize = 0;
+
+/** The open trace. */
+let openHigh: u64 = 0;
+let openLow: u64 = 0;
+
+/** Bytes of a page or of ids, on their way in. */
+let page: usize = 0;
+let pageRoom: usize = 0;
 
 /**
- * Forgets everything. `pagesMax` bounds the memory, in pages of 64 KiB, at most 65536; `seed` keys
- * the hashes. Returns the address of the stage, or 0 when the bound leaves no room to begin.
+ * Forgets everything. `pagesMax` bounds the memory, in pages of 64 KiB, at most 65536; `byKind`: a span's
+ * kind is part of its identity. False when the bound leaves no room to begin.
  */
-export function reset(pagesMax: u32, seed: u64): usize {
+export function reset(pagesMax: u32, byKind: bool): bool {
   bound(pagesMax);
   setTop(arenaBase());
-  shard.clearRows((<u64>pagesMax) << 16, shard.spanRowBytes);
-  seedHash(seed);
-  stage = allocate(stageRows * stageRowBytes);
-  return stage != 0 && groups.clearGroups() ? stage : 0;
+  clearRooms();
+  clearNames();
+  clearCells();
+  page = 0;
+  pageRoom = 0;
+  return clearGroups() && startDurations() && startTraces(byKind);
 }
 
-/**
- * Appends the `count` rows on the stage, whose columns are `stageRows` long, one after the other:
- * trace ids, span ids, durations, ingested times, offsets; tenants, services, operations,
- * partitions, item indexes; kinds, errors. Returns 1 when there is no room; then only `reset` may
- * follow.
- */
-export function ingest(count: u32): i32 {
-  for (let i: usize = 0; i < <usize>count; i++) {
-    const row = shard.nextRow();
-    if (row == 0) return noRoom;
-    const words = stage + stageRows * 48 + (i << 2);
-    const group = groups.findGroup(
-      load<u32>(words),
-      load<u32>(words, stageRows * 4),
-      load<u32>(words, stageRows * 8),
-      load<u8>(stage + i, stageRows * 68),
-    );
-    if (group == 0) return noRoom;
-    store<u32>(group, load<u32>(group, groups.rawCountAt) + 1, groups.rawCountAt);
-    fillRow(row, group, i);
-    shard.keepRow();
+/** Makes room for so many runs. False without room. */
+export function begin(runs: u32): bool {
+  return startRuns(runs);
+}
+
+/** Address of room for `bytes`, the same one as long as it is enough. 0 without room. */
+export function roomForPage(bytes: usize): usize {
+  if (bytes > pageRoom) {
+    if (pageRoom > 0) giveRoom(page, pageRoom);
+    pageRoom = 0;
+    page = takeRoom(bytes);
+    if (page != 0) pageRoom = bytes;
   }
-  return done;
-}
-
-function fillRow(row: usize, group: usize, index: usize): void {
-  store<u64>(row, load<u64>(stage + (index << 4)), shard.traceIdAt);
-  store<u64>(row, load<u64>(stage + (index << 4), 8), shard.traceIdAt + 8);
-  const longs = stage + (index << 3);
-  store<u64>(row, load<u64>(longs, stageRows * 16), shard.spanIdAt);
-  store<u64>(row, load<u64>(longs, stageRows * 24), shard.durationAt);
-  store<u64>(row, load<u64>(longs, stageRows * 32), shard.ingestedAt);
-  store<u64>(row, load<u64>(longs, stageRows * 40), shard.offsetAt);
-  const words = stage + (index << 2);
-  store<u32>(row, <u32>group, shard.groupAt);
-  store<u32>(row, load<u32>(words, stageRows * 60), shard.partitionAt);
-  store<u32>(row, load<u32>(words, stageRows * 64), shard.itemIndexAt);
-  store<u8>(row, load<u8>(stage + index, stageRows * 68), shard.kindAt);
-  store<u8>(row, load<u8>(stage + index, stageRows * 69), shard.errorAt);
-  store<u16>(row, 0, shard.droppedAt);
+  return page;
 }
 
 /**
- * Dedups, counts and sorts. `byKind`: a span's kind is part of its identity. Returns 1 when the
- * engine refuses the memory. The results stand in the groups' records, from `firstGroup` on.
+ * A block of the rows within [from, to) of a row group, whose `rows` trace ids are at `ids` in the page;
+ * behind them is room for `rows` + 1 records of traces. Returns 1 for rows that are out of order, 0
+ * without room. `cutFrom`, `cutTo` say which rows it has; it may have none.
  */
-export function finish(byKind: bool): i32 {
-  const at = allocate(<usize>shard.rowCount * shard.finishRowBytes + 64);
-  if (at == 0) return noRoom;
-  placeSlots(at);
-  dropDuplicates(byKind);
-  const kept = tallyRows();
-  countTraces();
-  gatherDurations(at, kept);
-  return done;
+export function openBlock(
+  ids: usize,
+  rows: u32,
+  fromHigh: u64,
+  fromLow: u64,
+  toHigh: u64,
+  toLow: u64,
+): usize {
+  const traces = (ids + (<usize>rows << 4) + 7) & ~7;
+  if (!cutIds(ids, rows, fromHigh, fromLow, toHigh, toLow, traces)) return 1;
+  const at = makeCodes(cutTo - cutFrom) ? makeBlock(cutTo - cutFrom, cutTraces) : 0;
+  if (at == 0) return 0;
+  const block = changetype<Block>(at);
+  memory.copy(block.traces, traces, <usize>(cutTraces + 1) * offsetof<Trace>());
+  return at;
 }
 
-export function groupCount(): u32 {
-  return groups.groupCount;
+/** Gives up a block that no run has. */
+export function dropBlock(at: usize): void {
+  giveBlock(changetype<Block>(at));
 }
 
-export function firstGroup(): usize {
-  return groups.firstGroup;
+/** Turns the span ids of a block, which are there as bytes, into numbers. Before its durations. */
+export function orderBlock(at: usize): void {
+  const block = changetype<Block>(at);
+  orderSpanIds(block.spanIds, block.rows);
 }
+
+/** Gives a run its next block: its codes have been read. False without room. */
+export function feed(run: u32, at: usize, tag: u32): bool {
+  const block = changetype<Block>(at);
+  block.run = run;
+  block.tag = tag;
+  if (!writeCells(block.rows, block.cells)) return false;
+  feedRun(run, block);
+  return true;
+}
+
+/** Address of room for the places of a block's rows. 0 without room. */
+export function roomForPlaces(at: usize): usize {
+  const block = changetype<Block>(at);
+  return makeCodes(block.rows) ? makePlaces(block) : 0;
+}
+
+/**
+ * Values of `width` (4 or 8) bytes for the `count` codes at `codes`, from a dictionary of as many as its
+ * bytes hold; the codes have been checked.
+ */
+export function lookUp(codes: usize, count: u32, dictionary: usize, width: u32, out: usize): void {
+  const end = codes + (<usize>count << 2);
+  if (width == 8) {
+    for (; codes < end; codes += 4, out += 8) {
+      store<u64>(out, load<u64>(dictionary + (<usize>load<u32>(codes) << 3)));
+    }
+  } else {
+    for (; codes < end; codes += 4, out += 4) {
+      store<u32>(out, load<u32>(dictionary + (<usize>load<u32>(codes) << 2)));
+    }
+  }
+}
+
+/** Merges as far as the blocks go. Returns what it wants then. */
+export function merge(): i32 {
+  while (headCount > 0 || partCount > 0) {
+    if (partCount > 0 && (headCount == 0 || leastHigh() != openHigh || leastLow() != openLow)) {
+      const fine = closeTrace();
+      if (fine != traceDone) return wants(fine);
+      continue;
+    }
+    const run = leastRun();
+    const block = blockOf(run);
+    const index = traceIndexOf(run);
+    const from = traceOf(block, index).row;
+    const to = traceOf(block, index + 1).row;
+    const isLast = index + 1 == block.traceCount;
+    if (partCount == 0 && !isLast && isLeastAlone()) {
+      const fine = countTrace(block, from, to);
+      if (fine != traceDone) return wants(fine);
+      advanceLeast();
+      continue;
+    }
+    openHigh = leastHigh();
+    openLow = leastLow();
+    if (!addPart(block, from, to)) return full;
+    if (advanceLeast()) continue;
+    leaveBlock(block);
+    wanted = run;
+    return wantsBlock;
+  }
+  return merged;
+}
+
+function wants(fine: i32): i32 {
+  if (fine == traceFull) return full;
+  wanted = changetype<Block>(unplaced).tag;
+  wantedBlock = unplaced;
+  return wantsPlaces;
+}
+
+/** Adds the group `from` to `into`, which has the same tenant. */
+export function absorbGroup(into: usize, from: usize): void {
+  absorb(changetype<SpanGroup>(into), changetype<SpanGroup>(from));
+}
+
+/** Writes what a partial keeps of the group's durations. False without room. */
+export function writeGroup(group: usize): bool {
+  return writeDurations(changetype<SpanGroup>(group));
+}
+
+export { codesAt } from './cells';
+export { cutFrom, cutTo } from './spanids';
+export { findGroup, firstGroup, groupCount } from './spangroup';
+export { nameAt, nameBytes, nameCount, readNames } from './spannames';
+export {
+  bucketsFound,
+  durationSumHigh,
+  durationSumLow,
+  greatestDuration,
+  headerAt,
+  headerBytes,
+  leastDuration,
+  roomForQuantiles,
+  runsAt,
+  stretchCount,
+  stretchesAt,
+} from './spandurations';
+export { unpack } from './unpack';
 
 /** The service graph's kernel, for an instance of its own. */
 export {
@@ -105,6 +226,8 @@ export {
   foreignCount,
   foreignLinks,
   graphFinish,
+  graphFirstGroup,
+  graphGroupCount,
   graphIngest,
   graphReset,
   producerCount,

@@ -2,13 +2,25 @@ import { tableFromIPC } from 'apache-arrow';
 import { ParquetFile, readParquet } from 'parquet-wasm/node';
 import { describe, expect, it } from 'vitest';
 import { readShard } from '../../batch/read.ts';
-import { ColumnMap, spanColumns, spanNames } from '../../batch/traces/columns.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, writeSpanFile, type SpanRow } from '../support/spans.ts';
 
+const spanColumns = [
+  'SpanId',
+  'SpanName',
+  'SpanKind',
+  'ServiceName',
+  'Duration',
+  'StatusCode',
+  'TenantId',
+  'IngestedAt',
+  'Partition',
+  'Offset',
+  'ItemIndex',
+];
 const spans = { id: 'TraceId', others: spanColumns };
 const everything = { idFrom: 0n, idTo: idEnd };
 
@@ -132,8 +144,6 @@ function collectFile(bytes: Uint8Array) {
 }
 
 async function collect(store: ReadonlyMap<string, Uint8Array>, shard: ShardRange) {
-  const names = spanNames();
-  const map = new ColumnMap(names);
   const rows: (Omit<SpanRow, 'status' | 'timestampNs' | 'ingestedMs'> & {
     ingestedMs: bigint;
     error: number;
@@ -141,30 +151,36 @@ async function collect(store: ReadonlyMap<string, Uint8Array>, shard: ShardRange
   const read = async (key: string, start: number, end: number) =>
     (store.get(key) ?? new Uint8Array()).subarray(start, end);
   const report = await readShard(read, shard, spans, (slice) => {
-    const columns = map.columns(slice);
-    for (let row = 0; row < columns.rows; row += 1) {
+    const { arrow, from, to } = slice;
+    const text = (column: string) => {
+      const { codes, values } = arrow.dictionary(column);
+      return (row: number) => values[codes[row] ?? -1] ?? '?';
+    };
+    const [kinds, tenants, services] = [text('SpanKind'), text('TenantId'), text('ServiceName')];
+    const [operations, statuses] = [text('SpanName'), text('StatusCode')];
+    for (let row = from; row < to; row += 1) {
+      const hex = (column: string, width: number) =>
+        Buffer.from(arrow.fixed(column, width).subarray(width * row, width * row + width)).toString(
+          'hex',
+        );
       rows.push({
-        traceId: Buffer.from(columns.traceIds.subarray(16 * row, 16 * row + 16)).toString('hex'),
-        spanId: Buffer.from(columns.spanIds.subarray(8 * row, 8 * row + 8)).toString('hex'),
-        kind: nameOf(names.kinds.values(), columns.kinds[row]),
-        tenant: nameOf(names.tenants.values(), columns.tenants[row]),
-        service: nameOf(names.services.values(), columns.services[row]),
-        operation: nameOf(names.operations.values(), columns.operations[row]),
-        error: columns.errors[row] ?? -1,
-        durationNs: columns.durations[row] ?? -1n,
-        ingestedMs: columns.ingestedMs[row] ?? -1n,
-        partition: columns.partitions[row] ?? -9,
-        offset: columns.offsets[row] ?? -1n,
-        itemIndex: columns.itemIndexes[row] ?? -1,
+        traceId: hex('TraceId', 16),
+        spanId: hex('SpanId', 8),
+        kind: kinds(row),
+        tenant: tenants(row),
+        service: services(row),
+        operation: operations(row),
+        error: Number(statuses(row) === 'Error'),
+        durationNs: arrow.uint64('Duration')[row] ?? -1n,
+        ingestedMs: arrow.int64('IngestedAt')[row] ?? -1n,
+        partition: arrow.int32('Partition')[row] ?? -9,
+        offset: arrow.int64('Offset')[row] ?? -1n,
+        itemIndex: arrow.uint32('ItemIndex')[row] ?? -1,
       });
     }
   });
   expect(report.rows).toBe(rows.length);
   return rows;
-}
-
-function nameOf(list: readonly string[], code: number | undefined): string {
-  return list[code ?? -1] ?? '?';
 }
 
 function shardFile(key: string, bytes: Uint8Array, rowGroups: number): ShardFile {

@@ -1,8 +1,7 @@
 /**
- * The batch kernel once more, plainly: the oracle of `aggregator-as/kernel.ts`. Rows are objects,
- * identities are strings, nothing is clever. Also makes columns of rows and rows of chance.
+ * The batch kernel once more, plainly: the oracle of `aggregator-as/spankernel.ts`. Rows are objects,
+ * identities are strings, nothing is clever.
  */
-import type { ShardColumns } from '../../aggregator-as/kernel.ts';
 
 export interface KernelRow {
   traceId: bigint;
@@ -123,58 +122,4 @@ function compareArrival(a: KernelRow, b: KernelRow): number {
 
 function compare(a: bigint, b: bigint): number {
   return a < b ? -1 : Number(a > b);
-}
-
-/** The rows as one batch of columns. */
-export function columnsOf(rows: readonly KernelRow[]): ShardColumns {
-  const traceIds = new Uint8Array(rows.length * 16);
-  const spanIds = new Uint8Array(rows.length * 8);
-  const ids = new DataView(traceIds.buffer);
-  const spans = new DataView(spanIds.buffer);
-  for (const [i, row] of rows.entries()) {
-    ids.setBigUint64(i * 16, row.traceId >> 64n);
-    ids.setBigUint64(i * 16 + 8, BigInt.asUintN(64, row.traceId));
-    spans.setBigUint64(i * 8, row.spanId);
-  }
-  return {
-    rows: rows.length,
-    traceIds,
-    spanIds,
-    kinds: Uint8Array.from(rows, (row) => row.kind),
-    tenants: Uint32Array.from(rows, (row) => row.tenant),
-    services: Uint32Array.from(rows, (row) => row.service),
-    operations: Uint32Array.from(rows, (row) => row.operation),
-    errors: Uint8Array.from(rows, (row) => row.error),
-    durations: BigUint64Array.from(rows, (row) => row.durationNs),
-    ingestedMs: BigInt64Array.from(rows, (row) => row.ingestedMs),
-    partitions: Int32Array.from(rows, (row) => row.partition),
-    offsets: BigInt64Array.from(rows, (row) => row.offset),
-    itemIndexes: Uint32Array.from(rows, (row) => row.itemIndex),
-  };
-}
-
-/** Rows of chance: few ids, so that there are many duplicates, and values that are often equal. */
-export function randomRows(count: number, random: () => number): KernelRow[] {
-  const whole = (below: number): number => Math.floor(random() * below);
-  const ids = Math.max(2, Math.floor(count / 6));
-  return Array.from({ length: count }, () => ({
-    traceId: BigInt(whole(ids)) * (random() < 0.5 ? 1n : 1n << 64n) + 1n,
-    spanId: BigInt(whole(8)) << BigInt(whole(2) * 56),
-    kind: whole(3),
-    tenant: whole(2),
-    service: whole(3),
-    operation: whole(20),
-    error: Number(random() < 0.1),
-    durationNs: randomDuration(random),
-    ingestedMs: BigInt(whole(5)) - 2n,
-    partition: whole(3) - 1,
-    offset: BigInt(whole(4)) - 1n,
-    itemIndex: whole(1000),
-  }));
-}
-
-function randomDuration(random: () => number): bigint {
-  const bits = Math.floor(random() * 65);
-  const value = BigInt(Math.floor(random() * 2 ** 32)) * BigInt(Math.floor(random() * 2 ** 32));
-  return bits === 64 ? 2n ** 64n - 1n - (value & 3n) : value & ((1n << BigInt(bits)) - 1n);
 }

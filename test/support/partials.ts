@@ -1,6 +1,8 @@
 /** Partials for tests: groups of durations split over shards by chance, and readers that count. */
 import type { PartialReader } from '../../batch/ranges.ts';
 import { encodePartial, type PartialGroup } from '../../schemas/partial.ts';
+import { referenceGroups } from './kernel.ts';
+import type { SpanRow } from './spans.ts';
 
 /** A group whose durations are these, with counts that follow from their number. */
 export function partialGroup(operationName: string, durations: BigUint64Array): PartialGroup {
@@ -63,4 +65,55 @@ export function countingReaders(objects: readonly Uint8Array[]) {
     },
   }));
   return { readers, cost };
+}
+
+/** The partial of these spans, by the plain reference of the kernel. */
+export function referencePartial(rows: readonly SpanRow[], kindInIdentity = true): Uint8Array {
+  const numbers = new Map<string, number>();
+  const texts: string[] = [];
+  const number = (text: string): number => {
+    const known = numbers.get(text);
+    if (known !== undefined) return known;
+    numbers.set(text, texts.length);
+    return texts.push(text) - 1;
+  };
+  // Numbers in the order of the texts: the choice between copies of one place goes by them.
+  const all = rows.flatMap(({ tenant, service, operation, kind }) => [
+    tenant,
+    service,
+    operation,
+    kind,
+  ]);
+  for (const text of [...new Set(all)].toSorted((a, b) =>
+    Buffer.compare(Buffer.from(a), Buffer.from(b)),
+  )) {
+    number(text);
+  }
+  const groups = referenceGroups(
+    rows.map((row) => ({
+      traceId: BigInt(`0x${row.traceId}`),
+      spanId: BigInt(`0x${row.spanId}`),
+      kind: number(row.kind),
+      tenant: number(row.tenant),
+      service: number(row.service),
+      operation: number(row.operation),
+      error: Number(row.status === 'Error'),
+      durationNs: row.durationNs,
+      ingestedMs: BigInt(row.ingestedMs),
+      partition: row.partition,
+      offset: row.offset,
+      itemIndex: row.itemIndex,
+    })),
+    kindInIdentity,
+  );
+  return encodePartial(
+    groups.map((group) => ({
+      ...group,
+      tenantId: texts[group.tenant] ?? '',
+      serviceName: texts[group.service] ?? '',
+      operationName: texts[group.operation] ?? '',
+      spanKind: texts[group.kind] ?? '',
+      durations: BigUint64Array.from(group.durations),
+    })),
+  );
 }

@@ -1,0 +1,197 @@
+/**
+ * Reads the footer of a Parquet file (parquet.thrift, FileMetaData): of the columns that are wanted, where
+ * their chunks lie and how they are stored. It reads no value.
+ */
+import { TidemarkError } from '../../schemas/errors.ts';
+import { footerBytesGuess } from '../../schemas/limits/batch.ts';
+import type { ReadRange } from '../../workers/clients/remote.ts';
+import { ThriftReader } from './thrift.ts';
+
+/** Where a column chunk lies, and how it is stored. */
+export interface ChunkPlace {
+  readonly start: number;
+  readonly end: number;
+  /** parquet.thrift's CompressionCodec. */
+  readonly codec: number;
+  readonly values: number;
+  readonly leaf: Leaf;
+}
+
+/** A column that has values. */
+interface Leaf {
+  readonly name: string;
+  /** parquet.thrift's Type. */
+  readonly type: number;
+  /** Bytes of a value, of those that have a length. */
+  readonly width: number;
+  readonly isRequired: boolean;
+}
+
+export interface RowGroupPlace {
+  readonly rows: number;
+  /** By name; only columns that are required, and not within another. */
+  readonly chunks: ReadonlyMap<string, ChunkPlace>;
+  /** Least and greatest value of the first column, where it is stated. */
+  readonly least: string | undefined;
+  readonly greatest: string | undefined;
+}
+
+export interface Footer {
+  readonly rowGroups: readonly RowGroupPlace[];
+}
+
+const tailBytes = 8;
+
+/**
+ * Reads the footer of the object, which has `bytes` bytes: one request, or two when it is long. Throws what
+ * `read` throws, and `TidemarkError` CORRUPT_ARCHIVE.
+ */
+export async function readFooter(
+  read: ReadRange,
+  key: string,
+  bytes: number,
+  columns: ReadonlySet<string>,
+): Promise<Footer> {
+  const start = Math.max(0, bytes - footerBytesGuess);
+  let tail = await read(key, start, bytes);
+  const length = footerLength(key, tail);
+  if (length + tailBytes > bytes) throw corrupt(key, 'its footer is longer than the file');
+  if (length + tailBytes > tail.length) tail = await read(key, bytes - length - tailBytes, bytes);
+  const footer = tail.subarray(tail.length - length - tailBytes, tail.length - tailBytes);
+  return parseFooter(footer, columns);
+}
+
+function footerLength(key: string, tail: Uint8Array): number {
+  if (tail.length < tailBytes) throw corrupt(key, 'it is too short');
+  const view = new DataView(tail.buffer, tail.byteOffset + tail.length - tailBytes, tailBytes);
+  // The bytes 'PAR1'.
+  if (view.getUint32(4, true) !== 0x3152_4150) throw corrupt(key, 'it is no Parquet file');
+  return view.getUint32(0, true);
+}
+
+function corrupt(key: string, reason: string): TidemarkError {
+  return new TidemarkError('CORRUPT_ARCHIVE', `Cannot read "${key}": ${reason}`);
+}
+
+/** The chunks of `columns` in a footer. Throws CORRUPT_ARCHIVE. */
+export function parseFooter(bytes: Uint8Array, columns: ReadonlySet<string>): Footer {
+  const reader = new ThriftReader(bytes);
+  let leaves: (Leaf | undefined)[] = [];
+  const rowGroups: RowGroupPlace[] = [];
+  reader.struct((id) => {
+    if (id === 2) leaves = readSchema(reader);
+    else if (id === 4) reader.list(() => rowGroups.push(readRowGroup(reader, leaves, columns)));
+    else return false;
+    return undefined;
+  });
+  return { rowGroups };
+}
+
+interface Element {
+  type: number;
+  width: number;
+  repetition: number;
+  name: string;
+  children: number;
+}
+
+/** All leaves in their order; those within a group, of which nothing is wanted, are `undefined`. */
+function readSchema(reader: ThriftReader): (Leaf | undefined)[] {
+  const elements: Element[] = [];
+  reader.list(() => elements.push(readElement(reader)));
+  const leaves: (Leaf | undefined)[] = [];
+  let within = 0;
+  for (const { name, type, width, repetition, children } of elements.slice(1)) {
+    if (children > 0) {
+      within += within > 0 ? children - 1 : children;
+      continue;
+    }
+    const leaf = { name, type, width, isRequired: repetition === 0 };
+    leaves.push(within > 0 ? undefined : leaf);
+    within = Math.max(0, within - 1);
+  }
+  return leaves;
+}
+
+function readElement(reader: ThriftReader): Element {
+  const element: Element = { type: -1, width: 0, repetition: 0, name: '', children: 0 };
+  reader.struct((id) => {
+    if (id === 1) element.type = reader.int();
+    else if (id === 2) element.width = reader.int();
+    else if (id === 3) element.repetition = reader.int();
+    else if (id === 4) element.name = reader.text();
+    else if (id === 5) element.children = reader.int();
+    else return false;
+    return undefined;
+  });
+  return element;
+}
+
+function readRowGroup(
+  reader: ThriftReader,
+  leaves: readonly (Leaf | undefined)[],
+  columns: ReadonlySet<string>,
+): RowGroupPlace {
+  const chunks = new Map<string, ChunkPlace>();
+  let rows = 0;
+  let ends: Ends = { least: undefined, greatest: undefined };
+  reader.struct((id) => {
+    if (id === 1) {
+      let index = 0;
+      reader.list(() => {
+        const leaf = leaves[index];
+        const isFirst = index === 0;
+        index += 1;
+        if (leaf === undefined || !columns.has(leaf.name)) {
+          reader.struct(() => false);
+          return;
+        }
+        const { place, ends: own } = readChunk(reader, leaf);
+        if (isFirst) ends = own;
+        if (place !== undefined && leaf.isRequired) chunks.set(leaf.name, place);
+      });
+    } else if (id === 3) rows = reader.int();
+    else return false;
+    return undefined;
+  });
+  return { rows, chunks, ...ends };
+}
+
+interface Ends {
+  least: string | undefined;
+  greatest: string | undefined;
+}
+
+function readChunk(reader: ThriftReader, leaf: Leaf): { place?: ChunkPlace; ends: Ends } {
+  const ends: Ends = { least: undefined, greatest: undefined };
+  const found = { codec: 0, values: 0, bytes: 0, data: 0, dictionary: 0 };
+  let isHere = false;
+  reader.struct((id) => {
+    if (id !== 3) return false;
+    isHere = true;
+    reader.struct((field) => {
+      if (field === 4) found.codec = reader.int();
+      else if (field === 5) found.values = reader.int();
+      else if (field === 7) found.bytes = reader.int();
+      else if (field === 9) found.data = reader.int();
+      else if (field === 11) found.dictionary = reader.int();
+      else if (field === 12) readStatistics(reader, ends);
+      else return false;
+      return undefined;
+    });
+    return undefined;
+  });
+  if (!isHere) return { ends };
+  const { codec, values, bytes, data, dictionary } = found;
+  const start = dictionary > 0 ? Math.min(dictionary, data) : data;
+  return { place: { start, end: start + bytes, codec, values, leaf }, ends };
+}
+
+function readStatistics(reader: ThriftReader, ends: Ends): void {
+  reader.struct((id) => {
+    if (id === 5) ends.greatest = Buffer.from(reader.binary()).toString('hex');
+    else if (id === 6) ends.least = Buffer.from(reader.binary()).toString('hex');
+    else return false;
+    return undefined;
+  });
+}

@@ -1,0 +1,304 @@
+/**
+ * Computes the groups of a shard of spans: reads the row groups of its files in the order in which the
+ * kernel merges them, and ahead of it. It decides what is read when; it decodes and counts nothing.
+ */
+import type { IdRange, OpenBlock, SpanKernel } from '../../aggregator-as/spankernel.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
+import { footersKept, rowGroupsAhead } from '../../schemas/limits/batch.ts';
+import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
+import type { ReadRange } from '../../workers/clients/remote.ts';
+import { readFooter, type Footer } from '../parquet/footer.ts';
+import { UnknownLayout } from '../parquet/pages.ts';
+import { mapBounded, mergeLimits, readRanges, type RangeRead } from '../ranges.ts';
+import type { OnFile } from '../read.ts';
+import { fillFromArrow, placesFromArrow } from './arrowblocks.ts';
+import {
+  blockColumns,
+  fillBlock,
+  fillPlaces,
+  placeColumns,
+  type Chunk,
+  type Chunks,
+} from './blocks.ts';
+
+const placeNames = placeColumns.map(({ name }) => name);
+const allColumns: ReadonlySet<string> = new Set([...blockColumns, ...placeNames]);
+/** Once so many blocks had to be asked where their rows were received, all are, as they are read. */
+const asksMax = 2;
+
+/** Footers of files, those that were read last. */
+export class Footers {
+  readonly #known = new Map<string, Footer>();
+
+  async read(read: ReadRange, { key, bytes }: ShardFile): Promise<Footer> {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const footer = await readFooter(read, key, bytes, allColumns);
+    if (this.#known.size >= footersKept) {
+      for (const oldest of this.#known.keys()) {
+        this.#known.delete(oldest);
+        break;
+      }
+    }
+    this.#known.set(key, footer);
+    return footer;
+  }
+}
+
+export interface ComputeOptions {
+  readonly kernel: SpanKernel;
+  readonly footers: Footers;
+  readonly read: ReadRange;
+  readonly onFile?: OnFile | undefined;
+}
+
+/**
+ * Merges all rows of the shard in the kernel, which has its groups then. Throws what `read` throws, and
+ * `TidemarkError` CAPACITY, CORRUPT_ARCHIVE.
+ */
+export async function mergeShard(shard: ShardRange, options: ComputeOptions): Promise<void> {
+  const { kernel, footers, read } = options;
+  const found = await mapBounded(shard.files, rowGroupsAhead, async (file) =>
+    named(file.key, async () => runsOf(file, await footers.read(read, file))),
+  );
+  const runs = found.flat();
+  kernel.begin(runs.length);
+  const merge = new Merge(shard, runs, options);
+  await merge.begin();
+  await merge.finish();
+}
+
+interface RowGroup {
+  readonly file: ShardFile;
+  readonly index: number;
+  readonly rows: number;
+  readonly chunks: Footer['rowGroups'][number]['chunks'];
+  /** Greatest trace id, where it is known: tells whose row groups are wanted first. */
+  readonly greatest: string;
+}
+
+/** Row groups of one file whose trace ids ascend. */
+interface Run {
+  readonly rowGroups: readonly RowGroup[];
+  next: number;
+  /** What has been fetched of `next`, or is being. */
+  ahead: Promise<Chunks> | undefined;
+  /** Blocks of the row group before that are still to come. */
+  readonly waiting: (() => Filled)[];
+}
+
+interface Filled {
+  readonly block: OpenBlock;
+  /** Fills in the places of the block at this address, once they are wanted. */
+  readonly places: (block: number) => Promise<void>;
+}
+
+/** The file's row groups as runs: where their ends are not stated to ascend, another one begins. */
+function runsOf(file: ShardFile, footer: Footer): Run[] {
+  const runs: RowGroup[][] = [];
+  let end: string | undefined;
+  for (const index of file.rowGroups) {
+    const found = footer.rowGroups[index];
+    if (found === undefined) throw corrupt(`it has no row group ${index}`);
+    const { rows, chunks, least, greatest } = found;
+    const group = { file, index, rows, chunks, greatest: greatest ?? '' };
+    const follows = end !== undefined && least !== undefined && least >= end;
+    if (follows) runs.at(-1)?.push(group);
+    else runs.push([group]);
+    end = greatest;
+  }
+  return runs.map((rowGroups) => ({ rowGroups, next: 0, ahead: undefined, waiting: [] }));
+}
+
+class Merge {
+  readonly #runs: readonly Run[];
+  readonly #options: ComputeOptions;
+  readonly #range: IdRange;
+  readonly #filled: Filled[] = [];
+  #asks = 0;
+
+  constructor(shard: ShardRange, runs: readonly Run[], options: ComputeOptions) {
+    this.#runs = runs;
+    this.#options = options;
+    this.#range = rangeOf(shard);
+  }
+
+  /** Gives every run its first block. */
+  async begin(): Promise<void> {
+    for (const [number, run] of this.#runs.entries()) {
+      for (const soon of this.#runs.slice(number, number + rowGroupsAhead)) this.#fetch(soon);
+      await this.#feed(number, run);
+    }
+  }
+
+  async finish(): Promise<void> {
+    const { kernel } = this.#options;
+    for (;;) {
+      const wish = kernel.merge();
+      if (wish.type === 'nothing') return;
+      if (wish.type === 'block') {
+        const run = this.#runs[wish.run];
+        if (run !== undefined) await this.#feed(wish.run, run);
+      } else {
+        this.#asks += 1;
+        await this.#filled[wish.tag]?.places(wish.block);
+      }
+    }
+  }
+
+  /** Gives a run its next block that has rows of the shard, if there is one. */
+  async #feed(number: number, run: Run): Promise<void> {
+    const { kernel } = this.#options;
+    for (;;) {
+      const filled = run.waiting.shift()?.() ?? (await this.#nextOf(run));
+      if (filled === undefined) return;
+      const { block } = filled;
+      if (block.from === block.to) {
+        kernel.drop(block);
+        continue;
+      }
+      const tag = this.#filled.push(filled) - 1;
+      kernel.feed(number, block, tag);
+      if (this.#asks > asksMax) await filled.places(block.at);
+      this.#fetchAhead();
+      return;
+    }
+  }
+
+  async #nextOf(run: Run): Promise<Filled | undefined> {
+    const group = run.rowGroups[run.next];
+    if (group === undefined) return undefined;
+    this.#fetch(run);
+    const { ahead } = run;
+    run.ahead = undefined;
+    run.next += 1;
+    return named(group.file.key, async () => {
+      this.#options.onFile?.(group.file.key);
+      try {
+        return this.#fill(group, (await ahead) ?? new Map<string, Chunk>());
+      } catch (error) {
+        if (!(error instanceof UnknownLayout)) throw error;
+        return this.#fillFromArrow(group, run);
+      }
+    });
+  }
+
+  #fill(group: RowGroup, chunks: Chunks): Filled {
+    const { kernel } = this.#options;
+    const block = fillBlock(kernel, group.rows, this.#range, chunks);
+    const places = (at: number) =>
+      named(group.file.key, async () => {
+        try {
+          fillPlaces(kernel, await this.#read(group, placeNames), block, at);
+        } catch (error) {
+          if (!(error instanceof UnknownLayout)) throw error;
+          await this.#placesFromArrow(group, 0, block, at);
+        }
+      });
+    return { block, places };
+  }
+
+  /** What is known of a row group by the library that reads any; it may come in several batches. */
+  async #fillFromArrow(group: RowGroup, run: Run): Promise<Filled | undefined> {
+    const { kernel, read } = this.#options;
+    const { readRowGroup } = await import('../read.ts');
+    const batches = await readRowGroup(read, group.file, group.index, blockColumns);
+    let first = 0;
+    for (const batch of batches) {
+      const start = first;
+      first += batch.rows;
+      run.waiting.push(() => {
+        const block = batch.use((arrow) => fillFromArrow(kernel, arrow, this.#range));
+        const places = (at: number) => this.#placesFromArrow(group, start, block, at);
+        return { block, places };
+      });
+    }
+    return run.waiting.shift()?.();
+  }
+
+  async #placesFromArrow(
+    group: RowGroup,
+    start: number,
+    rows: { readonly from: number; readonly to: number },
+    block: number,
+  ): Promise<void> {
+    const { kernel, read } = this.#options;
+    const { readRowGroup } = await import('../read.ts');
+    const batches = await readRowGroup(read, group.file, group.index, placeNames);
+    let first = 0;
+    for (const batch of batches) {
+      const isIt = first === start;
+      first += batch.rows;
+      batch.use((arrow) => {
+        if (isIt) placesFromArrow(kernel, arrow, rows, block);
+      });
+    }
+  }
+
+  /** Begins to fetch what the run needs next. */
+  #fetch(run: Run): void {
+    const group = run.rowGroups[run.next];
+    if (group === undefined || run.ahead !== undefined) return;
+    run.ahead = this.#read(group, blockColumns);
+    // It is awaited in its turn; another one may fail first.
+    run.ahead.catch(() => undefined);
+  }
+
+  /** Fetches ahead for the runs whose blocks end first. */
+  #fetchAhead(): void {
+    let fetching = 0;
+    const idle: { readonly run: Run; readonly end: string }[] = [];
+    for (const run of this.#runs) {
+      if (run.ahead !== undefined) fetching += 1;
+      else if (run.next > 0 && run.next < run.rowGroups.length) {
+        idle.push({ run, end: run.rowGroups[run.next - 1]?.greatest ?? '' });
+      }
+    }
+    if (fetching >= rowGroupsAhead) return;
+    const soonest = idle.toSorted((a, b) => (a.end < b.end ? -1 : Number(a.end > b.end)));
+    for (const { run } of soonest.slice(0, rowGroupsAhead - fetching)) this.#fetch(run);
+  }
+
+  /** The bytes of the row group's chunks of these columns, those that it has. */
+  async #read(group: RowGroup, columns: readonly string[]): Promise<Chunks> {
+    const { read } = this.#options;
+    const chunks = new Map<string, Chunk>();
+    const reader = {
+      read: (start: number, end: number) => read(group.file.key, start, end),
+    };
+    const reads: RangeRead[] = [];
+    for (const name of columns) {
+      const place = group.chunks.get(name);
+      if (place === undefined) continue;
+      const { start, end } = place;
+      reads.push({ reader, start, end, take: (bytes) => chunks.set(name, { place, bytes }) });
+    }
+    await readRanges(reads, mergeLimits);
+    return chunks;
+  }
+}
+
+function rangeOf({ idFrom, idTo }: ShardRange): IdRange {
+  const to = idTo === idEnd ? 0n : idTo;
+  return {
+    fromHigh: idFrom >> 64n,
+    fromLow: BigInt.asUintN(64, idFrom),
+    toHigh: to >> 64n,
+    toLow: BigInt.asUintN(64, to),
+  };
+}
+
+/** Names the file in the faults of what it holds. */
+async function named<T>(key: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (cause) {
+    if (!(cause instanceof TidemarkError) || cause.code !== 'CORRUPT_ARCHIVE') throw cause;
+    if (cause.message.includes(key)) throw cause;
+    throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read "${key}": ${cause.message}`, { cause });
+  }
+}
+
+function corrupt(reason: string): TidemarkError {
+  return new TidemarkError('CORRUPT_ARCHIVE', `Cannot use the file: ${reason}`);
+}

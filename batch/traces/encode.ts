@@ -1,0 +1,12 @@
+/** The groups that a kernel has merged, as a partial. Counts nothing itself. */
+import type { SpanKernel } from '../../aggregator-as/spankernel.ts';
+import { compareKeys, composePartial, publishedQuantiles } from '../../schemas/partial.ts';
+
+/** The partial of all groups. Throws `TidemarkError` CAPACITY, CORRUPT_ARCHIVE. */
+export function encodeGroups(
+  kernel: SpanKernel,
+  quantiles: readonly number[] = publishedQuantiles,
+): Uint8Array {
+  const groups = kernel.groups().toSorted(compareKeys);
+  return composePartial(groups, (group) => kernel.encode(group, quantiles));
+}

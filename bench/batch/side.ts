@@ -1,0 +1,212 @@
+/**
+ * One side of the benchmark in a process of its own, so that its peak of memory is its own: computes a
+ * day's figures from the files of a directory, and prints them with what it took. Arguments: side,
+ * directory, threads, memory in bytes.
+ */
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Archive } from './generate.ts';
+import type { SideContext } from './worker.ts';
+import { planShards, shardRowsMax } from '../../batch/plan.ts';
+import { memoryReader } from '../../batch/traces/sections.ts';
+import { mergePartials } from '../../batch/traces/merge.ts';
+import { kernelRowBytes, shardRowsMin } from '../../schemas/limits/batch.ts';
+import { publishedQuantiles } from '../../schemas/partial.ts';
+import type { Shard } from '../../schemas/shard.ts';
+
+/** Service, operation, kind; spans, duplicates, errors, traces; least, greatest, mean, quantiles, ms. */
+export type Row = readonly (string | number)[];
+
+export interface SideReport {
+  readonly rows: Row[];
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly shards?: number;
+}
+
+/** What the SQL engines are asked: identity first, figures of what is left. No copies differ here. */
+const distinctSql = (anyValue: string, source: string) => `
+  SELECT ServiceName, SpanName, SpanKind, TraceId, ${anyValue}(Duration) AS Duration,
+    ${anyValue}(StatusCode = 'Error') AS failed, count(*) AS copies
+  FROM ${source} GROUP BY TenantId, ServiceName, SpanName, SpanKind, TraceId, SpanId`;
+
+type Side = (directory: string, threads: number, memoryBytes: number) => Promise<SideReport>;
+
+async function ours(directory: string, threads: number, memoryBytes: number): Promise<SideReport> {
+  const wasm = new URL('../../aggregator-as/build/aggregate.wasm', import.meta.url);
+  const started = begin();
+  const archive = JSON.parse(await readFile(`${directory}/archive.json`, 'utf8')) as Archive;
+  const kernel = await WebAssembly.compile(await readFile(wasm));
+  const ofKernel = Math.floor((memoryBytes - processBytes) / threads);
+  const shards = planShards(archive.files, {
+    rowsMax: shardRowsMax(ofKernel, kernelRowBytes),
+    shardsWanted: threads,
+    rowsMin: shardRowsMin,
+  });
+  const context: SideContext = { directory, kernel, memoryBytes: ofKernel };
+  const partials = await computeAll(shards, threads, context);
+  const stats = await mergePartials(partials.map(memoryReader), publishedQuantiles);
+  const taken = started();
+  const rows = stats.map((group): Row => [
+    group.serviceName,
+    group.operationName,
+    group.spanKind,
+    group.totalSpans,
+    group.duplicateSpans,
+    group.errorCount,
+    group.uniqueTraces,
+    group.minMs,
+    group.maxMs,
+    group.meanMs,
+    ...group.quantilesMs,
+  ]);
+  return { rows, ...taken, shards: shards.length };
+}
+
+/** What Node and its threads take beside the kernels. */
+const processBytes = 256 * 1024 * 1024;
+
+async function computeAll(
+  shards: readonly Shard[],
+  threads: number,
+  context: SideContext,
+): Promise<Uint8Array[]> {
+  const queue = [...shards];
+  const partials: Uint8Array[] = [];
+  const work = async () => {
+    if (queue.length === 0) return;
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: context });
+    for (let shard = queue.shift(); shard !== undefined; shard = queue.shift()) {
+      const { index } = shard;
+      partials[index] = await new Promise<Uint8Array>((resolve, reject) => {
+        worker.once('message', ({ partial }: { partial: Uint8Array }) => resolve(partial));
+        worker.once('error', reject);
+        worker.postMessage(shard, []);
+      });
+      worker.removeAllListeners('error');
+    }
+    await worker.terminate();
+  };
+  await Promise.all(Array.from({ length: threads }, work));
+  return partials;
+}
+
+async function duckDb(directory: string, threads: number): Promise<SideReport> {
+  const { DuckDBInstance } = await import('@duckdb/node-api');
+  const started = begin();
+  const instance = await DuckDBInstance.create(':memory:', { threads: String(threads) });
+  const connection = await instance.connect();
+  const source = `read_parquet('${directory}/**/*.parquet', hive_partitioning = false)`;
+  const reader = await connection.runAndReadAll(`
+    SELECT ServiceName, SpanName, SpanKind, count(*)::DOUBLE, (sum(copies) - count(*))::DOUBLE,
+      sum(failed::INT)::DOUBLE, count(DISTINCT TraceId)::DOUBLE, min(Duration) / 1e6, max(Duration) / 1e6,
+      avg(Duration) / 1e6, quantile_cont(Duration, [${publishedQuantiles.join(', ')}])
+    FROM (${distinctSql('any_value', source)}) GROUP BY ALL`);
+  const taken = started();
+  const rows = reader.getRowsJson().map((row) => ordered(row.flat()));
+  connection.closeSync();
+  return { rows, ...taken };
+}
+
+async function clickHouse(directory: string, threads: number): Promise<SideReport> {
+  const { Session } = await import('chdb');
+  const started = begin();
+  const session = new Session();
+  const source = `file('${directory}/**/*.parquet', Parquet)`;
+  const text = session.query(
+    `SELECT ServiceName, SpanName, SpanKind, count(), sum(copies) - count(), sum(failed),
+      uniqExact(TraceId), min(Duration) / 1e6, max(Duration) / 1e6, avg(Duration) / 1e6,
+      quantilesExactInclusive(${publishedQuantiles.join(', ')})(Duration)
+    FROM (${distinctSql('any', source)}) GROUP BY ServiceName, SpanName, SpanKind
+    SETTINGS max_threads = ${threads}`,
+    'JSONCompactEachRow',
+  );
+  const taken = started();
+  session.cleanup();
+  const lines = text.trimEnd().split('\n');
+  const rows = lines.map((line) => ordered((JSON.parse(line) as unknown[]).flat()));
+  return { rows, ...taken };
+}
+
+/** The quantiles are still in nanoseconds. */
+function ordered(row: readonly unknown[]): Row {
+  return row.map((value, index) => {
+    if (index < 3) return String(value);
+    return index < 10 ? Number(value) : Number(value) / 1e6;
+  });
+}
+
+const python = `
+import json, os, resource, sys, time
+started = time.monotonic()
+from pyspark.sql import SparkSession, functions as f
+directory, threads = sys.argv[1], sys.argv[2]
+spark = (SparkSession.builder.master(f"local[{threads}]").config("spark.ui.enabled", "false")
+  .config("spark.driver.memory", "4g").config("spark.driver.host", "127.0.0.1")
+  .config("spark.driver.bindAddress", "127.0.0.1").config("spark.sql.session.timeZone", "UTC")
+  .config("spark.sql.shuffle.partitions", "8").getOrCreate())
+spark.sparkContext.setLogLevel("ERROR")
+begun = time.monotonic()
+spans = spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*.parquet").parquet(directory).select(
+  "TenantId", "ServiceName", "SpanName", "SpanKind", "TraceId", "SpanId", f.col("Duration").cast("long").alias("Duration"),
+  (f.col("StatusCode") == "Error").cast("int").alias("failed"))
+one = spans.groupBy("TenantId", "ServiceName", "SpanName", "SpanKind", "TraceId", "SpanId").agg(
+  f.first("Duration").alias("Duration"), f.first("failed").alias("failed"), f.count("*").alias("copies"))
+rows = one.groupBy("ServiceName", "SpanName", "SpanKind").agg(f.count("*"), f.sum("copies") - f.count("*"), f.sum("failed"),
+  f.countDistinct("TraceId"), f.min("Duration") / 1e6, f.max("Duration") / 1e6, f.avg("Duration") / 1e6,
+  f.expr("percentile(Duration, array(0.5, 0.95, 0.99))")).collect()
+ended = time.monotonic()
+spark.stop()
+children = resource.getrusage(resource.RUSAGE_CHILDREN)
+own = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"rows": [list(row[:10]) + [x / 1e6 for x in row[10]] for row in rows], "seconds": ended - begun,
+  "cpuSeconds": children.ru_utime + children.ru_stime + own.ru_utime + own.ru_stime,
+  "rssBytes": max(children.ru_maxrss, own.ru_maxrss) * 1024}))
+`;
+
+/** The seed's job, corrected: duplicates removed before anything is counted, exact percentiles. */
+async function spark(directory: string, threads: number): Promise<SideReport> {
+  const script = path.join(directory, 'spark.py');
+  await writeFile(script, python);
+  const interpreter = path.join(homedir(), '.cache/tidemark/peers/pyspark/bin/python');
+  const text = await new Promise<string>((resolve, reject) => {
+    const child = spawn(process.env.TIDEMARK_BENCH_PYTHON ?? interpreter, [
+      script,
+      directory,
+      String(threads),
+    ]);
+    let output = '';
+    child.stdout.on('data', (piece: Buffer) => (output += piece.toString()));
+    child.stderr.resume();
+    child.once('error', reject);
+    child.once('close', (code) =>
+      code === 0 ? resolve(output) : reject(new Error(`PySpark ended with code ${code}`)),
+    );
+  });
+  return JSON.parse(text.trim().split('\n').at(-1) ?? '') as SideReport;
+}
+
+/** Measures from now on; the engine itself has been loaded. */
+function begin(): () => Pick<SideReport, 'seconds' | 'cpuSeconds' | 'rssBytes'> {
+  const cpu = process.cpuUsage();
+  const startedMs = performance.now();
+  return () => {
+    const seconds = (performance.now() - startedMs) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    const rssBytes = process.resourceUsage().maxRSS * 1024;
+    return { seconds, cpuSeconds: (user + system) / 1e6, rssBytes };
+  };
+}
+
+const sides: Record<string, Side> = { ours, duckDb, clickHouse, spark };
+
+if (import.meta.main) {
+  const [side = '', directory = '', threads = '1', memoryBytes = '0'] = process.argv.slice(2);
+  const report = await sides[side]?.(directory, Number(threads), Number(memoryBytes));
+  await new Promise((resolve) => process.stdout.write(`${JSON.stringify(report)}\n`, resolve));
+  process.exit();
+}
