@@ -164,6 +164,7 @@ export const tenantColumns: Readonly<Record<string, string>> = {
   otel_metrics_exp_histogram: 'TenantId',
   otel_metrics_summary: 'TenantId',
   service_stats_realtime: 'tenant_id',
+  log_stats_realtime: 'tenant_id',
   service_stats_batch: 'tenant_id',
   service_stats_hourly_batch: 'tenant_id',
   service_dedup_batch: 'tenant_id',
