@@ -35,8 +35,8 @@ export function scheduleCounters(registry: Registry): ScheduleCounters {
   const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
     new Counter({ name: `tidemark_batch_${name}_total`, help, labelNames, registers });
   return {
-    leader: gauge('leader_info', 'Whether this scheduler leads: 1 or 0'),
-    term: gauge('term_info', 'Number of the leadership that this scheduler had last'),
+    leader: gauge('leader', 'Whether this scheduler leads: 1 or 0'),
+    term: gauge('term', 'Number of the leadership that this scheduler had last'),
     lastSuccess: gauge(
       'last_success_seconds',
       'When a run was last published or found up to date (Unix seconds)',

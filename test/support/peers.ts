@@ -89,6 +89,11 @@ export function prometheus(): Promise<Peer> {
   return pythonWith('prometheus', ['prometheus-client==0.26.0']);
 }
 
+/** A Python with Kubernetes's own client, which knows its API. Throws in CI without one. */
+export function kubernetes(): Promise<Peer> {
+  return pythonWith('kubernetes', ['kubernetes==37.0.2', 'pyyaml==6.0.3']);
+}
+
 function pythonWith(name: string, packages: readonly string[]): Promise<Peer> {
   return built(name, packages.join('\n'), async (directory) => {
     // A virtual environment cannot be moved: it is made where it stays, and the program that is
