@@ -37,6 +37,9 @@ async function run(args: readonly string[], settings: Record<string, string> = {
   return { code, stdout: out.join(''), stderr: err.join('') };
 }
 
+const keyOf = ({ tenant, traceId, spanId, kind }: SpanRow) =>
+  JSON.stringify([tenant, traceId, spanId, kind]);
+
 /** Rows of `otel_traces`. */
 const speedRows = (rows: readonly SpanRow[]) =>
   rows.map((row) => ({
@@ -55,8 +58,6 @@ it('verify and drift say what they found, by exit code and in slices too', patie
   expect(await run(['verify', '--date', date])).toMatchObject({ code: 1, stdout: '' });
   const hourMs = Date.parse(`${date}T10:00:00Z`);
   const all = randomSpans(seededRandom(3), 2600, { hourMs });
-  const keyOf = ({ tenant, traceId, spanId, kind }: SpanRow) =>
-    JSON.stringify([tenant, traceId, spanId, kind]);
   const spans = [...new Map(all.map((row) => [keyOf(row), row])).values()];
   await archiveSpans(stack.store, spans, { firstOffset: 0n });
   const lost = spans.slice(0, 20);
