@@ -5,6 +5,7 @@
 import type { Worker } from 'node:worker_threads';
 import { rowGroupsInFlight } from '../schemas/limits/batch.ts';
 import type { Shard, WorkerReply } from '../schemas/shard.ts';
+import type { WorkerContext } from './worker.ts';
 
 /** How a shard ended. `crashed`: its thread died; what was to be said of it is in the message. */
 export type ShardThreadOutcome =
@@ -40,6 +41,11 @@ export class ShardThread {
       if (this.#isOver) this.#crash(this.#lastError ?? 'it had ended before');
       this.#worker.postMessage(shard, []);
     });
+  }
+
+  /** Says what the shards belong to from now on; its store stays the one that it was started with. */
+  turnTo(context: WorkerContext): void {
+    this.#worker.postMessage(context, []);
   }
 
   /** Ends the thread; a shard that it computes has crashed then. */

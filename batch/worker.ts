@@ -21,12 +21,15 @@ export interface WorkerContext {
   readonly rowsMax: number;
 }
 
-const context = workerData as WorkerContext;
+let context = workerData as WorkerContext;
 const store = openStore(context.store);
-const work = signalBatches[context.of].startWork(context.work);
+let work = signalBatches[context.of].startWork(context.work);
 
-parentPort?.on('message', (shard: Shard) => {
-  void compute(shard).then(reply);
+// A thread costs far more to start than a kernel does: one that is idle may be given another computation.
+parentPort?.on('message', (message: Shard | WorkerContext) => {
+  if (!('work' in message)) return void compute(message).then(reply);
+  context = message;
+  work = signalBatches[context.of].startWork(context.work);
 });
 
 async function compute(shard: Shard): Promise<WorkerReply> {

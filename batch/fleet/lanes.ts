@@ -1,6 +1,6 @@
 /**
- * The worker threads of a fleet's worker. Each computes shards of one computation at a time, and a shard of
- * another computation starts another thread; who asks sees only that shards are computed.
+ * The worker threads of a fleet's worker. Each computes shards of one computation at a time, and is turned to
+ * another one when need be; who asks sees only that shards are computed.
  */
 import type { Shard } from '../../schemas/shard.ts';
 import { shardMsMax } from '../../schemas/limits/fleet.ts';
@@ -17,8 +17,8 @@ export interface LanesOptions {
 }
 
 interface Lane {
-  /** What its thread was started for. */
-  readonly name: string;
+  /** What its thread computes. */
+  name: string;
   readonly thread: ShardThread;
 }
 
@@ -33,15 +33,12 @@ export class Lanes {
   }
 
   /**
-   * Computes a shard on a thread that was started with `context`, or with an equal one: `name` says
-   * which are. Never rejects.
+   * Computes a shard on a thread that has `context`, or an equal one: `name` says which are. Never
+   * rejects.
    */
   async compute(name: string, context: WorkerContext, shard: Shard): Promise<ShardThreadOutcome> {
-    const lane = await this.#lane(name, context);
-    if (this.#isClosed) {
-      await lane.thread.stop();
-      return { type: 'crashed', message: '(its worker was told to stop)' };
-    }
+    if (this.#isClosed) return { type: 'crashed', message: '(its worker was told to stop)' };
+    const lane = this.#lane(name, context);
     this.#busy.add(lane);
     const { msMax = shardMsMax } = this.#options;
     let isLate = false;
@@ -52,8 +49,8 @@ export class Lanes {
     const outcome = await lane.thread.compute(shard);
     clearTimeout(late);
     this.#busy.delete(lane);
-    if (outcome.type !== 'crashed') this.#idle.push(lane);
-    if (!isLate) return outcome;
+    if (!isLate && outcome.type !== 'crashed') this.#idle.push(lane);
+    if (!isLate || outcome.type !== 'crashed') return outcome;
     return { type: 'failed', message: `it took longer than ${msMax} ms`, retryable: true };
   }
 
@@ -69,13 +66,13 @@ export class Lanes {
     await Promise.all(lanes.map(({ thread }) => thread.stop()));
   }
 
-  /** An idle thread of that name, or a new one in the place of an idle one of another name. */
-  async #lane(name: string, context: WorkerContext): Promise<Lane> {
+  /** An idle thread, of that name if there is one, or a new one. */
+  #lane(name: string, context: WorkerContext): Lane {
     const at = this.#idle.findIndex((lane) => lane.name === name);
-    const [own] = at === -1 ? [] : this.#idle.splice(at, 1);
-    if (own) return own;
-    const isFull = this.#idle.length + this.#busy.size >= this.#options.threads;
-    if (isFull) await this.#idle.shift()?.thread.stop();
-    return { name, thread: new ShardThread(this.#options.startThread(context)) };
+    const [idle] = this.#idle.splice(Math.max(0, at), 1);
+    if (!idle) return { name, thread: new ShardThread(this.#options.startThread(context)) };
+    if (idle.name !== name) idle.thread.turnTo(context);
+    idle.name = name;
+    return idle;
   }
 }
