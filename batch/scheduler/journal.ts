@@ -111,7 +111,7 @@ export async function readTicks(
     { kind, since: dateTime(Math.max(0, sinceMs)) },
   );
   return rows.map(({ at, state, begun }) => {
-    return { kind, atMs: Number(at) * 1000, state, begunMs: Number(begun) };
+    return { kind, atMs: at * 1000, state, begunMs: Number(begun) };
   });
 }
 

@@ -82,7 +82,7 @@ interface Given extends Partial<Pick<SchedulerOptions, 'catchUp' | 'ticksOnly' |
 }
 
 /** A scheduler from `startMs` on. One that leads has two sleepers, one that waits has one. */
-function start(startMs: number, given: Given = {}): Running {
+function run(startMs: number, given: Given = {}): Running {
   const clock = given.clock ?? new ManualClock(startMs);
   const settings = { ...world.settings, ...given.settings };
   const stopping = new AbortController();
@@ -183,6 +183,20 @@ async function metric(registry: Registry, name: string): Promise<Record<string, 
   );
 }
 
+/** What readers see of the day: one run whole. */
+const seen = () =>
+  world.clickhouse.query(
+    `SELECT uniqExact(run_id) AS runs, toString(sum(total_spans)) AS spans
+     FROM service_stats_merged WHERE date = '2026-11-21' AND layer = 'batch'`,
+  );
+const spansOf = async (runs: string) => {
+  const [row] = await world.clickhouse.query<{ spans: string }>(
+    `SELECT toString(total_spans) AS spans FROM batch_runs
+     WHERE period_kind = 'day' AND signal = 'traces' ORDER BY published_at ${runs} LIMIT 1`,
+  );
+  return row?.spans ?? '';
+};
+
 describe('runScheduler()', () => {
   it('publishes days at four and hours at ten past, and again exactly what late data changed', async () => {
     await archive('20T10', 40);
@@ -190,7 +204,7 @@ describe('runScheduler()', () => {
     await archive('22T02', 30);
     await moveWatermark(stack.store, at('22T03:09'));
     const settings = { TIDEMARK_BATCH_CRON: '0 4,5 * * *' };
-    const scheduler = start(at('22T02:55'), { settings });
+    const scheduler = run(at('22T02:55'), { settings });
     await scheduler.to(at('22T03:08'));
     expect(await published()).toEqual([]);
     await scheduler.to(at('22T03:12'));
@@ -237,7 +251,7 @@ describe('runScheduler()', () => {
     await archive('21T10', 50);
     await moveWatermark(stack.store, at('22T02:59'));
     const settings = { ...daysOnly, TIDEMARK_BATCH_POLL_MS: 40 * minuteMs };
-    const first = start(at('22T03:58'), { settings });
+    const first = run(at('22T03:58'), { settings });
     await first.to(at('22T05:58'));
     expect(await published()).toEqual([]);
     expect(await metric(first.registry, 'waiting_periods')).toMatchObject({ 'kind=day': 1 });
@@ -247,14 +261,14 @@ describe('runScheduler()', () => {
     // The next tick finds it complete; nothing came, so it is only confirmed. Of the day before that it
     // waits no longer than it has to.
     await archive('22T10', 60);
-    const second = start(at('23T03:58'), { settings });
+    const second = run(at('23T03:58'), { settings });
     await second.to(at('23T04:01'));
     expect(await published()).toEqual(['11-21 50 provisional']);
     await moveWatermark(stack.store, at('23T03:00'));
     await second.to(at('23T04:50'));
     expect(await journal()).toEqual(['22T06:00 day 21 published 1', '23T04:40 day 22 published 1']);
     await second.stop();
-    const third = start(at('24T03:58'), { settings });
+    const third = run(at('24T03:58'), { settings });
     await third.to(at('24T04:01'));
     expect((await journal()).at(-1)).toBe('24T04:00 day 21 confirmed 1');
     expect(await published()).toEqual(['11-21 50 final', '11-22 60 final']);
@@ -267,7 +281,7 @@ describe('runScheduler()', () => {
     await moveWatermark(stack.store, at('22T03:30'));
     const file = await stack.store.get(key);
     await stack.store.put(key, 'no Parquet file');
-    const scheduler = start(at('22T03:58'), { settings: daysOnly });
+    const scheduler = run(at('22T03:58'), { settings: daysOnly });
     await scheduler.to(at('22T04:05'));
     expect(await journal()).toEqual(['22T04:00 day 21 retried 1']);
     expect(scheduler.pulse.faults).toEqual([expect.stringMatching(/^2026-11-21 \(traces\): /)]);
@@ -287,7 +301,7 @@ describe('runScheduler()', () => {
     });
     await scheduler.stop();
     // The next tick begins anew; the second try of it finds the file.
-    const next = start(at('23T03:58'), { settings: daysOnly });
+    const next = run(at('23T03:58'), { settings: daysOnly });
     await next.to(at('23T04:05'));
     expect(next.pulse.faults).toHaveLength(1);
     if (file) await stack.store.put(key, file);
@@ -302,12 +316,12 @@ describe('runScheduler()', () => {
   }, 240_000);
 
   it('tells which ticks it missed, and computes them only when it is to catch up', async () => {
-    const first = start(at('20T03:58'), { settings: daysOnly });
+    const first = run(at('20T03:58'), { settings: daysOnly });
     await first.to(at('20T04:01'));
     await first.stop();
     for (const hour of ['20T10', '21T10', '22T10']) await archive(hour, 30);
     await moveWatermark(stack.store, at('23T03:30'));
-    const second = start(at('23T03:00'), { settings: daysOnly });
+    const second = run(at('23T03:00'), { settings: daysOnly });
     await second.to(at('23T04:01'));
     // 04:00 of the 21st and 22nd are missed: the days 20 and 21 stay as they are.
     expect(await published()).toEqual(['11-22 30 final']);
@@ -322,7 +336,7 @@ describe('runScheduler()', () => {
       'kind=day,outcome=missed': 2,
     });
     await second.stop();
-    const third = start(at('24T03:50'), { settings: daysOnly, catchUp: true });
+    const third = run(at('24T03:50'), { settings: daysOnly, catchUp: true });
     await third.to(at('24T03:58'));
     expect(await published()).toEqual(['11-22 30 final']);
     await third.to(at('24T04:01'));
@@ -331,7 +345,7 @@ describe('runScheduler()', () => {
     // And at once where a tick was missed.
     await archive('24T10', 60);
     await moveWatermark(stack.store, at('25T03:30'));
-    const fourth = start(at('25T09:00'), { settings: daysOnly, catchUp: true });
+    const fourth = run(at('25T09:00'), { settings: daysOnly, catchUp: true });
     await fourth.to(at('25T09:01'));
     expect((await published()).at(-1)).toBe('11-24 60 final');
     await fourth.stop();
@@ -344,7 +358,7 @@ describe('runScheduler()', () => {
     const strange = ['_ticks/day/soon.json', '_ticks/note.txt'];
     for (const key of [tick, ...strange]) await stack.store.put(key, '{}');
     const often = { TIDEMARK_BATCH_POLL_MS: 10 * minuteMs };
-    const only = start(at('22T03:50'), { ticksOnly: true, settings: often });
+    const only = run(at('22T03:50'), { ticksOnly: true, settings: often });
     // A tick of a clock ahead of ours waits; the scheduler's own cron lines are off.
     await only.to(at('22T03:59'));
     expect(await published()).toEqual([]);
@@ -361,7 +375,7 @@ describe('runScheduler()', () => {
     await archive('22T10', 20);
     await moveWatermark(stack.store, at('23T03:30'));
     await stack.store.put(tickKey(tickOf('day', at('23T04:00'))), '{}');
-    const both = start(at('23T03:55'), { settings: { ...daysOnly, ...often } });
+    const both = run(at('23T03:55'), { settings: { ...daysOnly, ...often } });
     await both.to(at('23T04:10'));
     expect(await stored('_ticks/')).toEqual(strange);
     expect((await journal()).slice(1)).toEqual(['23T04:00 day 22 published 1']);
@@ -372,7 +386,7 @@ describe('runScheduler()', () => {
   it('goes on with what the leader before has left, and waits out services that are away', async () => {
     await archive('21T10', 50);
     await moveWatermark(stack.store, at('22T02:00'));
-    const first = start(at('22T03:58'), { settings: daysOnly });
+    const first = run(at('22T03:58'), { settings: daysOnly });
     await first.to(at('22T04:01'));
     await first.stop();
     expect(await ticks('day')).toEqual(['22T04:00 begun']);
@@ -385,7 +399,7 @@ describe('runScheduler()', () => {
       look: (kind) => (isAway ? Promise.reject(fault) : work.look(kind)),
     });
     const often = { ...daysOnly, TIDEMARK_BATCH_POLL_MS: 10 * minuteMs };
-    const second = start(at('22T08:00'), { settings: often, work: away });
+    const second = run(at('22T08:00'), { settings: often, work: away });
     await second.to(at('22T08:25'));
     expect(second.warnings).toEqual(['The schedule cannot go on; trying again: Cannot list: away']);
     expect(second.pulse.faults).toEqual(['schedule: Cannot list: away']);
@@ -404,20 +418,6 @@ describe('runScheduler()', () => {
       TIDEMARK_BATCH_HOUR_CRON: '',
       TIDEMARK_BATCH_LEASE_MS: leaseMs,
     };
-    /** What readers see of the day: one run whole. */
-    const seen = () =>
-      world.clickhouse.query(
-        `SELECT uniqExact(run_id) AS runs, toString(sum(total_spans)) AS spans
-         FROM service_stats_merged WHERE date = '2026-11-21' AND layer = 'batch'`,
-      );
-    const spansOf = async (runs: string) => {
-      const [row] = await world.clickhouse.query<{ spans: string }>(
-        `SELECT toString(total_spans) AS spans FROM batch_runs
-         WHERE period_kind = 'day' AND signal = 'traces' ORDER BY published_at ${runs} LIMIT 1`,
-      );
-      return row?.spans ?? '';
-    };
-
     /** Leader a stops around its fence; b takes over with more data; then a goes on. */
     async function pauseAndTakeOver(where: 'before' | 'behind', aheadMs: number) {
       await archive('21T10', 50);
@@ -439,12 +439,12 @@ describe('runScheduler()', () => {
             },
           }),
       });
-      const a = start(at('22T03:58') + aheadMs, { settings, work: pausing, catchUp: aheadMs > 0 });
+      const a = run(at('22T03:58') + aheadMs, { settings, work: pausing, catchUp: aheadMs > 0 });
       // Its clock stands still with it from here on.
       const moving = aheadMs > 0 ? a.clock.idle(1) : a.to(at('22T04:01'));
       await reached.promise;
       await archive('21T11', 9);
-      const b = start(at('22T04:00'), { settings, holder: 'b' });
+      const b = run(at('22T04:00'), { settings, holder: 'b' });
       await b.clock.moveTo(at('22T04:00') + leaseMs + leaseMs / 2, 1);
       await b.to(at('22T04:00') + 2 * leaseMs);
       const after = await seen();

@@ -131,7 +131,7 @@ describe('the guide of the schedule', () => {
     } finally {
       await stack.close();
     }
-  }, 240_000);
+  }, 400_000);
 });
 
 const client = await kubernetes();

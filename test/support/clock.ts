@@ -53,12 +53,34 @@ export class ManualClock {
         if (typeof value !== 'function') return value;
         return (...args: unknown[]) => {
           const result: unknown = Reflect.apply(value, object, args);
-          if (!(result instanceof Promise)) return result;
-          this.#busy += 1;
-          return result.finally(() => (this.#busy -= 1));
+          if (result instanceof Promise) return this.#during(() => result);
+          return isIterable(result) ? this.#each(result) : result;
         };
       },
     });
+  }
+
+  async #during<R>(task: () => Promise<R>): Promise<R> {
+    this.#busy += 1;
+    try {
+      return await task();
+    } finally {
+      this.#busy -= 1;
+    }
+  }
+
+  /** The same values, each waited for under watch. */
+  async *#each(values: AsyncIterable<unknown>): AsyncIterable<unknown> {
+    const iterator = values[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { done, value } = await this.#during(() => iterator.next());
+        if (done === true) return;
+        yield value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
   }
 
   /** Resolves when at least `sleepers` sleep and nothing is under way. */
@@ -86,4 +108,8 @@ export class ManualClock {
   set(ms: number): void {
     this.#nowMs = ms;
   }
+}
+
+function isIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }

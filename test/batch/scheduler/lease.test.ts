@@ -24,8 +24,8 @@ const storm: Weather = {
   stallMsMax: 70_000,
 };
 
-const seed = Number(process.env['TEST_SEED'] ?? 1);
-const seeds = Array.from({ length: 150 }, (_, index) => seed + index);
+const firstSeed = Number(process.env['TEST_SEED'] ?? 1);
+const seeds = Array.from({ length: 150 }, (_, index) => firstSeed + index);
 
 interface Node {
   readonly machine: Machine;
@@ -162,7 +162,7 @@ describe('Lease', () => {
   });
 
   it('passes on at once when it is given back', async () => {
-    const cluster = new Cluster(seed);
+    const cluster = new Cluster(firstSeed);
     const { lease } = cluster.add('a', 0);
     await cluster.until(startMs + 5000);
     expect(cluster.holders).toEqual(['a']);
@@ -177,7 +177,7 @@ describe('Lease', () => {
   });
 
   it('is lost to a holder that slept, before it knows of anybody else', async () => {
-    const cluster = new Cluster(seed);
+    const cluster = new Cluster(firstSeed);
     const { lease, machine } = cluster.add('a', 0);
     await cluster.until(startMs + 5000);
     machine.sleepFor(10 * leaseMs);
@@ -187,7 +187,7 @@ describe('Lease', () => {
   });
 
   it('ends early for a holder whose clock is set, never late', async () => {
-    const { world, bucket } = new Cluster(seed);
+    const { world, bucket } = new Cluster(firstSeed);
     const machine = new Machine('a', world, 0);
     const store = new BucketClient(bucket, machine, () => calm, 1000);
     let [wallMs, monotonicMs] = [startMs, 0];
@@ -209,7 +209,7 @@ describe('Lease', () => {
   });
 
   it('leaves one object behind, and its listing says who holds it', async () => {
-    const cluster = new Cluster(seed);
+    const cluster = new Cluster(firstSeed);
     cluster.add('a', 0);
     await cluster.until(startMs + 100 * leaseMs);
     const keys = cluster.bucket.keys(leasePrefix(name));
