@@ -96,6 +96,14 @@ export function codeOf(dictionary: Dictionary, text: usize, bytes: u32): i32 {
   return code;
 }
 
+/** Whether the text is the one that has this code. */
+// @ts-ignore: decorator
+@inline
+export function hasCode(dictionary: Dictionary, code: u32, text: usize, bytes: u32): bool {
+  const entry = entryOf(dictionary, code);
+  return entry.bytes == bytes && isSame(entry.text, text, bytes);
+}
+
 function isSame(a: usize, b: usize, bytes: u32): bool {
   const end = a + bytes;
   for (; a + 8 <= end; a += 8, b += 8) {

@@ -3,7 +3,7 @@
  * the distinct values become a dictionary page. Writes at the arena's top.
  */
 import { put } from './bytes';
-import { codeOf, Dictionary, entryOf, makeRoom } from './dictionary';
+import { codeOf, Dictionary, entryOf, hasCode, makeRoom } from './dictionary';
 import { allocate, reserve, setTop, slack, top } from './memory';
 
 /** Codes of the chunk's values, 32 bits each. */
@@ -24,8 +24,10 @@ const step: u32 = 1024;
 /** Codes of texts; `bytesMax` bounds the dictionary. Returns how many are distinct. */
 export function codeTexts(offsets: usize, data: usize, count: u32, bytesMax: u32): i32 {
   codes = allocate(<usize>count * 4);
-  if (codes == 0) return noRoom;
+  nexts = codes == 0 ? 0 : allocate(<usize>count * 4 + 4);
+  if (nexts == 0) return noRoom;
   memory.fill(changetype<usize>(texts), 0, 32);
+  let last = nexts;
   for (let done: u32 = 0; done < count; done += step) {
     if (!makeRoom(texts, step)) return noRoom;
     const end = min(count, done + step);
@@ -33,13 +35,37 @@ export function codeTexts(offsets: usize, data: usize, count: u32, bytesMax: u32
     for (let index = done; index < end; index++) {
       const at = <usize>index << 2;
       const to = load<u32>(offsets + at, 4);
-      store<u32>(codes + at, codeOf(texts, data + from, to - from));
+      const code = codeAfter(last, data + from, to - from);
+      store<u32>(codes + at, code);
+      last = nexts + ((<usize>code + 1) << 2);
       from = to;
     }
     if (texts.textBytes + texts.count * 4 > bytesMax) return noDictionary;
     if (end >= tried && texts.count > (end >> 1) + (end >> 2)) return noDictionary;
   }
   return writeTexts();
+}
+
+/** For each code, and before that for the start, the code that came next when it was there last. */
+let nexts: usize = 0;
+
+/**
+ * Code of a text that comes after that of which `last` says what comes next: keys of attributes come in
+ * the same order over and over, and are then found without a hash.
+ */
+// @ts-ignore: decorator
+@inline
+function codeAfter(last: usize, text: usize, bytes: u32): u32 {
+  const known = texts.count;
+  if (known != 0) {
+    const guess = load<u32>(last);
+    if (hasCode(texts, guess, text, bytes)) return guess;
+  }
+  const code = <u32>codeOf(texts, text, bytes);
+  // A new one is taken to come again and again.
+  if (texts.count != known) store<u32>(nexts + ((<usize>code + 1) << 2), code);
+  store<u32>(last, code);
+  return code;
 }
 
 function writeTexts(): i32 {

@@ -136,7 +136,8 @@ class ChunkBuilder {
 function compress(body: Uint8Array): Uint8Array {
   return zstdCompressSync(body, {
     params: { [constants.ZSTD_c_compressionLevel]: archiveZstdLevel },
-    // One buffer for the whole answer, which is seldom larger than its question.
-    chunkSize: Math.max(1024, body.length + 512),
+    // One buffer for the longest answer (ZSTD_compressBound): then zstd compresses straight into it, from
+    // where the page lies, and copies neither.
+    chunkSize: Math.max(1024, body.length + (body.length >>> 8) + 128),
   });
 }
