@@ -38,11 +38,11 @@ export class Base64 {
 
   /**
    * Writes the text of `bytes` into `target` from `at` on and returns where it ends. `target` must
-   * have `base64Length(bytes.length)` bytes left; else it throws a RangeError.
+   * have `base64Length(bytes.length)` bytes left: without them it throws, and writes nothing.
    */
   write(bytes: Uint8Array, target: Uint8Array, at: number): number {
     if (at + base64Length(bytes.length) > target.length) {
-      throw new RangeError(`Cannot write the base64 of ${bytes.length} bytes: no room`);
+      throw new Error(`Bug: no room for the base64 of ${bytes.length} bytes`);
     }
     const isOwn = target.buffer === this.#memory.buffer;
     for (let from = 0; from < bytes.length; from += base64WindowBytes) {

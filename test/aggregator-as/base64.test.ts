@@ -55,10 +55,10 @@ describe('Base64', () => {
     expect(Buffer.from(body).toString('latin1') === texts.join('')).toBe(true);
     expect(encoder.lend(lentBytesMax)?.length).toBe(lentBytesMax);
     expect(encoder.lend(lentBytesMax + 1)).toBeUndefined();
-    expect(() => encoder.write(randomBytes(3), body, body.length - 3)).toThrow(RangeError);
+    expect(() => encoder.write(randomBytes(3), body, body.length - 3)).toThrow('Bug: no room');
   });
 
   it('write() throws when the target is too small', () => {
-    expect(() => encoder.write(new Uint8Array(3), new Uint8Array(3), 0)).toThrow(RangeError);
+    expect(() => encoder.write(new Uint8Array(3), new Uint8Array(3), 0)).toThrow('Bug: no room');
   });
 });
