@@ -19,7 +19,7 @@ import { mergePoints, pointTables } from './metrics/tables.ts';
 import { startPointWork } from './metrics/work.ts';
 import { spanDrift } from './traces/drift.ts';
 import { graphProof } from './traces/graphproof.ts';
-import { spanProof } from './traces/proof.ts';
+import { dedupProof, spanProof } from './traces/proof.ts';
 import { mergeSpans, spanHourTables, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
 import type { SignalBatch } from './work.ts';
@@ -34,7 +34,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     tables: spanTables,
     startWork: startSpanWork,
     merge: mergeSpans,
-    proofs: [spanProof, graphProof],
+    proofs: [spanProof, dedupProof, graphProof],
     drift: spanDrift,
     hours: {
       tables: spanHourTables,

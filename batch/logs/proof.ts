@@ -1,5 +1,6 @@
 /** How `log_stats_batch` is proved: the same figures in ClickHouse's own SQL. */
-import type { FigureRow, Proof } from '../verify.ts';
+import { addCounts } from '../sums.ts';
+import type { Proof } from '../verify.ts';
 
 const figures = ['total_records', 'duplicate_records', 'body_bytes', 'unique_bodies'] as const;
 
@@ -23,13 +24,13 @@ export const logProof: Proof = {
   ],
   sql: logSql,
   // Copies have one body, and so have equal bodies: distinct ones add up over slices too.
-  slices: { by: ['Body'], sql: (source) => logSql(source), add, finish: (row) => row },
+  slices: {
+    by: ['Body'],
+    sql: (source) => logSql(source),
+    add: addCounts(figures),
+    finish: (row) => row,
+  },
 };
-
-function add(left: FigureRow, right: FigureRow): FigureRow {
-  const sum = (name: string) => String(BigInt(Number(left[name])) + BigInt(Number(right[name])));
-  return { ...left, ...Object.fromEntries(figures.map((name) => [name, sum(name)])) };
-}
 
 /**
  * Of the copies of a record, one identity of (tenant, content hash, occurrence), the first by

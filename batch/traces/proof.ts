@@ -1,4 +1,5 @@
-/** How `service_stats_batch` is proved: the same figures in ClickHouse's own SQL. */
+/** How `service_stats_batch` and `service_dedup_batch` are proved: the same figures in ClickHouse's own SQL. */
+import { addCounts } from '../sums.ts';
 import type { Proof } from '../verify.ts';
 import { groupColumns, spanCopies, spanStructure } from './copies.ts';
 import { spanSlices } from './slices.ts';
@@ -48,4 +49,31 @@ const total = 'toFloat64(toString(sumIf(toUInt128(Duration), place = 1)))';
 /** An aggregate over the durations of the group's distinct spans; it has none without a span. */
 function milliseconds(aggregate: string, parameters: string): string {
   return `if(total_spans = 0, nan, ${aggregate}If${parameters}(Duration, place = 1) / 1e6)`;
+}
+
+const dedupFigures = ['raw_span_count', 'deduped_span_count', 'duplicate_span_count'];
+
+export const dedupProof: Proof = {
+  table: 'service_dedup_batch',
+  keys: ['tenant_id', 'service_name'],
+  figures: dedupFigures,
+  structure: spanStructure,
+  sql: dedupSql,
+  slices: {
+    by: spanSlices.by,
+    sql: (source) => dedupSql(source),
+    add: addCounts(dedupFigures),
+    finish: (row) => row,
+  },
+};
+
+function dedupSql(source: string): string {
+  return `SELECT
+  TenantId AS tenant_id,
+  ServiceName AS service_name,
+  count() AS raw_span_count,
+  countIf(place = 1) AS deduped_span_count,
+  countIf(place > 1) AS duplicate_span_count
+FROM ${spanCopies(source)}
+GROUP BY tenant_id, service_name`;
 }

@@ -3,6 +3,7 @@
  * each slice says how many durations are below the published quantile, and which lie next to it.
  * Together they show which value has the quantile's rank, or that the published one is not near it.
  */
+import { addCounts, countOf } from '../sums.ts';
 import type { FigureRow, PartSlices } from '../verify.ts';
 import { groupColumns, spanCopies } from './copies.ts';
 
@@ -13,7 +14,8 @@ const counts = [
   'error_count',
   'unique_traces',
   'conflict_spans',
-] as const;
+  'total',
+];
 
 export const spanSlices: PartSlices = { by: ['TraceId'], sql: partSql, add, finish };
 
@@ -63,13 +65,12 @@ type Json = string | number;
 type Nearby = readonly [Json, Json, readonly [readonly Json[], readonly Json[]], Json, Json];
 
 function add(left: FigureRow, right: FigureRow): FigureRow {
-  const sum: Record<string, unknown> = { ...left };
-  for (const name of [...counts, 'total']) sum[name] = String(int(left, name) + int(right, name));
-  if (int(left, 'total_spans') === 0n) {
+  const sum: Record<string, unknown> = { ...addCounts(counts)(left, right) };
+  if (countOf(left, 'total_spans') === 0n) {
     [sum['least'], sum['greatest']] = [right['least'], right['greatest']];
-  } else if (int(right, 'total_spans') > 0n) {
-    sum['least'] = String(least(int(left, 'least'), int(right, 'least')));
-    sum['greatest'] = String(-least(-int(left, 'greatest'), -int(right, 'greatest')));
+  } else if (countOf(right, 'total_spans') > 0n) {
+    sum['least'] = String(least(countOf(left, 'least'), countOf(right, 'least')));
+    sum['greatest'] = String(-least(-countOf(left, 'greatest'), -countOf(right, 'greatest')));
   }
   for (const name of Object.keys(quantiles)) {
     const of = (row: FigureRow) => row[`${name}_nearby`] as Nearby;
@@ -155,10 +156,6 @@ function valueAt([below, highest, [values, numbers], above, next]: Nearby, rank:
     if (rank <= last) return BigInt(value);
   }
   return rank === last + 1n && BigInt(above) > 0n ? BigInt(next) : undefined;
-}
-
-function int(row: FigureRow, name: string): bigint {
-  return BigInt(row[name] as Json);
 }
 
 function least(a: bigint, b: bigint): bigint {

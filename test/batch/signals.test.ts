@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { logProof } from '../../batch/logs/proof.ts';
 import { startLogWork } from '../../batch/logs/work.ts';
-import { histogramProof, pointProof } from '../../batch/metrics/proof.ts';
+import { histogramProof, pointProof, summaryProof } from '../../batch/metrics/proof.ts';
 import { startPointWork } from '../../batch/metrics/work.ts';
 import { signalBatches, signals } from '../../batch/signals.ts';
 import { graphProof } from '../../batch/traces/graphproof.ts';
-import { spanProof } from '../../batch/traces/proof.ts';
+import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { startSpanWork } from '../../batch/traces/work.ts';
 import { archiveColumns } from '../../schemas/archive.ts';
 import { readMigrations } from '../../workers/clients/migrate.ts';
@@ -20,11 +20,14 @@ describe('signalBatches', () => {
     expect(signals.toSorted()).toEqual(Object.keys(archiveColumns).toSorted());
     for (const signal of signals) expect(signalBatches[signal].signal).toBe(signal);
     const { traces, logs, metrics } = signalBatches;
-    expect(traces).toMatchObject({ startWork: startSpanWork, proofs: [spanProof, graphProof] });
+    expect(traces).toMatchObject({
+      startWork: startSpanWork,
+      proofs: [spanProof, dedupProof, graphProof],
+    });
     expect(logs).toMatchObject({ startWork: startLogWork, proofs: [logProof] });
     expect(metrics).toMatchObject({
       startWork: startPointWork,
-      proofs: [pointProof, histogramProof],
+      proofs: [pointProof, histogramProof, summaryProof],
     });
   });
 
@@ -43,10 +46,13 @@ describe('signalBatches', () => {
       }
       for (const { table, keys, figures, structure } of batch.proofs) {
         expect(batch.tables).toContain(table);
-        const ddl =
-          statements.find((text) => text.includes(`TABLE IF NOT EXISTS ${table}\n`)) ?? '';
+        const ddl = statements
+          .filter((text) => new RegExp(`TABLE (IF NOT EXISTS )?${table}\\n`).test(text))
+          .join('\n');
         for (const name of [...keys, ...figures]) expect(ddl).toContain(`\`${name}\` `);
-        for (const typed of structure) expect(columns).toContain(typed.split(' ')[0]);
+        for (const typed of structure) {
+          expect(columns).toContain(typed.split(' ')[0]?.replaceAll('`', ''));
+        }
       }
     },
   );

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
 import { filesSource } from '../../batch/source.ts';
-import { spanProof } from '../../batch/traces/proof.ts';
+import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun, type VerifyProgress } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans } from '../support/day.ts';
@@ -98,6 +98,7 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
     period: parsePeriod(day),
     of: 'traces',
   });
+  const services = new Set(spans.map(({ tenant, service }) => `${tenant} ${service}`)).size;
   const progress: VerifyProgress[] = [];
   const options = {
     ...stack,
@@ -106,15 +107,15 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
     runId: run?.runId ?? '',
     keys: files.map((file) => file.key),
     rows: 3564,
-    proofs: [spanProof],
+    proofs: [spanProof, dedupProof],
     periodMs: Date.parse(day),
     seriesMax: 1,
     edgesMax: 1000,
     onProgress: (at: VerifyProgress) => progress.push(at),
   };
   const good = await verifyRun(options);
-  expect(good).toMatchObject({ equal: true, differences: [], rows: groups });
-  expect(progress.map(({ done }) => done)).toEqual([0, 1, 2, 3, 4]);
+  expect(good).toMatchObject({ equal: true, differences: [], rows: groups + services });
+  expect(progress.map(({ done }) => done)).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
 
   const wrong = {
     p50_ms: 'p50_ms * (1 + 3e-16)',
@@ -136,7 +137,7 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
      FROM service_stats_batch AS s WHERE s.run_id = '${options.runId}'
      ORDER BY s.total_spans DESC LIMIT 1000 OFFSET 1`,
   );
-  const off = await verifyRun({ ...options, runId: 'off' });
+  const off = await verifyRun({ ...options, runId: 'off', proofs: [spanProof] });
   const figures = off.differences.map(({ figure }) => figure);
   expect(figures.toSorted()).toEqual(Object.keys(wrong).toSorted());
 });
