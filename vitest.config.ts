@@ -8,7 +8,8 @@ import { defineConfig } from 'vitest/config';
 
 const fleet = [
   'test/integration/**/*.test.ts',
-  'test/docs/fleet.test.ts',
+  'test/docs/{fleet,batchfleet}.test.ts',
+  'test/batch/fleet/{coordinate,kill}.test.ts',
   'test/batch/crash.test.ts',
   'test/batch/scheduler.kill.test.ts',
   'test/workers/archive.{crash,kafka,kill}.test.ts',

@@ -66,6 +66,12 @@ const testedThroughOthers = [
   /^workers\/(encode|message|thread)\.ts$/,
   // By the tests of codecs.ts, of consumer.ts and of kafka.ts, which they are parts of.
   /^workers\/clients\/(life|lz4|snappy|socket)\.ts$/,
+  // By the tests of pool.ts, and of fleet/coordinate.ts and fleet/kill.ts, which they are parts of.
+  /^batch\/(fault|thread)\.ts$/,
+  /^batch\/fleet\/(channel|execute|lanes|stored)\.ts$/,
+  /^workers\/clients\/group\.ts$/,
+  // By batchfleet.test.ts of test/docs, with the commands of the guide.
+  /^(batch|schemas)\/job\.ts$/,
   ...entries,
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,

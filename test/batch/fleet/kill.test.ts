@@ -111,7 +111,7 @@ describe.skipIf(noKafka)('three workers that are killed at random', () => {
     const startedMs = performance.now();
     const note = setInterval(() => {
       clearInterval(note);
-    const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+      const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
       const members = all.filter((worker) => !worker.isGone);
       const joined = members.filter((worker) => worker.hasJoined).length;
       const ended = all.reduce((sum, worker) => sum + worker.ended, 0);
