@@ -67,6 +67,7 @@ export function writeSpanFile(
   rowGroupRows = 50_000,
   without: readonly string[] = [],
   order: 'sorted' | 'unsorted' = 'sorted',
+  version = '2',
 ): SpanFile {
   const sorted = order === 'sorted' ? rows.toSorted(byTraceAndArrival) : [...rows];
   const columns = columnsOf(sorted);
@@ -85,6 +86,7 @@ export function writeSpanFile(
   const properties = new WriterPropertiesBuilder()
     .setMaxRowGroupSize(rowGroupRows)
     .setCompression(Compression.ZSTD)
+    .setKeyValueMetadata(new Map([['tidemark.schema', version]]))
     .setColumnDictionaryEnabled('TraceId', false)
     .setColumnDictionaryEnabled('SpanId', false)
     .build();
@@ -127,7 +129,10 @@ function joined(rows: readonly SpanRow[]): SpanRow[] {
       attributes: Object.fromEntries(
         peerAttributes.filter(() => random() < 0.12).map((key) => [key, pick(random, peers)]),
       ),
-      links: rows.slice(0, random() < 0.3 ? 2 : 0).map(() => pick(random, rows)),
+      links: rows.slice(0, random() < 0.3 ? 2 : 0).map(() => {
+        const { traceId, spanId } = pick(random, rows);
+        return { traceId, spanId };
+      }),
     };
   });
 }
