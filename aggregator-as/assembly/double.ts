@@ -22,6 +22,7 @@ const hiddenBit: u64 = 0x0010_0000_0000_0000;
 
 /** Writes `value`, at most 20 bytes, at `out`. Returns the end of what it wrote. */
 export function writeInt64(out: usize, value: i64): usize {
+  if (<u64>value < 1000) return writeSmall(out, <u32>value);
   if (value >= 0) return writeUint64(out, <u64>value);
   store<u8>(out, 0x2d);
   return writeUint64(out + 1, 0 - <u64>value);
@@ -149,6 +150,21 @@ function writeScientific(out: usize, digits: u64, count: i32, exponent: i32): us
   store<u8>(out, 0x65);
   store<u8>(out, exponent < 0 ? 0x2d : 0x2b, 1);
   return writeUint64(out + 2, <u64>abs(exponent));
+}
+
+/** Writes a value below 1000: most that are counted in attributes. */
+function writeSmall(out: usize, value: u32): usize {
+  if (value >= 100) {
+    store<u8>(out, 0x30 + value / 100);
+    writePair(out + 1, value % 100);
+    return out + 3;
+  }
+  if (value < 10) {
+    store<u8>(out, 0x30 + value);
+    return out + 1;
+  }
+  writePair(out, value);
+  return out + 2;
 }
 
 /** Writes all digits of `value` so that they end before `end`. */

@@ -22,8 +22,17 @@ import {
   wrongType,
 } from './wire';
 
+/** Where the first attribute is of the record whose head was read last. */
+export let firstAttribute: usize = 0;
+
 /** Reads the log record from `p` to `end`. 0 after a fault. */
 export function readLog(p: usize, end: usize): usize {
+  const at = readLogHead(p, end);
+  return at != 0 && readRest(changetype<Log>(at)) ? at : 0;
+}
+
+/** Reads all of the log record but its attributes, which are counted. 0 after a fault. */
+export function readLogHead(p: usize, end: usize): usize {
   const at = allocate(sizeOf<Log>());
   if (at == 0) return fail(capacityFault, p);
   clear(at, sizeOf<Log>());
@@ -33,19 +42,25 @@ export function readLog(p: usize, end: usize): usize {
   clearMarks();
   body = 0;
   bodyBytes = 0;
-  const rest = readScalars(readHead(p, end, log), end, log);
-  if (rest == 0 || !checkTexts(log) || !readBody(log)) return 0;
-  if (log.attrCount != 0 && !readAttributes(rest, end, log)) return 0;
-  log.invalidUtf8 = invalidUtf8;
+  firstAttribute = readScalars(readHead(p, end, log), end, log);
+  if (firstAttribute == 0 || !checkTexts(log) || !readBody(log)) return 0;
   judgeIds(log);
   // Time is optional, and so is the observed one: row 78 of the conformance table.
   log.timeNs = log.sentNs != 0 ? log.sentNs : log.observedNs;
   if (log.timeNs == 0) log.timeNs = receivedNs;
-  if (inexact) {
-    log.raw = p;
-    log.rawBytes = end - p;
-  }
   return at;
+}
+
+/** Reads the attributes of the record whose head was read last. False after a fault. */
+export function readRest(log: Log): bool {
+  const end = <usize>log.at + log.bytes;
+  if (log.attrCount != 0 && !readAttributes(firstAttribute, end, log)) return false;
+  log.invalidUtf8 = invalidUtf8;
+  if (inexact) {
+    log.raw = log.at;
+    log.rawBytes = log.bytes;
+  }
+  return true;
 }
 
 /** Ids of zeros are taken for none; the columns cannot tell. */

@@ -1,6 +1,7 @@
 /** Rows of `otel_logs`, in the order of `speedTables.otel_logs` in schemas/tables.ts. */
 import { put, putHex16, putHex8, putMap, putString } from './bytes';
 import { slack } from './memory';
+import { putPlain } from './plain';
 import { Log, Resource, Scope } from './record';
 import {
   copyResourceRun,
@@ -13,11 +14,13 @@ import {
   placeRow,
   putTail,
   resourceRunBytes,
+  rowsEnd,
   run,
   runBytes,
   startRun,
   tailBytes,
 } from './rows';
+import { slice, sliceBytes } from './wire';
 
 /** ServiceName in the row before: how far it begins before the row's run, and its size. */
 let serviceBack: usize = 0;
@@ -29,6 +32,53 @@ export function writeLog(log: Log, resource: Resource, scope: Scope, records: us
   if (start == 0) return false;
   endRow(start, writeRow(start, log, resource, scope));
   return true;
+}
+
+/**
+ * Writes the row of a record whose attributes, the first of which is at `p`, are still to be read: all of
+ * them are plain, and follow one another. False, and nothing is written, when they are not, or when
+ * there might be no room.
+ */
+export function writePlainLog(
+  log: Log,
+  resource: Resource,
+  scope: Scope,
+  records: usize,
+  p: usize,
+): bool {
+  if (!hasScopeRun || log.attrCount > 127) return false;
+  // A plain attribute becomes less than twice as long.
+  const texts = <usize>log.severityTextBytes + log.bodyBytes + log.eventNameBytes;
+  const most = 256 + slack + tailBytes + runBytes + serviceBytes + texts + 2 * <usize>log.bytes;
+  if (rowsEnd + most > records) return false;
+  const runBefore = run;
+  const backBefore = serviceBack;
+  const start = rowsEnd;
+  let out = writeHead(start, log, resource, scope);
+  store<u8>(out, log.attrCount);
+  out = putAttributes(out + 1, p, <usize>log.at + log.bytes, log.attrCount);
+  if (out == 0) {
+    startRun(runBefore);
+    serviceBack = backBefore;
+    return false;
+  }
+  endRow(start, putTail(putString(out, log.eventName, log.eventNameBytes)));
+  return true;
+}
+
+/** Writes attributes as keys and values. 0 when one is not plain, or is not where it should be. */
+// @ts-ignore: decorator
+@inline
+function putAttributes(out: usize, p: usize, end: usize, count: u32): usize {
+  for (; count > 0; count--) {
+    if (p >= end || load<u8>(p) != 0x32) return 0;
+    p = slice(p + 1, end);
+    const next = p + sliceBytes;
+    out = putPlain(out, p, next);
+    if (out == 0) return 0;
+    p = next;
+  }
+  return out;
 }
 
 /** A bound on the row's size, with slack for copies that write past their end. */
@@ -44,6 +94,16 @@ function rowBytesMax(log: Log, resource: Resource, scope: Scope): usize {
 }
 
 function writeRow(out: usize, log: Log, resource: Resource, scope: Scope): usize {
+  out = writeHead(out, log, resource, scope);
+  out = putMap(out, log.attrs, log.attrCount);
+  out = putString(out, log.eventName, log.eventNameBytes);
+  return putTail(out);
+}
+
+/** The columns before LogAttributes. */
+// @ts-ignore: decorator
+@inline
+function writeHead(out: usize, log: Log, resource: Resource, scope: Scope): usize {
   store<u64>(out, log.timeNs);
   out = putIds(out + 8, log);
   // Bits 0-7 are the W3C trace flags; the others must not be assumed to be zero.
@@ -57,9 +117,7 @@ function writeRow(out: usize, log: Log, resource: Resource, scope: Scope): usize
   const runAt = out;
   out = putRun(out, resource, scope);
   serviceBack = runAt - service;
-  out = putMap(out, log.attrs, log.attrCount);
-  out = putString(out, log.eventName, log.eventNameBytes);
-  return putTail(out);
+  return out;
 }
 
 // @ts-ignore: decorator

@@ -1,26 +1,49 @@
 /** Takes the log records of a request as the walk comes to them: reads, judges, hands them on. */
 import { keepItem } from './columns';
 import { hashSentItem } from './content';
-import { readLog } from './log';
-import { writeLog } from './logrows';
+import { firstAttribute, readLog, readLogHead, readRest } from './log';
+import { writeLog, writePlainLog } from './logrows';
 import { setTop, top } from './memory';
 import { first, second } from './murmur';
 import { nextIndex, resource, scope } from './place';
 import { Log } from './record';
 import { repeatsBefore } from './repeats';
 import { startItem } from './rows';
-import { attributesMax, countAccepted, countInvalid, countReason, describe } from './verdict';
+import { invalidUtf8 } from './text';
+import {
+  attributesMax,
+  countAccepted,
+  countInvalid,
+  countReason,
+  describe,
+  isTimely,
+} from './verdict';
 
 /** Reads a LogRecord message and writes its row. False after a fault. */
 export function takeLogRow(p: usize, end: usize): bool {
   if (!startItem(end - p)) return false;
   const records = top;
-  const at = readLog(p, end);
+  const at = readLogHead(p, end);
   if (at == 0) return false;
   const log = changetype<Log>(at);
   log.itemIndex = nextIndex();
+  if (takePlain(log, records)) return true;
+  if (!readRest(log)) return false;
   if (!acceptLog(log) || log.quarantined) return true;
   return writeLog(log, resource(), scope(), records);
+}
+
+/**
+ * Writes the row of a record as most are: valid, timely, its attributes plain. False, and nothing is counted,
+ * of any other.
+ */
+// @ts-ignore: decorator
+@inline
+function takePlain(log: Log, records: usize): bool {
+  if (invalidUtf8 != 0 || judge(log) != noReason || !isTimely(log.timeNs)) return false;
+  if (!writePlainLog(log, resource(), scope(), records, firstAttribute)) return false;
+  countAccepted(log.timeNs);
+  return true;
 }
 
 /** Reads a LogRecord message and keeps its record for the columns. False after a fault. */

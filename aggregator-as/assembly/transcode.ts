@@ -16,7 +16,7 @@ import { first, mix, second, startHash } from './murmur';
 import { groupByHour, sortedCount, sortedHour } from './order';
 import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
 import { metricsSignal, setSignal, signal } from './signal';
-import { allowAttributes, startVerdict, verdictSpace } from './verdict';
+import { allowAttributes, areRejected, startVerdict, verdictSpace } from './verdict';
 import { walkRequest } from './walk';
 import { inputPadding } from './wire';
 import { writeHour } from './write';
@@ -100,9 +100,19 @@ export function rowsRun(kind: u32, receivedMs: f64, pastMaxMs: f64, futureMaxMs:
   const tail = align(tenant + tenantBytes);
   const tailBytes = writeTail(tail, <i64>receivedMs);
   const end = input + inputBytes;
-  if (signal == metricsSignal) startMetricRows(tail, tailBytes);
-  else startRows(tail, tailBytes);
-  return walk(end, true) ? noFault : faultCode;
+  if (signal != metricsSignal) {
+    startRows(tail, tailBytes);
+    return walkRequest(input, end, true) ? noFault : faultCode;
+  }
+  const start = top;
+  startMetricRows(tail, tailBytes);
+  if (walkMetrics(input, end, true, true) && !areRejected()) return noFault;
+  // Which fault or rejected item is the first shows in the order in which they were sent.
+  clearFault();
+  setTop(start);
+  startVerdict(input, receivedMs, pastMaxMs, futureMaxMs);
+  startMetricRows(tail, tailBytes);
+  return walkMetrics(input, end, true, false) ? noFault : faultCode;
 }
 
 const digestSpace = memory.data(16, 8);
@@ -120,10 +130,10 @@ export function rowsDigest(): usize {
   return digestSpace;
 }
 
-/** By signal: reads the input, which ends there. */
-function walk(end: usize, areRows: bool): bool {
-  if (signal == metricsSignal) return walkMetrics(input, end, areRows);
-  return walkRequest(input, end, areRows);
+/** By signal: reads the input, which ends there, and keeps its items for the columns. */
+function walkItems(end: usize): bool {
+  if (signal == metricsSignal) return walkMetrics(input, end, false, false);
+  return walkRequest(input, end, false);
 }
 
 /** Writes TenantId and IngestedAt, which end every row. Returns their size. */
@@ -193,7 +203,7 @@ export function columnsAdd(
 ): i32 {
   startVerdict(input, receivedMs, pastMaxMs, futureMaxMs);
   if (!startRequest(<i64>receivedMs, partition, offset)) fail(capacityFault, input);
-  else if (walk(input + inputBytes, false)) {
+  else if (walkItems(input + inputBytes)) {
     keepRequest(tenant, <u32>tenantBytes, topic, <u32>topicBytes);
   }
   if (faultCode != noFault) dropRequest();

@@ -8,12 +8,14 @@
 @inline
 export function isAscii(p: usize, bytes: usize): bool {
   if (bytes <= 16) return (i8x16.bitmask(v128.load(p)) & ((1 << <i32>bytes) - 1)) == 0;
-  return isLongAscii(p, bytes);
+  if (bytes > 32) return isLongAscii(p, bytes);
+  return i8x16.bitmask(v128.or(v128.load(p), v128.load(p + bytes - 16))) == 0;
 }
 
 function isLongAscii(p: usize, bytes: usize): bool {
   const last = p + bytes - 16;
-  let seen = v128.load(last);
+  let seen = v128.or(v128.load(last), v128.load(p));
+  p += 16;
   for (; p < last; p += 16) seen = v128.or(seen, v128.load(p));
   return i8x16.bitmask(seen) == 0;
 }

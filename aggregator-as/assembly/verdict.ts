@@ -65,6 +65,11 @@ function verdict(): Verdict {
   return changetype<Verdict>(verdictSpace);
 }
 
+/** Whether an item was rejected. */
+export function areRejected(): bool {
+  return verdict().rejected != 0;
+}
+
 /** Counts strings that were not UTF-8. */
 export function countInvalid(strings: u32): void {
   verdict().invalidUtf8 += strings;

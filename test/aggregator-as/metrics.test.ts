@@ -1,7 +1,6 @@
 /** Rows of metrics against protobufjs with a plain reference. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Transcoder } from '../../aggregator-as/host.ts';
-import { tablesOf } from '../../schemas/tables.ts';
 import { seededRandom } from '../support/random.ts';
 import { receivedMs } from './generate.ts';
 import { loadTranscoder, receipt } from './module.ts';
@@ -17,8 +16,7 @@ import {
 } from './pointmaker.ts';
 import { expectPoints } from './points.ts';
 import type { ExpectedPoint, ExpectedPoints } from './points.ts';
-import { cellsOf, encodeRow, tableOf } from './pointrows.ts';
-import type { MetricTable } from './pointrows.ts';
+import { rowsOf } from './pointrows.ts';
 import {
   bytesField,
   fixed64Field,
@@ -47,17 +45,6 @@ function tallyOf({ points, rejectedBy, invalidUtf8 }: ExpectedPoints) {
     clampedDurations: 0,
     invalidUtf8,
   };
-}
-
-/** Tables in order, those without rows left out. */
-function rowsOf(
-  points: readonly ExpectedPoint[],
-): { table: MetricTable; rows: Buffer; rowCount: number }[] {
-  return tablesOf.metrics.flatMap((table) => {
-    const own = points.filter((point) => !point.quarantined && tableOf(point) === table);
-    const rows = own.map((point) => encodeRow(cellsOf(point, receipt.tenantId, receivedMs)));
-    return own.length === 0 ? [] : [{ table, rows: Buffer.concat(rows), rowCount: own.length }];
-  });
 }
 
 function expectRows(request: Uint8Array, from: Transcoder, label: string): ExpectedPoint[] {

@@ -3,6 +3,7 @@
  * that ClickHouse shows. Types are those of the migrations; each cell is of one of a few forms.
  */
 import { speedTables, tablesOf } from '../../schemas/tables.ts';
+import { receipt } from './module.ts';
 import { kinds } from './points.ts';
 import type { ExpectedPoint, Value } from './points.ts';
 import type { Attribute } from './reference.ts';
@@ -138,4 +139,17 @@ export function shown(cell: Cell): unknown {
   if ('bits' in cell) return String(cell.bits);
   if ('bytes' in cell) return cell.text;
   return cell.map.map(({ key, value }) => [key, value]);
+}
+
+/** The rows of a request's points by table, in order; tables without rows are left out. */
+export function rowsOf(
+  points: readonly ExpectedPoint[],
+): { table: MetricTable; rows: Buffer; rowCount: number }[] {
+  return tablesOf.metrics.flatMap((table) => {
+    const own = points.filter((point) => !point.quarantined && tableOf(point) === table);
+    const rows = own.map((point) =>
+      encodeRow(cellsOf(point, receipt.tenantId, receipt.receivedMs)),
+    );
+    return own.length === 0 ? [] : [{ table, rows: Buffer.concat(rows), rowCount: own.length }];
+  });
 }
