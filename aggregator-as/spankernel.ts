@@ -5,7 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { TidemarkError } from '../schemas/errors.ts';
-import type { EncodedGroup, GroupNames } from '../schemas/partial.ts';
+import type { EncodedGroup } from '../schemas/compose.ts';
+import type { GroupNames } from '../schemas/partial.ts';
+import type { SpanExports, Word } from './spanexports.ts';
 
 export interface SpanKernelOptions {
   /** Bound on the WebAssembly memory; what is past 4 GiB is not used. */
@@ -42,66 +44,6 @@ export interface OpenBlock {
 /** A group, by its address, with its names and counts. */
 export interface KernelGroup extends GroupNames {
   readonly at: number;
-}
-
-/** A global of the module. */
-interface Word {
-  readonly value: number;
-}
-
-interface SpanExports {
-  readonly memory: WebAssembly.Memory;
-  readonly wanted: Word;
-  readonly wantedBlock: Word;
-  readonly cutFrom: Word;
-  readonly cutTo: Word;
-  readonly headerBytes: Word;
-  readonly bucketsFound: Word;
-  readonly stretchCount: Word;
-  readonly runsAt: Word;
-  readonly groupCount: Word;
-  readonly firstGroup: Word;
-  reset(pagesMax: number, byKind: number): number;
-  begin(runs: number): number;
-  roomForPage(bytes: number): number;
-  openBlock(
-    ids: number,
-    rows: number,
-    fromHigh: bigint,
-    fromLow: bigint,
-    toHigh: bigint,
-    toLow: bigint,
-  ): number;
-  dropBlock(at: number): void;
-  orderBlock(at: number): void;
-  feed(run: number, at: number, tag: number): number;
-  roomForPlaces(at: number): number;
-  lookUp(codes: number, count: number, dictionary: number, width: number, out: number): void;
-  merge(): number;
-  absorbGroup(into: number, from: number): void;
-  writeGroup(at: number): number;
-  codesAt(column: number): number;
-  findGroup(tenant: number, service: number, operation: number, kind: number): number;
-  nameAt(column: number, name: number): number;
-  nameBytes(column: number, name: number): number;
-  nameCount(column: number): number;
-  readNames(column: number, at: number, end: number, count: number): number;
-  unpack(
-    at: number,
-    end: number,
-    width: number,
-    skip: number,
-    count: number,
-    out: number,
-    limit: number,
-  ): number;
-  roomForQuantiles(count: number): number;
-  headerAt(): number;
-  stretchesAt(): number;
-  leastDuration(): bigint;
-  greatestDuration(): bigint;
-  durationSumLow(): bigint;
-  durationSumHigh(): bigint;
 }
 
 const pageBytes = 65_536;

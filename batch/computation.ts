@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Signal } from '../schemas/archive.ts';
-import { shardRowsMin } from '../schemas/limits/batch.ts';
+import { batchKernelsBytesMin, batchProcessBytes, shardRowsMin } from '../schemas/limits/batch.ts';
 import type { Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { Shard } from '../schemas/shard.ts';
@@ -57,7 +57,14 @@ export function planComputation(
 
 /** Rows that a shard of the signal may have. */
 export function rowsMaxOf(settings: Settings, of: Signal): number {
-  return shardRowsMax(settings.TIDEMARK_BATCH_MEMORY_BYTES, signalBatches[of].rowBytes);
+  return shardRowsMax(kernelMemoryOf(settings), signalBatches[of].rowBytes);
+}
+
+/** Memory of the kernels of one thread: an equal part of what the process may take for kernels. */
+export function kernelMemoryOf(settings: Settings): number {
+  const memoryBytes = settings.TIDEMARK_BATCH_MEMORY_BYTES;
+  const own = Math.min(batchProcessBytes, Math.max(0, memoryBytes - batchKernelsBytesMin));
+  return Math.floor((memoryBytes - own) / threadsOf(settings));
 }
 
 /** One a thread, or so many that a fleet can share them out. */

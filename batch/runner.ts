@@ -5,7 +5,13 @@
 import { Worker } from 'node:worker_threads';
 import type { Settings } from '../schemas/settings.ts';
 import type { Shard, ShardReport } from '../schemas/shard.ts';
-import { mergeOptions, rowsMaxOf, threadsOf, type Computation } from './computation.ts';
+import {
+  kernelMemoryOf,
+  mergeOptions,
+  rowsMaxOf,
+  threadsOf,
+  type Computation,
+} from './computation.ts';
 import { runShards } from './pool.ts';
 import type { MergeOptions } from './work.ts';
 import type { WorkerContext } from './worker.ts';
@@ -52,7 +58,7 @@ export function workerContext(options: WorkerContextOptions): WorkerContext {
     of,
     work: {
       kernel,
-      memoryBytes: settings.TIDEMARK_BATCH_MEMORY_BYTES,
+      memoryBytes: kernelMemoryOf(settings),
       hashSeed: BigInt(Math.floor(random() * 2 ** 48)),
       periodMs: period.startMs,
       ...merge,

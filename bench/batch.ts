@@ -105,6 +105,7 @@ function line(unit: string, rows: number, report: SideReport): void {
     wallSeconds: round(report.seconds),
     cpuSeconds: round(report.cpuSeconds),
     rssMegabytesMax: Math.round(report.rssBytes / 1e6),
+    startSeconds: round(report.startSeconds ?? 0),
     shards: report.shards,
     rows,
   });

@@ -47,16 +47,6 @@ export interface PartialGroup extends GroupTotals {
   readonly durations: BigUint64Array;
 }
 
-/** A group whose durations have been encoded, by the kernel. */
-export interface EncodedGroup extends GroupTotals {
-  readonly bucketCount: number;
-  /** Of each bucket the step from the last one and count * 2 + hot, as varints. */
-  readonly bucketBytes: Uint8Array;
-  /** Runs in order of their buckets, in pieces. */
-  readonly hot: readonly Uint8Array[];
-  readonly cold: readonly Uint8Array[];
-}
-
 export interface PartialHeaderGroup extends GroupTotals {
   /** Buckets that are not empty, ascending. */
   readonly buckets: Uint16Array;
@@ -218,56 +208,6 @@ function writeRun(bytes: Uint8Array, at: number, run: Uint32Array, bucket: numbe
   return at;
 }
 
-/**
- * The partial of groups that are encoded when they are asked for, once, in the order of `groups`, which is
- * that of `compareKeys`: the same bytes as `encodePartial` gives. What `encode` returns is used up before
- * it is called again.
- */
-export function composePartial<Group extends GroupNames>(
-  groups: readonly Group[],
-  encode: (group: Group) => EncodedGroup,
-): Uint8Array {
-  const { writer, names } = beginHeader(groups);
-  const hot = new ByteList();
-  const cold = new ByteList();
-  for (const group of groups) {
-    const encoded = encode(group);
-    writeTotals(writer, encoded, names);
-    writer.varint(encoded.bucketCount);
-    writer.raw(encoded.bucketBytes);
-    for (const piece of encoded.hot) hot.add(piece);
-    for (const piece of encoded.cold) cold.add(piece);
-  }
-  const header = writer.bytes();
-  const bytes = new Uint8Array(header.length + hot.length + cold.length);
-  bytes.set(header);
-  hot.copy(bytes, header.length);
-  cold.copy(bytes, header.length + hot.length);
-  spanPreamble.write(bytes, header.length, groups.length, hot.length + cold.length);
-  return bytes;
-}
-
-/** Bytes that are appended. */
-class ByteList {
-  #bytes = new Uint8Array(65_536);
-  length = 0;
-
-  add(piece: Uint8Array): void {
-    const length = this.length + piece.length;
-    if (length > this.#bytes.length) {
-      const more = new Uint8Array(Math.max(length, Math.ceil(this.#bytes.length * 1.5)));
-      more.set(this.#bytes.subarray(0, this.length));
-      this.#bytes = more;
-    }
-    this.#bytes.set(piece, this.length);
-    this.length = length;
-  }
-
-  copy(to: Uint8Array, at: number): void {
-    to.set(this.#bytes.subarray(0, this.length), at);
-  }
-}
-
 /** The header with its preamble left blank. */
 function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   const { writer, names } = beginHeader(groups.map(({ group }) => group));
@@ -275,8 +215,8 @@ function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   return writer.bytes();
 }
 
-/** Numbers the names of all groups and writes them. */
-function beginHeader(groups: readonly GroupNames[]) {
+/** Begins a header, its preamble left blank: numbers the names of all groups and writes them. */
+export function beginHeader(groups: readonly GroupNames[]) {
   const names = new Map<string, number>();
   for (const group of groups) {
     for (const name of namesOf(group)) {
@@ -293,7 +233,12 @@ function namesOf({ tenantId, serviceName, operationName, spanKind }: GroupNames)
   return [tenantId, serviceName, operationName, spanKind];
 }
 
-function writeTotals(writer: VarintWriter, group: GroupTotals, names: Map<string, number>): void {
+/** Writes what a header says of a group before its buckets. */
+export function writeTotals(
+  writer: VarintWriter,
+  group: GroupTotals,
+  names: Map<string, number>,
+): void {
   for (const name of namesOf(group)) {
     writer.varint(names.get(name) ?? 0);
   }

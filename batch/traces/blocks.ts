@@ -58,8 +58,9 @@ export function fillBlock(
   const durations = columnOf(chunks, 'Duration', int64);
   const names = nameColumns.map((name) => codedPages(columnOf(chunks, name, byteArray)));
   const block = kernel.open(rows, range, (bytes) => {
-    for (const { first, values, body } of ids)
-      bytes.set(exactly(body(), values * idBytes), first * idBytes);
+    for (const page of ids) {
+      bytes.set(exactly(page.body(), page.values * idBytes), page.first * idBytes);
+    }
   });
   if (block.from === block.to) return block;
   putPages(kernel, spanIds, 8, block, block.spanIds);

@@ -1,6 +1,7 @@
 /** The groups that a kernel has merged, as a partial. Counts nothing itself. */
 import type { SpanKernel } from '../../aggregator-as/spankernel.ts';
-import { compareKeys, composePartial, publishedQuantiles } from '../../schemas/partial.ts';
+import { composePartial } from '../../schemas/compose.ts';
+import { compareKeys, publishedQuantiles } from '../../schemas/partial.ts';
 
 /** The partial of all groups. Throws `TidemarkError` CAPACITY, CORRUPT_ARCHIVE. */
 export function encodeGroups(

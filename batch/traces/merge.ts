@@ -3,6 +3,7 @@
  * the histograms, and then fetches only the runs that hold wanted ranks. It writes nothing.
  */
 import assert from 'node:assert/strict';
+import { bucketCount } from '../../schemas/histogram.ts';
 import {
   compareKeys,
   decodePartialHeader,
@@ -147,16 +148,30 @@ function least(values: readonly bigint[]): bigint {
   return values.reduce((found, value) => (value < found ? value : found), values[0] ?? 0n);
 }
 
+/** Counts by bucket while histograms are added; all 0 in between. */
+const addedCounts = new Float64Array(bucketCount);
+
 function addHistograms(groups: readonly PartialHeaderGroup[]) {
-  const counts = new Map<number, number>();
+  let [first, last] = [bucketCount, -1];
   for (const group of groups) {
-    for (const [i, bucket] of group.buckets.entries()) {
-      counts.set(bucket, (counts.get(bucket) ?? 0) + (group.bucketCounts[i] ?? 0));
+    const { buckets, bucketCounts } = group;
+    for (let i = 0; i < buckets.length; i += 1) {
+      const bucket = buckets[i] ?? 0;
+      addedCounts[bucket] = (addedCounts[bucket] ?? 0) + (bucketCounts[i] ?? 0);
     }
+    first = Math.min(first, buckets[0] ?? first);
+    last = Math.max(last, buckets.at(-1) ?? last);
   }
-  const buckets = Uint16Array.from(counts.keys()).toSorted();
-  const bucketCounts = Float64Array.from(buckets, (bucket) => counts.get(bucket) ?? 0);
-  return { buckets, bucketCounts };
+  const buckets: number[] = [];
+  const bucketCounts: number[] = [];
+  for (let bucket = first; bucket <= last; bucket += 1) {
+    const count = addedCounts[bucket] ?? 0;
+    if (count === 0) continue;
+    buckets.push(bucket);
+    bucketCounts.push(count);
+  }
+  addedCounts.fill(0, first, last + 1);
+  return { buckets: Uint16Array.from(buckets), bucketCounts: Float64Array.from(bucketCounts) };
 }
 
 /** A selection whose ranks count from `before`, the rank of the bucket's first duration. */

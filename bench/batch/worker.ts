@@ -34,6 +34,9 @@ async function compute(shard: Shard): Promise<void> {
   ]);
 }
 
+// The pool waits for it before it measures.
+parentPort?.postMessage('ready', []);
+
 parentPort?.on('message', (shard: Shard) => {
   compute(shard).catch((error: unknown) => {
     throw error;

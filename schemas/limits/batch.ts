@@ -22,6 +22,12 @@ export const shardNamesMax = 1_000_000;
 /** Distinct operation names of one shard: names with an id in them come by the million. */
 export const shardOperationsMax = 8_000_000;
 
+/** Memory that a process of the batch takes beside its kernels: Node, its threads, what is being read. */
+export const batchProcessBytes = 192 * 1024 * 1024;
+
+/** What is left of the memory for kernels in any case: the least that can be set. */
+export const batchKernelsBytesMin = 64 * 1024 * 1024;
+
 /** Fixed part of the memory of a batch kernel. */
 export const kernelBaseBytes = 2 * 1024 * 1024;
 

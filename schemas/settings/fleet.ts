@@ -188,7 +188,7 @@ export const fleetSettings = {
   TIDEMARK_BATCH_MEMORY_BYTES: integer(
     'bytes',
     1024 * mib,
-    'Memory of one shard',
+    'Memory of one process of the batch, which its threads share; shards are made to fit',
     ['batch'],
     64 * mib,
   ),

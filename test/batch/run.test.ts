@@ -78,7 +78,8 @@ describe('runBatch() publishes the same rows', () => {
     const files = await archive(spansOf(date, random, 4000, { traces: 2000 }), 400);
     const results: unknown[] = [];
     for (const shards of [1, 7, 50]) {
-      const settings = { ...smallShards(4000 / shards), TIDEMARK_BATCH_THREADS: 2 };
+      // Two threads share the memory.
+      const settings = { ...smallShards(4000 / shards, 2), TIDEMARK_BATCH_THREADS: 2 };
       const report = await runBatch({ ...optionsFor(date), settings, force: true });
       expect(Math.abs((report.run?.shards ?? 0) - shards)).toBeLessThanOrEqual(shards / 10);
       results.push(await publishedRows(report.run?.runId ?? ''));
@@ -312,10 +313,11 @@ function takeRandomSeed(): number {
 }
 
 /** Settings whose memory makes the planner want shards of `rows` rows. */
-function smallShards(rows: number): Stack['settings'] {
+function smallShards(rows: number, threads = 1): Stack['settings'] {
   const kernelBase = 3 * 1024 * 1024;
   const rowBytes = 2 * signalBatches.traces.rowBytes;
-  return { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: kernelBase + Math.ceil(rows) * rowBytes };
+  const memory = threads * (kernelBase + Math.ceil(rows) * rowBytes);
+  return { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
 }
 
 function spansOf(

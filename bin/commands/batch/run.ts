@@ -3,10 +3,14 @@ import { Command, Option } from 'commander';
 import type { DueOptions, DueReport } from '../../../batch/due.ts';
 import type { RunReport } from '../../../batch/run.ts';
 import type { Signal } from '../../../schemas/archive.ts';
+import { SettingError } from '../../../schemas/errors.ts';
+import { batchKernelsBytesMin } from '../../../schemas/limits/batch.ts';
 import type { Period, PeriodKind } from '../../../schemas/period.ts';
+import type { Settings } from '../../../schemas/settings.ts';
 import { logOf, type Context } from '../../context.ts';
 import { CommandFailed } from '../../outcome.ts';
 import { runnerOf } from '../../runner.ts';
+import { sizeBytes } from '../../size.ts';
 import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
 
 interface RunFlags {
@@ -17,6 +21,7 @@ interface RunFlags {
   readonly kind: PeriodKind;
   readonly force?: boolean;
   readonly json?: boolean;
+  readonly memory?: number;
 }
 
 /** The command; prints what became of each signal of each period. */
@@ -30,6 +35,7 @@ export function batchRunCommand(context: Context): Command {
     .option('--due', 'every ended period that is missing, dirty or complete by now, oldest first')
     .addOption(kind.choices(['day', 'hour']).default('day').conflicts('date'))
     .option('--force', 'compute again although nothing has changed, or before the period has ended')
+    .option('--memory <bytes>', 'memory of this process, such as 1GiB', sizeBytes)
     .option('--json', 'print one line of JSON for each signal of a period')
     .addHelpText('after', examples)
     .action((flags: RunFlags) => run(context, flags, command));
@@ -40,7 +46,8 @@ Examples:
   tidemark batch run --date 2026-11-21
   tidemark batch run --date 2026-11-21 --hour 13
   tidemark batch run --due
-  tidemark batch run --due --kind hour --json`;
+  tidemark batch run --due --kind hour --json
+  tidemark batch run --date 2026-11-21 --memory 4GiB`;
 
 async function run(context: Context, flags: RunFlags, command: Command): Promise<void> {
   const period = flags.date && periodOf(flags.date, flags.hour);
@@ -48,7 +55,8 @@ async function run(context: Context, flags: RunFlags, command: Command): Promise
     command.error('error: give either --date or --due');
   }
   const { runDue, runPeriod } = await import('../../../batch/due.ts');
-  await withClients(context, async ({ settings, store, clickhouse }) => {
+  await withClients(context, async ({ settings: given, store, clickhouse }) => {
+    const settings = withMemory(given, flags.memory);
     const log = logOf(context, settings);
     const options: Omit<DueOptions, 'kind'> = {
       store,
@@ -68,6 +76,18 @@ async function run(context: Context, flags: RunFlags, command: Command): Promise
         : await runPeriod({ ...options, period, force: flags.force ?? false });
     print(context, report, flags);
   });
+}
+
+/** The settings with the memory that the command line asks for. Throws `SettingError` for too little. */
+function withMemory(settings: Settings, memory: number | undefined): Settings {
+  if (memory === undefined) return settings;
+  if (memory < batchKernelsBytesMin) {
+    throw new SettingError(
+      '--memory',
+      `Cannot run the batch in ${memory} bytes, the least is ${batchKernelsBytesMin}`,
+    );
+  }
+  return { ...settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
 }
 
 function print(context: Context, { runs, failures }: DueReport, { kind, json }: RunFlags): void {

@@ -17,7 +17,7 @@ export function batchWorkerCommand(context: Context): Command {
     .description('compute shards for batches that run elsewhere: one of any number of machines')
     .option(
       '--concurrency <shards>',
-      'shards computed at a time, a thread and TIDEMARK_BATCH_MEMORY_BYTES each',
+      'shards computed at a time, a thread each; they share TIDEMARK_BATCH_MEMORY_BYTES',
       threads,
     )
     .option('--json', 'print the result as one line of JSON')
@@ -48,16 +48,18 @@ async function work(context: Context, flags: WorkerFlags): Promise<void> {
   const shown = { settings, registry, vitals: state, log };
   const isServed = settings.TIDEMARK_METRICS_PORT !== 0;
   const monitor = isServed ? await openMonitor(shown, context) : undefined;
+  const concurrency =
+    flags.concurrency ?? (settings.TIDEMARK_BATCH_THREADS || availableParallelism());
   try {
     const { tasks } = await runWorker({
       kafka: openKafka(settings, log),
       store,
-      settings,
+      settings: { ...settings, TIDEMARK_BATCH_THREADS: concurrency },
       clock: clockOf(context),
       random: () => Math.random(),
       log,
       name: nameOf(),
-      concurrency: flags.concurrency ?? (settings.TIDEMARK_BATCH_THREADS || availableParallelism()),
+      concurrency,
       registry,
       state,
       signal: context.signal,
@@ -73,5 +75,5 @@ async function work(context: Context, flags: WorkerFlags): Promise<void> {
 
 function threads(text: string): number {
   if (/^\d{1,3}$/.test(text) && Number(text) >= 1) return Number(text);
-  throw new InvalidArgumentError('wanted a whole number from 1 to 999');
+  throw new InvalidArgumentError('A whole number from 1 to 999 is wanted');
 }

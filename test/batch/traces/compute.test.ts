@@ -84,6 +84,12 @@ const cases: { name: string; rows: SpanRow[] }[] = [
   },
 ];
 
+/** Requests that it takes to merge these rows, a file each. */
+async function costOf(rows: readonly SpanRow[]): Promise<number> {
+  const files = rows.map((one) => writeSpanFile([one]));
+  return (await mergedPartial(module, files)).cost.requests;
+}
+
 describe('mergeShard()', () => {
   for (const { name, rows } of cases) {
     it(`agrees with the reference: ${name}`, async () => {
@@ -144,13 +150,6 @@ describe('mergeShard()', () => {
   it('reads where spans were received only where copies differ', async () => {
     const same = [row, { ...row, ingestedMs: 1 }];
     const other = [row, { ...row, ingestedMs: 1, durationNs: 1n }];
-    const costOf = async (rows: SpanRow[]) =>
-      (
-        await mergedPartial(
-          module,
-          rows.map((one) => writeSpanFile([one])),
-        )
-      ).cost.requests;
     expect(await costOf(same)).toBe(4);
     expect(await costOf(other)).toBe(6);
   });
