@@ -1,11 +1,12 @@
 /**
- * Three projects: `node` for what runs on Node, `workerd` for the edge, in the real runtime, and
- * `fleet` for tests that start, kill and watch many programs, one file at a time, so that they have
- * the machine to themselves.
+ * Four projects: `node` for what runs on Node, `workerd` for the edge, in the real runtime, `fleet`
+ * for tests that start, kill and watch many programs, after the others, and `alone` for the whole
+ * stack, one file at a time, so that it has the machine to itself.
  */
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+const alone = ['test/integration/{demo,stack}.test.ts'];
 const fleet = [
   'test/integration/**/*.test.ts',
   'test/docs/{fleet,batchfleet}.test.ts',
@@ -40,9 +41,19 @@ export default defineConfig({
         test: {
           name: 'fleet',
           include: fleet,
+          exclude: alone,
+          ...limits,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'alone',
+          include: alone,
           ...limits,
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
