@@ -140,5 +140,5 @@ function indexOf({ environment }: Context): number {
 
 function count(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= jobProcessesMax) return Number(text);
-  throw new InvalidArgumentError(`wanted a whole number up to ${jobProcessesMax}`);
+  throw new InvalidArgumentError(`A whole number up to ${jobProcessesMax} is wanted`);
 }

@@ -30,9 +30,9 @@ Examples:
   tidemark batch worker                     for as long as it is left to run; SIGTERM ends it
   tidemark batch worker --concurrency 2     two shards at a time; without it TIDEMARK_BATCH_THREADS
 
-Whoever runs the batch sets TIDEMARK_BATCH_FLEET=on and the same KAFKA_BROKERS. While it runs it serves
-/metrics, /healthz and /readyz on TIDEMARK_METRICS_HOST:TIDEMARK_METRICS_PORT (127.0.0.1:9464); see
-docs/BATCHFLEET.md.`;
+Whoever runs the batch sets TIDEMARK_BATCH_FLEET=on and the same KAFKA_BROKERS. While it runs it
+serves /metrics, /healthz and /readyz on TIDEMARK_METRICS_HOST:TIDEMARK_METRICS_PORT
+(127.0.0.1:9464); see docs/BATCHFLEET.md.`;
 
 async function work(context: Context, flags: WorkerFlags): Promise<void> {
   const settings = settingsOf(context);
