@@ -111,9 +111,9 @@ function watch(period: Period) {
   const client = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }), { retryWaitMs: 1 });
   const states: string[] = [];
   let reads = 0;
-  let isStopping = false;
+  const stopping = new AbortController();
   const watching = (async () => {
-    while (!isStopping) {
+    while (!stopping.signal.aborted) {
       const state = await look(client, period).catch(() => undefined);
       // Until the first run there is nothing to see.
       if (state !== undefined && (state !== '' || states.length > 0)) {
@@ -126,7 +126,7 @@ function watch(period: Period) {
   })();
   return {
     stop: async () => {
-      isStopping = true;
+      stopping.abort();
       await watching;
       return { states, reads };
     },
@@ -148,9 +148,7 @@ function killingAt(at: number, moment: (typeof moments)[number], { dies, delayMs
     isDead = dies;
     const { port } = new URL(server.url);
     await server.kill();
-    restarting = startClickHouse({ dataDir, port: Number(port) }).then((started) => {
-      server = started;
-    });
+    restarting = restart(Number(port));
     if (dies) throw new Error('power cut');
   };
   const run = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -160,9 +158,10 @@ function killingAt(at: number, moment: (typeof moments)[number], { dies, delayMs
     if (moment === 'before') await kill();
     const answer = call();
     if (moment === 'while') {
-      const settled = answer.catch(() => undefined);
+      // It may fail before anybody waits for it.
+      answer.catch(() => undefined);
       await sleep(delayMs);
-      await kill().finally(() => (dies ? settled : undefined));
+      await kill();
     }
     const result = await answer;
     if (moment === 'after') await kill();
@@ -175,6 +174,10 @@ function killingAt(at: number, moment: (typeof moments)[number], { dies, delayMs
       run(() => clickhouse.insertRows(...args)),
     restarted: () => restarting,
   };
+}
+
+async function restart(port: number): Promise<void> {
+  server = await startClickHouse({ dataDir, port });
 }
 
 let runs = 0;

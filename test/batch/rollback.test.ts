@@ -6,6 +6,7 @@ import { rollBack } from '../../batch/rollback.ts';
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
 import { currentRun } from '../../batch/runs.ts';
 import { duePeriods } from '../../batch/schedule.ts';
+import type { Signal } from '../../schemas/archive.ts';
 import { parsePeriod, type Period } from '../../schemas/period.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { archiveSpans, moveWatermark } from '../support/day.ts';
@@ -60,7 +61,7 @@ it.each([
   const { kind } = period;
   const options = optionsFor(period);
   const startMs = period.startMs;
-  const of = 'traces';
+  const of: Signal = 'traces';
   const back = (runId?: string) =>
     rollBack({ clickhouse: stack.clickhouse, clock, period, of, runId });
   const dueNow = async () => {
