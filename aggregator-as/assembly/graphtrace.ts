@@ -178,7 +178,8 @@ function rankOf(kind: u32): u32 {
 /** Connects a consumer with the producers in its trace that its links name, one call for each link. */
 function joinLinks(row: usize): bool {
   const caller: usize = load<u32>(row, rows.callerAt);
-  for (let link: usize = load<u32>(row, rows.linksAt); link != 0; link = load<u32>(link, linkNextAt)) {
+  const first: usize = load<u32>(row, rows.linksAt);
+  for (let link = first; link != 0; link = load<u32>(link, linkNextAt)) {
     if (isForeign(link)) continue;
     const producer = producerOf(row, load<u64>(link, linkSpanAt));
     if (producer == 0 || producer == row || producer == caller) continue;

@@ -1,7 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { readShard } from '../../../batch/read.ts';
 import { peerKinds } from '../../../batch/traces/edges.ts';
 import { graphColumns, GraphMap } from '../../../batch/traces/graphcolumns.ts';
+import { GraphWork } from '../../../batch/traces/graphwork.ts';
+import { spanPreamble } from '../../../schemas/partial.ts';
 import { idEnd } from '../../../schemas/shard.ts';
 import { peerOf } from '../../support/peer.ts';
 import { seededRandom } from '../../support/random.ts';
@@ -73,5 +76,33 @@ describe('GraphMap', () => {
         };
       }),
     );
+  });
+});
+
+describe('GraphWork', () => {
+  it('gives the same partial again, and of the same rows in other files', async () => {
+    const url = new URL('../../../aggregator-as/build/aggregate.wasm', import.meta.url);
+    const kernel = await WebAssembly.compile(await readFile(url));
+    const options = { kernel, memoryBytes: 2 ** 25, hashSeed: 3n, edgesMax: 50 };
+    const work = new GraphWork(options);
+    const { bytes, rowGroups } = writeSpanFile(randomSpans(seededRandom(9), 900), 250);
+    const rowGroupIndexes = rowGroups.map((_, index) => index);
+    const file = { key: 'f', bytes: bytes.length, hourMs: 0, rowGroups: rowGroupIndexes };
+    const compute = async (parts: readonly (readonly number[])[]) => {
+      work.reset();
+      const files = parts.map((part) => ({ ...file, rowGroups: part }));
+      const read = async (_: string, start: number, end: number) => bytes.slice(start, end);
+      const shard = { idFrom: 0n, idTo: idEnd, files };
+      await readShard(read, shard, { id: 'TraceId', others: work.columns }, (rows) => {
+        work.add(rows);
+      });
+      return work.finish();
+    };
+    const once = await compute([rowGroupIndexes]);
+    expect(await compute([rowGroupIndexes])).toEqual(once);
+    const length = spanPreamble.byteLength(once);
+    const parts = await compute(rowGroupIndexes.toReversed().map((index) => [index]));
+    expect(parts.subarray(0, length)).toEqual(once.subarray(0, length));
+    expect(parts).toHaveLength(once.length);
   });
 });
