@@ -27,9 +27,12 @@ let work = signalBatches[context.of].startWork(context.work);
 
 // A thread costs far more to start than a kernel does: one that is idle may be given another computation.
 parentPort?.on('message', (message: Shard | WorkerContext) => {
-  if (!('work' in message)) return void compute(message).then(reply);
-  context = message;
-  work = signalBatches[context.of].startWork(context.work);
+  if ('work' in message) {
+    context = message;
+    work = signalBatches[context.of].startWork(context.work);
+  } else {
+    void compute(message).then(reply);
+  }
 });
 
 async function compute(shard: Shard): Promise<WorkerReply> {

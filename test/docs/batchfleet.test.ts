@@ -38,6 +38,13 @@ function commandsOf(name: string): string {
   return found;
 }
 
+async function done(child: ChildProcess): Promise<{ code: number | null; out: string }> {
+  const closed = once(child, 'close');
+  const out = child.stdout ? await text(child.stdout) : '';
+  await closed;
+  return { code: child.exitCode, out };
+}
+
 describe('the guide of the batch fleet', () => {
   it('names all metrics, and settings and files that there are', async () => {
     const registry = new Registry();
@@ -58,7 +65,7 @@ describe.skipIf(noKafka)('the commands of the guide', () => {
   let kafka: TestKafka;
   let stack: Stack;
   let worker: ChildProcess;
-  let log = '';
+  let workerLog = '';
   let port = 0;
 
   beforeAll(async () => {
@@ -112,21 +119,14 @@ describe.skipIf(noKafka)('the commands of the guide', () => {
     });
   }
 
-  async function done(child: ChildProcess): Promise<{ code: number | null; out: string }> {
-    const closed = once(child, 'close');
-    const out = child.stdout ? await text(child.stdout) : '';
-    await closed;
-    return { code: child.exitCode, out };
-  }
-
   /** Archives a day, publishes it by the local pool, and returns what was published. */
   async function localDay(date: string, offset: bigint): Promise<unknown> {
     const hourMs = Date.parse(`${date}T07:00:00Z`);
     const spans = randomSpans(seededRandom(Number(offset) + 7), 3000, { hourMs });
     await archiveSpans(stack.store, spans, { firstOffset: offset, rowGroupRows: 500 });
     const { store, clickhouse, settings } = stack;
-    const log_ = { info: () => undefined, warn: () => undefined };
-    const given = { clock: Date.now, random: Math.random, log: log_ };
+    const log = { info: () => undefined, warn: () => undefined };
+    const given = { clock: Date.now, random: Math.random, log };
     const period = parsePeriod(date);
     await runBatch({ store, clickhouse, settings, ...given, period, of: 'traces', force: true });
     return published(date);
@@ -140,17 +140,17 @@ describe.skipIf(noKafka)('the commands of the guide', () => {
        ORDER BY ALL`,
     );
     const run = String(rows[0]?.['run_id']);
-    const own = rows.map(({ run_id: _, ...row }) => row);
+    const own = rows.map((row) => ({ ...row, run_id: '' }));
     return { run, rows: own.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) };
   }
 
   it('publish on a fleet what the local pool publishes', { timeout: 240_000 }, async () => {
     const local = (await localDay('2026-11-21', 0n)) as Awaited<ReturnType<typeof published>>;
     worker = shell(commandsOf('worker'), 'pipe');
-    worker.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    worker.stderr?.on('data', (chunk: Buffer) => (workerLog += chunk.toString()));
     const forced = commandsOf('coordinator').replace('batch run', 'batch run --force');
     const { code, out } = await done(shell(forced));
-    expect(code, log).toBe(0);
+    expect(code, workerLog).toBe(0);
     expect(out).toContain('2026-11-21 (traces) is published');
     const fleet = await published('2026-11-21');
     expect(fleet.run).not.toBe(local.run);
@@ -161,9 +161,9 @@ describe.skipIf(noKafka)('the commands of the guide', () => {
     expect(looked.out).toContain('tidemark_batch_tasks_total{end="done"} 1');
     expect(await keysBelow(stack.store, '_tasks/')).toEqual([]);
     expect(await keysBelow(stack.store, '_partials/')).toEqual([]);
-    process.kill(Number(/"pid":(\d+)/.exec(log)?.[1]), 'SIGTERM');
+    process.kill(Number(/"pid":(\d+)/.exec(workerLog)?.[1]), 'SIGTERM');
     const ended = await done(worker);
-    expect(ended.code, log).toBe(0);
+    expect(ended.code, workerLog).toBe(0);
     expect(ended.out).toBe('Computed 1 shards; 0 split, 0 failed, 0 handed back\n');
   });
 

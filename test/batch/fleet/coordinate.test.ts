@@ -56,13 +56,6 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
       pause(ms, undefined, signal && { signal }).catch(() => undefined),
   };
 
-  function logTo(lines: string[]) {
-    const write = (fields: object, message: string) => {
-      lines.push(`${message} ${JSON.stringify(fields)}`);
-    };
-    return { info: write, warn: write, debug: () => undefined };
-  }
-
   /** A worker that has joined its group. */
   async function startWorker(more: Partial<Settings> = {}): Promise<RunningWorker> {
     const stopping = new AbortController();
@@ -307,6 +300,13 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
     return letters;
   }
 });
+
+function logTo(lines: string[]) {
+  const write = (fields: object, message: string) => {
+    lines.push(`${message} ${JSON.stringify(fields)}`);
+  };
+  return { info: write, warn: write, debug: () => undefined };
+}
 
 function never(): never {
   throw new Error('Bug: it is not there');
