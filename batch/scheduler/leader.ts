@@ -142,6 +142,8 @@ export class Leader {
     await this.#look();
     await this.#readWatermarks();
     const item = this.#agenda.next(clock.now(), this.#watermarks);
+    // Before anything is computed: whoever takes over has to know of the ticks that were begun.
+    await this.#journal.flush();
     if (item) await this.#compute(item);
     await this.#settle();
     await this.#journal.flush();

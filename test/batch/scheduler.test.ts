@@ -227,11 +227,10 @@ describe('runScheduler()', () => {
       '22T04:10 hour 22T02 published 1',
       '22T04:10 hour 22T03 published 1',
       '22T05:00 day 21 published 1',
-      '22T05:10 hour 22T02 confirmed 1',
     ]);
     expect(await published()).toEqual([
       '11-21 58 final',
-      '11-22T02 37 final',
+      '11-22T02 37 provisional',
       '11-22T03 20 provisional',
     ]);
     expect(await ticks('day')).toEqual(['22T04:00 done', '22T05:00 done']);
