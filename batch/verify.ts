@@ -192,7 +192,8 @@ function readPublished({ proof, options, index, count }: Part): Promise<FigureRo
   const by = slices !== undefined && 'tableBy' in slices ? slices.tableBy : [];
   return options.clickhouse.query<FigureRow>(
     `SELECT ${[...keys, ...figures].join(', ')} FROM ${table}
-     WHERE ${column} = {period:${type}} AND run_id = {run:String} AND ${inSlice({ by, index, count })}
+     WHERE ${column} = {period:${type}} AND run_id = {run:String}
+       AND ${inSlice({ by, index, count })}
      ${denormals}`,
     { period: value, run: options.runId },
   );

@@ -33,7 +33,8 @@ export const logDrift: SignalDrift = {
   archive: (source) => `
     SELECT
       argMin(
-        sipHash128(TenantId, ServiceName, toUnixTimestamp64Nano(Timestamp), toUInt8(${severity}), SeverityText,
+        sipHash128(TenantId, ServiceName, toUnixTimestamp64Nano(Timestamp),
+          toUInt8(${severity}), SeverityText,
           lower(hex(ifNull(TraceId, ''))), lower(hex(ifNull(SpanId, ''))), Body),
         (IngestedAt, Partition, Offset, ItemIndex)
       ) AS item,
@@ -44,15 +45,16 @@ export const logDrift: SignalDrift = {
     GROUP BY TenantId, ContentHash, ContentOccurrence`,
   speed: (source) => `
     SELECT
-      sipHash128(toString(TenantId), toString(ServiceName), toUnixTimestamp64Nano(Timestamp), SeverityNumber,
-        toString(SeverityText), TraceId, SpanId, Body) AS item,
+      sipHash128(toString(TenantId), toString(ServiceName), toUnixTimestamp64Nano(Timestamp),
+        SeverityNumber, toString(SeverityText), TraceId, SpanId, Body) AS item,
       toString(TenantId) AS tenant,
       toString(ServiceName) AS service,
       SeverityNumber >= 17 AS failed
     FROM ${source}`,
   published: (source) => `
     SELECT tenant_id AS tenant, service_name AS service,
-      sum(total_records) AS items, sumIf(total_records, severity_number BETWEEN 17 AND 255) AS errors
+      sum(total_records) AS items,
+      sumIf(total_records, severity_number BETWEEN 17 AND 255) AS errors
     FROM ${source} AS published
     GROUP BY tenant, service`,
 };

@@ -140,7 +140,7 @@ function quantileMs(nearest: Nearby, quantile: number, spans: number): number | 
   const position = quantile * (spans - 1) + 1;
   const rank = Math.min(Math.floor(position), spans);
   const lower = valueAt(nearest, BigInt(rank));
-  const upper = valueAt(nearest, BigInt(Math.min(rank + 1, spans)));
+  const upper = position === rank ? lower : valueAt(nearest, BigInt(rank + 1));
   if (lower === undefined || upper === undefined) {
     return `not near it: ${nearest[0]} of ${spans} durations are below, ${nearest[3]} above`;
   }

@@ -30,14 +30,15 @@ Items are matched one by one, by identity, between the speed tables and the Parq
 current run read. missing: the speed tables do not have it. duplicated: rows beyond the first of an
 item. unarchived: the run did not read it. late: received after the period had ended; after run:
 after its first run was published. Quantiles of the speed layer are off by the mean over a service's
-operations, weighted by spans; "worst" is the largest of one. docs/EXACTNESS.md says what can be matched of logs and
-metrics. The result is stored in the table layer_drift; the view layer_drift_current has the last one of
-each run. Services past a limit of --max-… or TIDEMARK_DRIFT_ALERT make the exit code 1.
+operations, weighted by spans; "worst" is the largest of one. docs/EXACTNESS.md says what can be
+matched of logs and metrics. The result is stored in the table layer_drift; the view
+layer_drift_current has the last one of each run. Services past a limit of --max-… or
+TIDEMARK_DRIFT_ALERT make the exit code 1.
 
 Examples:
   tidemark drift --date 2026-11-21
   tidemark drift --date 2026-11-21 --hour 13 --signal traces --service cart
-  tidemark drift --date 2026-11-21 --max-missing 0.1 --max-duplicated 1 --max-quantiles 5 || page-somebody`;
+  tidemark drift --date 2026-11-21 --max-missing 0.1 --max-quantiles 5 || page-somebody`;
 
 /** The command; prints a table for each signal, or a line of JSON. */
 export function driftCommand(context: Context): Command {
@@ -126,5 +127,5 @@ function limitsOf({ settings }: Clients, flags: DriftFlags): DriftLimits {
 
 function percent(text: string): number {
   if (/^\d{1,4}(\.\d{1,6})?$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('wanted a percentage such as 0.5');
+  throw new InvalidArgumentError('It is not a percentage such as 0.5');
 }

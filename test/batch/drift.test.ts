@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareLayers, storeDrift, type ServiceDrift } from '../../batch/drift.ts';
 import { runBatch } from '../../batch/run.ts';
+import { logDrift } from '../../batch/logs/drift.ts';
+import { pointDrift } from '../../batch/metrics/drift.ts';
 import { spanDrift } from '../../batch/traces/drift.ts';
 import { listInput } from '../../batch/input.ts';
 import { signalBatches } from '../../batch/signals.ts';
@@ -198,7 +200,7 @@ describe('compareLayers()', () => {
         ...stack,
         settings: { ...stack.settings, TIDEMARK_VERIFY_ROWS: rows },
         of: signal,
-        drift: signalBatches[signal].drift,
+        drift: { logs: logDrift, metrics: pointDrift }[signal],
         table: signalBatches[signal].tables[0] ?? '',
         period,
         runId: run?.runId ?? '',

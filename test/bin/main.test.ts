@@ -125,7 +125,7 @@ describe('tidemark', () => {
     [['batch', 'run', '--date', '2026-11-21T03', '--hour', '3'], 'is an hour already'],
     [['batch', 'run', '--date', '2026-11-21', '--kind', 'hour'], 'cannot be used with option'],
     [['verify'], 'required option'],
-    [['drift', '--date', '2026-11-21', '--max-missing', 'many'], 'wanted a percentage'],
+    [['drift', '--date', '2026-11-21', '--max-missing', 'many'], 'It is not a percentage'],
     [['demo', '--spans', 'many'], 'It is not a whole number'],
     [['start', '--port', '99999'], 'TIDEMARK_PORT'],
   ])('%j is a usage error: exit code 2', async (args, message) => {
