@@ -74,9 +74,10 @@ describe.skipIf(noKafka)('the commands of the guide', () => {
   }, 360_000);
 
   afterAll(async () => {
-    if (worker?.pid !== undefined && worker.exitCode === null) process.kill(-worker.pid, 'SIGKILL');
+    const isRunning = worker?.exitCode === null && worker.signalCode === null;
+    if (isRunning && worker.pid !== undefined) process.kill(-worker.pid, 'SIGKILL');
     await Promise.all([kafka?.close(), stack?.close()]);
-  });
+  }, 120_000);
 
   /** The guide's settings with this test's addresses, then its commands. */
   function script(commands: string): string {

@@ -112,11 +112,11 @@ describe.skipIf(noKafka)('three workers that are killed at random', () => {
     const note = setInterval(() => {
       clearInterval(note);
       const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
-      const members = all.filter((worker) => !worker.isGone);
-      const joined = members.filter((worker) => worker.hasJoined).length;
+      const alive = all.filter((worker) => !worker.isGone);
+      const joined = alive.filter((worker) => worker.hasJoined).length;
       const ended = all.reduce((sum, worker) => sum + worker.ended, 0);
       console.info(
-        `${seconds} s: ${results.size} runs, ${ended} tasks, ${kills} kills, ${joined} of ${members.length} have joined`,
+        `${seconds} s: ${results.size} runs, ${ended} tasks, ${kills} kills, ${joined} of ${alive.length} have joined`,
       );
     }, 5000);
     await Promise.all([...Array.from({ length: runsAtOnce }, runner), killer()]);
