@@ -12,6 +12,10 @@ import { randomSpans, writeSpanFile, type SpanFile } from '../../support/spans.t
 
 const columns = { id: 'TraceId', others: graphColumns };
 
+function hex(ids: Uint8Array, row: number, width: number): string {
+  return Buffer.from(ids.subarray(row * width, (row + 1) * width)).toString('hex');
+}
+
 /** What the kernel would be given of the file's rows, with names in place of codes. */
 async function rowsOf({ bytes, rowGroups }: SpanFile) {
   const map = new GraphMap();
@@ -25,8 +29,6 @@ async function rowsOf({ bytes, rowGroups }: SpanFile) {
     (slice) => {
       const given = map.columns(slice);
       const [nodes, tenants] = [map.nodes.values(), map.tenants.values()];
-      const hex = (ids: Uint8Array, row: number, width: number) =>
-        Buffer.from(ids.subarray(row * width, (row + 1) * width)).toString('hex');
       for (let row = 0; row < given.rows; row += 1) {
         const links: unknown[] = [];
         const end = given.linkOffsets[row + 1] ?? 0;
@@ -88,10 +90,10 @@ describe('GraphWork', () => {
     const { bytes, rowGroups } = writeSpanFile(randomSpans(seededRandom(9), 900), 250);
     const rowGroupIndexes = rowGroups.map((_, index) => index);
     const file = { key: 'f', bytes: bytes.length, hourMs: 0, rowGroups: rowGroupIndexes };
+    const read = async (_: string, start: number, end: number) => bytes.slice(start, end);
     const compute = async (parts: readonly (readonly number[])[]) => {
       work.reset();
       const files = parts.map((part) => ({ ...file, rowGroups: part }));
-      const read = async (_: string, start: number, end: number) => bytes.slice(start, end);
       const shard = { idFrom: 0n, idTo: idEnd, files };
       await readShard(read, shard, { id: 'TraceId', others: work.columns }, (rows) => {
         work.add(rows);

@@ -66,16 +66,18 @@ describe('joinMessages()', () => {
   });
 });
 
+/** A hundred calls, their durations descending, every fourth failed. */
+function add(calls: Calls): Uint8Array[] {
+  for (let call = 0n; call < 100n; call += 1n) {
+    calls.add(1, 2, 1, { tenant: 0, durationNs: 100n - call, isError: call % 4n === 0n });
+  }
+  return calls.partials();
+}
+
 describe('Calls', () => {
   it('gives the same calls in one partial or in several', () => {
     const known = new Names('name', 10);
     for (const name of names) known.id(name);
-    const add = (calls: Calls) => {
-      for (let call = 0n; call < 100n; call += 1n) {
-        calls.add(1, 2, 1, { tenant: 0, durationNs: 100n - call, isError: call % 4n === 0n });
-      }
-      return calls.partials();
-    };
     const [one] = add(new Calls(known, 1000)).map((bytes) => decodePartialHeader(bytes).groups);
     expect(one).toMatchObject([{ count: 100, errorCount: 25, durationSumNs: 5050n }]);
     const parts = add(new Calls(known, 30)).flatMap((bytes) => decodePartialHeader(bytes).groups);
