@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GroupStats } from '../../batch/traces/merge.ts';
 import { spanResults, spanTables } from '../../batch/traces/tables.ts';
+import { storedRuns } from '../../batch/partition.ts';
 import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish.ts';
 import { currentRun, publishedRunIds } from '../../batch/runs.ts';
 import { ClickHouseError } from '../../schemas/errors.ts';
@@ -147,10 +148,9 @@ describe('dropOldRuns()', () => {
     expect(await dropOldRuns(stack.clickhouse, young)).toEqual([]);
     const old = { ...day, clock: () => Date.now() + debrisAgeMs + 60_000, runsKept: 1 };
     expect(await dropOldRuns(stack.clickhouse, old)).toEqual(['left-behind']);
-    const left = await stack.clickhouse.query<{ run_id: string }>(
-      `SELECT DISTINCT run_id FROM service_dedup_batch WHERE date = '${date}'`,
-    );
-    expect(left).toEqual([{ run_id: kept.runId }]);
+    const left = await storedRuns(stack.clickhouse, 'service_dedup_batch', date);
+    expect(left).toMatchObject([{ period: date, runId: kept.runId }]);
+    expect(await storedRuns(stack.clickhouse, 'service_dedup_batch')).toContainEqual(left[0]);
   });
 });
 

@@ -72,5 +72,5 @@ function date(text: string): Period {
 /** The hour in two digits. */
 function hour(text: string): string {
   if (/^\d\d?$/.test(text) && Number(text) < 24) return text.padStart(2, '0');
-  throw new InvalidArgumentError('wanted an hour from 0 to 23');
+  throw new InvalidArgumentError('It is no hour from 0 to 23');
 }
