@@ -167,10 +167,10 @@ export function add(number: u32, payload: Exponents, isLess: bool): void {
   const hour = hourAt(number);
   addZero(hour, payload.zeroCount, isLess);
   const by = payload.scale - hour.scale;
-  const positive = positiveOf(hour);
-  const negative = negativeOf(hour);
-  addSide(hour, positive, positivesOf(payload), payload.positives, payload.positiveOffset, by, isLess);
-  addSide(hour, negative, negativesOf(payload), payload.negatives, payload.negativeOffset, by, isLess);
+  const up = positiveOf(hour);
+  const down = negativeOf(hour);
+  addSide(hour, up, positivesOf(payload), payload.positives, payload.positiveOffset, by, isLess);
+  addSide(hour, down, negativesOf(payload), payload.negatives, payload.negativeOffset, by, isLess);
 }
 
 // @ts-ignore: decorator
