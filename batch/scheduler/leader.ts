@@ -247,7 +247,7 @@ export class Leader {
 
   /** Looks once for all ticks of a kind that have come up. */
   async #look(): Promise<void> {
-    const { work, catchUp, log } = this.#options;
+    const { work, clock, catchUp, log } = this.#options;
     for (const kind of kinds) {
       const fresh = this.#of(kind).filter(({ isLooked }) => !isLooked);
       const newest = fresh.at(-1);
@@ -257,7 +257,8 @@ export class Leader {
       const wanted = found.filter(
         (due) => catchUp || due.reason !== 'missing' || this.#isCovered(due.period),
       );
-      this.#agenda.add(newest.tick, wanted, newest.begunMs);
+      // The leader that began it may have a clock that is ahead of ours.
+      this.#agenda.add(newest.tick, wanted, Math.min(newest.begunMs, clock.now()));
       for (const pending of fresh) pending.isLooked = true;
       const left = found.length - wanted.length;
       const tick = new Date(newest.tick.atMs).toISOString();
