@@ -18,8 +18,8 @@ interface VerifyFlags {
 
 const help = `
 The engine of CLICKHOUSE_URL reads the run's Parquet files from the object store itself and computes
-every published figure again, with SQL of its own; each row is compared, to the last bit. A period of
-more than TIDEMARK_VERIFY_ROWS rows is proved in slices, so that it need not fit the engine's memory.
+every published figure again, with SQL of its own; each row is compared, to the last bit. A period
+of more than TIDEMARK_VERIFY_ROWS rows is proved in slices, so it need not fit the engine's memory.
 Exit code 1: something differs, of which the first ${verifyDifferencesMax} figures are printed; data
 came after the run; or there is no run.
 
