@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { spanSlices } from '../../../batch/traces/slices.ts';
 
+const ends = (all: readonly bigint[]) => all.toSorted((a, b) => (a < b ? -1 : 1));
+
 /** What a slice says of durations next to a published quantile, as its query does. */
 function nearby(durations: readonly bigint[], published: bigint) {
   const below = durations.filter((one) => one < published);
   const within = durations.filter((one) => one === published);
   const above = durations.filter((one) => one > published);
-  const ends = (all: readonly bigint[]) => all.toSorted((a, b) => (a < b ? -1 : 1));
   return [
     String(below.length),
     String(ends(below).at(-1) ?? 0n),
@@ -38,7 +39,9 @@ function slice(durations: readonly bigint[], published: bigint) {
 function figuresOf(slices: readonly (readonly bigint[])[], published: bigint) {
   const [first, ...rest] = slices.map((durations) => slice(durations, published));
   if (first === undefined) throw new Error('Bug: no slice');
-  return spanSlices.finish(rest.reduce<Readonly<Record<string, unknown>>>(spanSlices.add, first));
+  return spanSlices.finish(
+    rest.reduce<Readonly<Record<string, unknown>>>((sum, part) => spanSlices.add(sum, part), first),
+  );
 }
 
 describe('spanSlices', () => {
