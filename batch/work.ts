@@ -9,7 +9,6 @@ import type { ReadRange } from '../workers/clients/remote.ts';
 import type { ArrowBatch } from './arrow.ts';
 import type { SignalDrift } from './drift.ts';
 import type { PartialReader } from './ranges.ts';
-import type { OnFile } from './read.ts';
 import type { Proof } from './verify.ts';
 
 /** Rows [from, to) of a record batch, all of one event hour. Valid only during the call. */
@@ -31,7 +30,7 @@ export interface ShardWork {
    * Reads the shard's files by itself, before it is given rows, for what exploits their order. Throws
    * what `read` throws, and `TidemarkError` CAPACITY, CORRUPT_ARCHIVE.
    */
-  merge?(shard: ShardRange, read: ReadRange, onFile: OnFile): Promise<void>;
+  merge?(shard: ShardRange, read: ReadRange, onFile: (key: string) => void): Promise<void>;
   /**
    * Takes the rows. Throws `TidemarkError` CAPACITY when they do not fit; only `reset` may follow
    * then.

@@ -26,7 +26,7 @@ const mayImport: Record<string, string[]> = {
   batch: [
     'schemas/',
     'aggregator-as/host.ts',
-    'aggregator-as/kernel.ts',
+    'aggregator-as/spankernel.ts',
     'aggregator-as/graphkernel.ts',
     'aggregator-as/logkernel.ts',
     'aggregator-as/pointkernel.ts',
@@ -63,6 +63,9 @@ const testedThroughOthers = [
   // By the tests of parquet.ts, which they are parts of.
   /^workers\/parquet\//,
   /^aggregator-as\/pages\.ts$/,
+  // By the tests of traces/compute.ts, which they are parts of.
+  /^aggregator-as\/spanexports\.ts$/,
+  /^schemas\/compose\.ts$/,
   // By the tests of take.ts and threads.ts.
   /^workers\/(encode|message|thread)\.ts$/,
   // By the tests of codecs.ts, of consumer.ts and of kafka.ts, which they are parts of.

@@ -126,7 +126,7 @@ class Merge {
   /** Gives every run its first block. */
   async begin(): Promise<void> {
     for (const [number, run] of this.#runs.entries()) {
-      for (const soon of this.#runs.slice(number, number + rowGroupsAhead)) this.#fetch(soon);
+      for (const soon of this.#runs.slice(number, number + rowGroupsAhead)) this.#request(soon);
       await this.#feed(number, run);
     }
   }
@@ -168,7 +168,7 @@ class Merge {
   async #nextOf(run: Run): Promise<Filled | undefined> {
     const group = run.rowGroups[run.next];
     if (group === undefined) return undefined;
-    this.#fetch(run);
+    this.#request(run);
     const { ahead } = run;
     run.ahead = undefined;
     run.next += 1;
@@ -236,7 +236,7 @@ class Merge {
   }
 
   /** Begins to fetch what the run needs next. */
-  #fetch(run: Run): void {
+  #request(run: Run): void {
     const group = run.rowGroups[run.next];
     if (group === undefined || run.ahead !== undefined) return;
     run.ahead = this.#read(group, blockColumns);
@@ -256,7 +256,7 @@ class Merge {
     }
     if (fetching >= rowGroupsAhead) return;
     const soonest = idle.toSorted((a, b) => (a.end < b.end ? -1 : Number(a.end > b.end)));
-    for (const { run } of soonest.slice(0, rowGroupsAhead - fetching)) this.#fetch(run);
+    for (const { run } of soonest.slice(0, rowGroupsAhead - fetching)) this.#request(run);
   }
 
   /** The bytes of the row group's chunks of these columns, those that it has. */

@@ -68,6 +68,7 @@ export function writeSpanFile(
   without: readonly string[] = [],
   order: 'sorted' | 'unsorted' = 'sorted',
   version = '2',
+  names: 'coded' | 'plain' = 'coded',
 ): SpanFile {
   const sorted = order === 'sorted' ? rows.toSorted(byTraceAndArrival) : [...rows];
   const columns = columnsOf(sorted);
@@ -87,6 +88,7 @@ export function writeSpanFile(
     .setMaxRowGroupSize(rowGroupRows)
     .setCompression(Compression.ZSTD)
     .setKeyValueMetadata(new Map([['tidemark.schema', version]]))
+    .setDictionaryEnabled(names === 'coded')
     .setColumnDictionaryEnabled('TraceId', false)
     .setColumnDictionaryEnabled('SpanId', false)
     .build();
