@@ -53,7 +53,10 @@ afterAll(async () => {
 });
 
 /** Sends OTLP as a client does. */
-async function send(signal: 'traces' | 'logs' | 'metrics', message: object): Promise<void> {
+async function send(
+  signal: 'traces' | 'logs' | 'metrics',
+  message: Record<string, unknown>,
+): Promise<void> {
   const answer = await fetch(`${edge.origin}/v1/${signal}`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-protobuf' },
