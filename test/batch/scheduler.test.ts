@@ -459,7 +459,7 @@ describe('runScheduler()', () => {
       expect(after).toEqual(whole);
       expect(await seen()).toEqual(whole);
       expect(await published()).toEqual(['11-21 59 final']);
-      expect(await journal()).toEqual(['22T04:13 day 21 published 1']);
+      expect(await journal()).toEqual(['22T04:10 day 21 published 1']);
       expect(a.warnings).toEqual(['This scheduler leads no more: the lease is lost']);
       expect(await metric(a.registry, 'leader')).toEqual({ '': 0 });
       expect(await metric(b.registry, 'term')).toEqual({ '': 2 });
