@@ -33,8 +33,8 @@ Examples:
   tidemark batch schedule --catch-up        what was missed is computed at once
   tidemark batch schedule --ticks           only when a tick is stored, as by the edge's cron triggers
 
-Days run at TIDEMARK_BATCH_CRON (04:00 UTC), hours at TIDEMARK_BATCH_HOUR_CRON (ten past). Any number of
-schedulers may run: one leads. While it runs it serves /metrics, /healthz and /readyz on
+Days run at TIDEMARK_BATCH_CRON (04:00 UTC), hours at TIDEMARK_BATCH_HOUR_CRON (ten past). Any
+number of schedulers may run: one leads. While it runs it serves /metrics, /healthz and /readyz on
 TIDEMARK_METRICS_HOST:TIDEMARK_METRICS_PORT (127.0.0.1:9464); see docs/SCHEDULE.md.`;
 
 async function schedule(context: Context, flags: ScheduleFlags): Promise<void> {
