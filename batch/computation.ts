@@ -57,7 +57,7 @@ export function planComputation(
 
 /** Rows that a shard of the signal may have. */
 export function rowsMaxOf(settings: Settings, of: Signal): number {
-  return shardRowsMax(kernelMemoryOf(settings), signalBatches[of].rowBytes);
+  return shardRowsMax(kernelMemoryOf(settings), signalBatches[of].memory);
 }
 
 /** Memory of the kernels of one thread: an equal part of what the process may take for kernels. */

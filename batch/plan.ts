@@ -3,12 +3,7 @@
  * about equally many rows and says which row groups each one reads. Data in, data out: it never reads an object.
  */
 import type { CommitFile } from '../schemas/commit.ts';
-import {
-  kernelBaseBytes,
-  planSamplesMax,
-  samplesPerRowGroupMax,
-  shardsMax,
-} from '../schemas/limits/batch.ts';
+import { planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits/batch.ts';
 import { idEnd, type Shard } from '../schemas/shard.ts';
 
 export interface PlanOptions {
@@ -20,12 +15,19 @@ export interface PlanOptions {
   readonly rowsMin: number;
 }
 
+/** Memory of the kernels that compute one shard, as planning counts it. */
+export interface ShardMemory {
+  readonly baseBytes: number;
+  /** For each row. */
+  readonly rowBytes: number;
+}
+
 /**
- * Rows to plan for a kernel of `memoryBytes` that takes `rowBytes` a row. Statistics only say where a
+ * Rows to plan for kernels of `memoryBytes`. Statistics only say where a
  * row group begins and ends, so half of the memory is left for what they do not show.
  */
-export function shardRowsMax(memoryBytes: number, rowBytes: number): number {
-  return Math.max(1, Math.floor((memoryBytes - kernelBaseBytes) / rowBytes / 2));
+export function shardRowsMax(memoryBytes: number, { baseBytes, rowBytes }: ShardMemory): number {
+  return Math.max(1, Math.floor((memoryBytes - baseBytes) / rowBytes / 2));
 }
 
 interface Sample {

@@ -2,6 +2,8 @@
 import type { Signal } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
 import {
+  kernelBaseBytes,
+  kernelGraphBaseBytes,
   kernelGraphRowBytes,
   kernelLogRowBytes,
   kernelPointRowBytes,
@@ -29,7 +31,10 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     signal: 'traces',
     items: 'spans',
     kernel: 'aggregate',
-    rowBytes: kernelRowBytes + kernelGraphRowBytes,
+    memory: {
+      baseBytes: kernelBaseBytes + kernelGraphBaseBytes,
+      rowBytes: kernelRowBytes + kernelGraphRowBytes,
+    },
     leadMs: 0,
     tables: spanTables,
     startWork: startSpanWork,
@@ -45,7 +50,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     signal: 'logs',
     items: 'log records',
     kernel: 'aggregatelogs',
-    rowBytes: kernelLogRowBytes,
+    memory: { baseBytes: kernelBaseBytes, rowBytes: kernelLogRowBytes },
     leadMs: 0,
     tables: logTables,
     startWork: startLogWork,
@@ -57,7 +62,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     signal: 'metrics',
     items: 'data points',
     kernel: 'aggregatepoints',
-    rowBytes: kernelPointRowBytes,
+    memory: { baseBytes: kernelBaseBytes, rowBytes: kernelPointRowBytes },
     leadMs: metricLeadMs,
     tables: pointTables,
     startWork: startPointWork,

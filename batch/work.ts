@@ -8,6 +8,7 @@ import type { ShardRange } from '../schemas/shard.ts';
 import type { ReadRange } from '../workers/clients/remote.ts';
 import type { ArrowBatch } from './arrow.ts';
 import type { SignalDrift } from './drift.ts';
+import type { ShardMemory } from './plan.ts';
 import type { PartialReader } from './ranges.ts';
 import type { Proof } from './verify.ts';
 
@@ -84,8 +85,7 @@ export interface SignalBatch {
   readonly items: string;
   /** Name of the WebAssembly module in `aggregator-as/build`. */
   readonly kernel: string;
-  /** Memory of the kernel for each row, as planning counts it. */
-  readonly rowBytes: number;
+  readonly memory: ShardMemory;
   /** How long before the period rows are read for what they lead up to, ms; whole hours. */
   readonly leadMs: number;
   /** Tables that day runs publish, the first one's rows counting as groups. */

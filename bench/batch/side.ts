@@ -14,7 +14,7 @@ import type { SideContext } from './worker.ts';
 import { planShards, shardRowsMax } from '../../batch/plan.ts';
 import { memoryReader } from '../../batch/traces/sections.ts';
 import { mergePartials } from '../../batch/traces/merge.ts';
-import { kernelRowBytes, shardRowsMin } from '../../schemas/limits/batch.ts';
+import { kernelBaseBytes, kernelRowBytes, shardRowsMin } from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
 import type { Shard } from '../../schemas/shard.ts';
 
@@ -50,7 +50,7 @@ async function ours(directory: string, threads: number, memoryBytes: number): Pr
   const startSeconds = loading().seconds;
   const started = begin();
   const shards = planShards(archive.files, {
-    rowsMax: shardRowsMax(ofKernel, kernelRowBytes),
+    rowsMax: shardRowsMax(ofKernel, { baseBytes: kernelBaseBytes, rowBytes: kernelRowBytes }),
     shardsWanted: threads,
     rowsMin: shardRowsMin,
   });

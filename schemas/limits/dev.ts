@@ -68,10 +68,6 @@ export const clickHouseMergeNice = 19;
 export const edgeProbeMs = 5000;
 export const edgeProbesMax = 3;
 
-/** Tries of the embedded stack's daily batch, and the pause between two of them. */
-export const batchTriesMax = 5;
-export const batchRetryMs = 300_000;
-
 /** The demo looks at the archive this often, and gives up after this long. */
 export const demoPollMs = 250;
 export const demoArchiveMs = 120_000;

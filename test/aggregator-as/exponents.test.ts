@@ -100,7 +100,7 @@ describe('PointKernel of exponential histograms', () => {
     kernel.add(columnsOf(far, pointModes.delta, 0n), () => undefined);
     const [series] = kernel.finish();
     const merged = mergedOf(series?.hours[0]);
-    expect(merged).toEqual({ ...empty, scale: -4, positiveOffset: -128, positives: ends(256) });
+    expect(merged).toEqual({ ...empty, scale: -4, positiveOffset: -128, positives: onlyEnds(256) });
   });
 
   it('takes what lies at or below the largest threshold for zero, whole buckets at a time', () => {
@@ -139,7 +139,7 @@ const empty: Merged = {
   negatives: [],
 };
 
-function ends(length: number): number[] {
+function onlyEnds(length: number): number[] {
   return Array.from({ length }, (_, i) => Number(i === 0 || i === length - 1));
 }
 

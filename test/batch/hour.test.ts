@@ -73,7 +73,16 @@ it('runBatch() computes an hour from its files alone, equal to the engine, and m
   const { clickhouse, settings } = stack;
   const period = parsePeriod('2026-11-21T13');
   const runId = run?.runId ?? '';
-  const options = { clickhouse, settings, period, runId, keys, proofs, seriesMax: 1, edgesMax: 1000 };
+  const options = {
+    clickhouse,
+    settings,
+    period,
+    runId,
+    keys,
+    proofs,
+    seriesMax: 1,
+    edgesMax: 1000,
+  };
   const report = await verifyRun({ ...options, periodMs: period.startMs });
   expect(report.differences).toEqual([]);
   expect(report.rows).toBeGreaterThan(10);

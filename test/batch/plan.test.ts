@@ -8,8 +8,8 @@ const small: PlanOptions = { rowsMax: 1000, shardsWanted: 1, rowsMin: 1 };
 
 describe('shardRowsMax()', () => {
   it('leaves half of the kernel memory free', () => {
-    expect(shardRowsMax(2 * 1024 * 1024 + 160 * 1000, 80)).toBe(1000);
-    expect(shardRowsMax(1024, 80)).toBe(1);
+    expect(shardRowsMax(2000 + 160 * 1000, { baseBytes: 2000, rowBytes: 80 })).toBe(1000);
+    expect(shardRowsMax(1024, { baseBytes: 2000, rowBytes: 80 })).toBe(1);
   });
 });
 

@@ -314,9 +314,8 @@ function takeRandomSeed(): number {
 
 /** Settings whose memory makes the planner want shards of `rows` rows. */
 function smallShards(rows: number, threads = 1): Stack['settings'] {
-  const kernelBase = 3 * 1024 * 1024;
-  const rowBytes = 2 * signalBatches.traces.rowBytes;
-  const memory = threads * (kernelBase + Math.ceil(rows) * rowBytes);
+  const { baseBytes, rowBytes } = signalBatches.traces.memory;
+  const memory = threads * (baseBytes + Math.ceil(rows) * rowBytes * 2);
   return { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
 }
 

@@ -117,7 +117,15 @@ async function storeFile(
 }
 
 function optionsFor(computation: string, memoryBytes: number, hashSeed = 1n): ShardOptions {
-  const options = { kernel: module, memoryBytes, hashSeed, periodMs: 0, seriesMax: 1, edgesMax: 1, kind: 'day' } as const;
+  const options = {
+    kernel: module,
+    memoryBytes,
+    hashSeed,
+    periodMs: 0,
+    seriesMax: 1,
+    edgesMax: 1,
+    kind: 'day',
+  } as const;
   const work = startSpanWork(options);
   const rowsMax = 5000;
   return { store: bucket.store, computation, of: 'traces', work, rowsMax, onFile: () => undefined };

@@ -78,10 +78,11 @@ describe('isDue()', () => {
   });
 });
 
-describe('pauseMs()', () => {
-  const at = (sinceMs: number | undefined, environment: Record<string, string> = {}) =>
-    pauseMs(sinceMs, { partition: 'spool', nowMs: one }, readSettings(environment));
+function at(sinceMs: number | undefined, environment: Record<string, string> = {}): number {
+  return pauseMs(sinceMs, { partition: 'spool', nowMs: one }, readSettings(environment));
+}
 
+describe('pauseMs()', () => {
   it('lists an empty spool four times in its age, and no oftener than asked', () => {
     expect(at(undefined)).toBe(15_000);
     expect(at(undefined, { TIDEMARK_FLUSH_AGE_MS: '8000' })).toBe(2000);

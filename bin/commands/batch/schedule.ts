@@ -37,6 +37,9 @@ Days run at TIDEMARK_BATCH_CRON (04:00 UTC), hours at TIDEMARK_BATCH_HOUR_CRON (
 number of schedulers may run: one leads. While it runs it serves /metrics, /healthz and /readyz on
 TIDEMARK_METRICS_HOST:TIDEMARK_METRICS_PORT (127.0.0.1:9464); see docs/SCHEDULE.md.`;
 
+const monotonicMs = () => performance.now();
+const random = () => Math.random();
+
 async function schedule(context: Context, flags: ScheduleFlags): Promise<void> {
   collectLess();
   const { runScheduler } = await import('../../../batch/scheduler.ts');
@@ -45,8 +48,6 @@ async function schedule(context: Context, flags: ScheduleFlags): Promise<void> {
   const { batchWork } = await import('../../../batch/scheduler/work.ts');
   await withClients(context, async ({ settings, store, clickhouse }) => {
     const log = logOf(context, settings);
-    const monotonicMs = () => performance.now();
-    const random = () => Math.random();
     const clock = {
       now: context.now,
       monotonicMs,

@@ -163,7 +163,16 @@ function sorted<T>(figures: ReadonlyMap<string, T>): [string, T][] {
 async function expectProved(date: string, runId: string, keys: readonly string[]): Promise<void> {
   const { clickhouse, settings } = stack;
   const period = parsePeriod(date);
-  const options = { clickhouse, settings, period, runId, keys, periodMs: 0, seriesMax: 1, edgesMax: 1 };
+  const options = {
+    clickhouse,
+    settings,
+    period,
+    runId,
+    keys,
+    periodMs: 0,
+    seriesMax: 1,
+    edgesMax: 1,
+  };
   const report = await verifyRun({ ...options, proofs: [logProof] });
   expect(report.differences).toEqual([]);
   expect(report.rows).toBeGreaterThan(0);

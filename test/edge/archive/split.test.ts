@@ -43,9 +43,9 @@ function itemsOf(signal: Signal, bytes: Uint8Array): string[] {
 
 /** A piece of logs without what it says of pieces before; see `repeats.test.ts` of the transcoder. */
 function plainOf(bytes: Uint8Array): Uint8Array {
-  const field = new FieldReader();
-  const isThere = field.read(bytes, 0, bytes.length) && field.number === repeatsField;
-  return isThere ? bytes.subarray(field.to) : bytes;
+  const reader = new FieldReader();
+  const isThere = reader.read(bytes, 0, bytes.length) && reader.number === repeatsField;
+  return isThere ? bytes.subarray(reader.to) : bytes;
 }
 
 /** JSON with sorted names: the order of different fields in a message says nothing. */
