@@ -99,6 +99,7 @@ function greeting(addresses: Addresses): string {
   return `Tidemark is ready (${(readyMs / 1000).toFixed(1)} s). Ctrl-C stops it; the data stays.
 
   OTLP/HTTP   ${otlp}
+  dashboard   ${new URL('/', otlp).href}
   ClickHouse  ${clickhouse}
   S3          ${s3} (bucket "${bucket}")${brokers}${watched}
   data        ${data}
