@@ -48,6 +48,18 @@ describe('the guide of the schedule', () => {
     expect(links.filter((link) => !existsSync(path.join(root, 'docs', link)))).toEqual([]);
   });
 
+  it('has what to do for every alert, and alerts on metrics that there are', async () => {
+    const registry = new Registry();
+    scheduleCounters(registry);
+    const names = (await registry.getMetricsAsJSON()).map(({ name }) => name);
+    const alerts = read('deploy/prometheus/batch.yaml');
+    const used = alerts.match(/tidemark_batch_\w+/g) ?? [];
+    expect(used.filter((name) => !names.includes(name))).toEqual([]);
+    const told = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? '');
+    expect(told.length).toBeGreaterThan(4);
+    expect(told.filter((name) => !guide.includes(`| \`${name}\``))).toEqual([]);
+  });
+
   it('has the cron lines of the settings in the Worker and in the CronJobs', () => {
     const lines = [allSettings.TIDEMARK_BATCH_CRON, allSettings.TIDEMARK_BATCH_HOUR_CRON];
     for (const { default: line } of lines) {
