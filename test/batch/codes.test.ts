@@ -134,7 +134,8 @@ describe('PointColumnMap.columns()', () => {
           marks: 5,
           bounds: 2,
         },
-        { ...none, name: 'd', kind: pointKinds.other },
+        // Its count and sum are totals.
+        { bounds: 0, name: 'd', kind: pointKinds.summary, mode: pointModes.cumulative },
       ]);
       expect([...columns.bounds.subarray(0, 2)]).toEqual([1, 2]);
       expect([...columns.buckets.subarray(0, 3)]).toEqual([1n, 2n, 0n]);
