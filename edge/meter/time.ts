@@ -29,7 +29,7 @@ export function timed(tools: FanoutTools, meter: Meter, now: () => number): Fano
     // Calls of one moment end at one moment: each signal is a timer of the runtime.
     timeout: (ms) => {
       const atMs = now();
-      if (latest?.ms !== ms || latest.atMs !== atMs) {
+      if (latest?.ms !== ms || latest.atMs !== atMs || latest.signal.aborted) {
         latest = { ms, atMs, signal: tools.timeout(ms) };
       }
       return latest.signal;

@@ -26,6 +26,7 @@ export class World {
   /** The most calls that were under way at once. */
   callsMost = 0;
   #calls = 0;
+  #hanging = 0;
   #requests = 0;
   readonly #timeouts = new Map<AbortSignal, AbortController>();
   #lastTimeout: AbortController | undefined;
@@ -109,10 +110,13 @@ export class World {
     return controller.signal;
   }
 
-  /** An answer that does not come: the time of the call is over. */
-  #never<T>(timeout: AbortController | undefined): Promise<T> {
+  /** An answer that does not come: its time is over when all other calls have had theirs. */
+  async #never<T>(timeout: AbortController | undefined): Promise<T> {
+    this.#hanging += 1;
+    while (this.#calls > this.#hanging) await scheduler.wait(1);
+    this.#hanging -= 1;
     timeout?.abort();
-    return Promise.reject(new Error('aborted'));
+    throw new Error('aborted');
   }
 }
 

@@ -39,6 +39,7 @@ describe('Truth', () => {
         day: '2026-11-21',
         service: 'cart',
         operation: 'GET /',
+        kind: 'Internal',
         spans: 1,
         repeated: 1,
         errors: 1,
