@@ -466,7 +466,7 @@ function settingsOf(world: World): Settings {
     TIDEMARK_FLUSH_ROWS: String(world.pick([3, 8, 1000])),
     TIDEMARK_FLUSH_BYTES: String(world.pick([100, 100_000])),
     TIDEMARK_FLUSH_AGE_MS: String(world.pick([0, 5000, 15_000])),
-    TIDEMARK_ARCHIVE_POLL_MS: String(world.pick([4000, 12_000, 20_000])),
+    TIDEMARK_ARCHIVE_POLL_MS: String(world.pick([1000, 4000, 12_000])),
     TIDEMARK_HELD_BYTES_MAX: String(world.pick([200, 1_000_000])),
   });
 }
