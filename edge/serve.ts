@@ -7,7 +7,6 @@ import { tenantPattern } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { drainMsMax } from '../schemas/limits.ts';
 import { readSettings, settingTexts } from '../schemas/settings.ts';
-import { apiOf } from './api.ts';
 import { authorize, readAccess } from './tenant/authorize.ts';
 import { allowOrigin, preflight, readOrigins } from './tenant/cors.ts';
 import type { GroupNamespace } from './commit.ts';
@@ -149,7 +148,12 @@ function routes(isolate: Isolate): Hono {
       app.all(path, ({ req }) => wrongMethod(typeOf(req.raw), 'POST'));
     }
   }
-  app.route('/api/v1', apiOf(isolate));
+  // Loaded when it is first asked for: an isolate that only takes telemetry starts without it.
+  let api: Promise<Hono> | undefined;
+  app.all('/api/v1/*', async ({ req }) => {
+    api ??= import('./api.ts').then(({ apiOf }) => new Hono().route('/api/v1', apiOf(isolate)));
+    return (await api).fetch(req.raw);
+  });
   app.get('/healthz', (context) => context.text('ok\n'));
   app.get('/metrics', ({ req }) => metrics(isolate, req.raw));
   app.notFound(({ req }) => refused(typeOf(req.raw), unknownPath()));

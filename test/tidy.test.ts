@@ -80,7 +80,7 @@ const testedThroughOthers = [
   /\.d\.ts$/,
   /^aggregator-as\/assembly\//,
   // By api.test.ts and dashboard.test.ts of test/integration, in workerd and in a browser.
-  /^edge\/api\.ts$/,
+  /^edge\/api(\/openapi)?\.ts$/,
   /^edge\/dashboard\//,
   // By stack.test.ts, kafka.test.ts and demo.test.ts of test/integration: they need the whole stack.
   /^dev\/(up|demo|kafka\/parts)\.ts$/,

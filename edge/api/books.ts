@@ -1,20 +1,17 @@
 /** Resources about how far figures can be trusted: runs, completeness, drift. Only data. */
-import { z } from '@hono/zod-openapi';
-import { bound, date, limit, range, resource, text, where } from './resource.ts';
+import * as z from 'zod/mini';
+import { bound, date, described, limit, range, resource, text, where } from './resource.ts';
 
-const signal = z
-  .enum(['traces', 'logs', 'metrics'])
-  .optional()
-  .openapi({ description: 'Only this signal' });
+const signal = z.optional(described(z.enum(['traces', 'logs', 'metrics']), 'Only this signal'));
 
 const run = {
   signal: z.string(),
-  period: z.string().openapi({ description: 'Begin of the day or hour' }),
+  period: described(z.string(), 'Begin of the day or hour'),
   periodKind: z.enum(['day', 'hour']),
   runId: z.string(),
   publishedAt: z.string(),
   isFinal: z.boolean(),
-  watermark: z.string().openapi({ description: 'Everything received before this is in the run' }),
+  watermark: described(z.string(), 'Everything received before this is in the run'),
 };
 
 const runColumns = `signal, period_start AS period, period_kind AS periodKind, run_id AS runId,
@@ -66,7 +63,7 @@ function parametersOf(asked: { fromMs: number; toMs: number; rowsMax: number; si
   });
 }
 
-const error = z.number().nullable().openapi({ description: 'Realtime / batch - 1' });
+const error = described(z.nullable(z.number()), 'Realtime / batch - 1');
 
 export const drift = resource({
   path: '/drift',

@@ -1,8 +1,8 @@
 /** The resource of the service graph. Only data. */
-import { z } from '@hono/zod-openapi';
-import { bound, date, limit, resource } from './resource.ts';
+import * as z from 'zod/mini';
+import { bound, date, described, limit, resource } from './resource.ts';
 
-const milliseconds = z.number().nullable().openapi({ description: 'Milliseconds' });
+const milliseconds = described(z.nullable(z.number()), 'Milliseconds');
 
 export const graph = resource({
   path: '/graph',
@@ -12,10 +12,11 @@ export const graph = resource({
   row: z.object({
     caller: z.string(),
     callee: z.string(),
-    connectionType: z.string().openapi({
-      description: 'Empty (HTTP, RPC), messaging_system, database or virtual_node',
-    }),
-    virtualSide: z.string().openapi({ description: 'The side without spans of its own, if any' }),
+    connectionType: described(
+      z.string(),
+      'Empty (HTTP, RPC), messaging_system, database or virtual_node',
+    ),
+    virtualSide: described(z.string(), 'The side without spans of its own, if any'),
     calls: z.int(),
     errors: z.int(),
     p50Ms: milliseconds,

@@ -1,6 +1,16 @@
 /** The resource of log records. Only data. */
-import { z } from '@hono/zod-openapi';
-import { bound, cursor, limit, range, resource, text, where } from './resource.ts';
+import * as z from 'zod/mini';
+import {
+  bound,
+  cursor,
+  limit,
+  number,
+  range,
+  resource,
+  text,
+  hexTraceId,
+  where,
+} from './resource.ts';
 
 export const logs = resource({
   path: '/logs',
@@ -9,19 +19,9 @@ export const logs = resource({
   query: z.object({
     ...range,
     service: text('Only this service'),
-    severity: z.coerce
-      .number()
-      .int()
-      .min(0)
-      .max(24)
-      .optional()
-      .openapi({ description: 'Least severity number: 9 is INFO, 13 WARN, 17 ERROR' }),
+    severity: z.optional(number('Least severity number: 9 is INFO, 13 WARN, 17 ERROR', 0, 24)),
     search: text('Only bodies that hold this text; letter case does not matter'),
-    traceId: z
-      .string()
-      .regex(/^[0-9a-fA-F]{32}$/)
-      .optional()
-      .openapi({ description: 'Only records of this trace' }),
+    traceId: z.optional(hexTraceId),
     limit,
     cursor,
   }),

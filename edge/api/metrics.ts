@@ -1,6 +1,6 @@
 /** Resources about metrics: which there are, and points over time. Only data. */
-import { z } from '@hono/zod-openapi';
-import { bound, limit, range, resource, text, where } from './resource.ts';
+import * as z from 'zod/mini';
+import { bound, described, limit, range, resource, text, where } from './resource.ts';
 import type { Asked } from './resource.ts';
 
 /** The metric tables whose points have one value. */
@@ -59,8 +59,8 @@ export const points = resource({
   summary: 'Points of one gauge or sum, series by series, oldest first',
   query: z.object({
     ...range,
-    metric: z.string().min(1).max(500).openapi({ description: "The metric's name" }),
-    kind: z.enum(['gauge', 'sum']).openapi({ description: 'What its points are' }),
+    metric: described(z.string().check(z.minLength(1), z.maxLength(500)), "The metric's name"),
+    kind: described(z.enum(['gauge', 'sum']), 'What its points are'),
     service: text('Only this service'),
     limit,
   }),
@@ -68,7 +68,7 @@ export const points = resource({
     service: z.string(),
     attributes: z.record(z.string(), z.string()),
     times: z.array(z.string()),
-    values: z.array(z.number().nullable()),
+    values: z.array(z.nullable(z.number())),
   }),
   read: (asked) => ({
     sql: `SELECT ServiceName AS service, Attributes AS attributes,

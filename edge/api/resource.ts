@@ -2,7 +2,7 @@
  * What the read API has to know of a resource, as data: its parameters, its rows, and the query that
  * makes them. `api.ts` says which there are; how all are answered is the same.
  */
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod/mini';
 import {
   apiRangeMsDefault,
   apiRangeMsMax,
@@ -41,9 +41,9 @@ export interface Resource {
   readonly name: string;
   readonly summary: string;
   /** Parameters of the URL and of the path. */
-  readonly query: z.ZodObject;
-  readonly pathParameters?: z.ZodObject;
-  readonly row: z.ZodObject;
+  readonly query: z.ZodMiniObject;
+  readonly pathParameters?: z.ZodMiniObject;
+  readonly row: z.ZodMiniObject;
   /** The query of a request whose parameters `query` has accepted. */
   readonly read: (asked: Asked<Record<string, unknown>>) => Read;
   /** Column whose value orders the rows of a resource that has pages, newest first. */
@@ -53,7 +53,10 @@ export interface Resource {
 }
 
 /** A resource with the types of its parameters. */
-export function resource<Query extends z.ZodObject, Path extends z.ZodObject = z.ZodObject>(
+export function resource<
+  Query extends z.ZodMiniObject,
+  Path extends z.ZodMiniObject = z.ZodMiniObject,
+>(
   of: Omit<Resource, 'query' | 'pathParameters' | 'read'> & {
     readonly query: Query;
     readonly pathParameters?: Path;
@@ -65,47 +68,63 @@ export function resource<Query extends z.ZodObject, Path extends z.ZodObject = z
 
 /** A text that a filter compares with. */
 export function text(description: string) {
-  return z.string().max(apiTextCharsMax).optional().openapi({ description });
+  const given = z.string().check(z.maxLength(apiTextCharsMax));
+  return z.optional(given.check(z.describe(description)));
 }
 
-const instant = z
-  .union([z.iso.datetime({ offset: true }), z.string().regex(/^\d{1,15}$/)])
-  .transform((given) => (/^\d+$/.test(given) ? Number(given) : Date.parse(given)))
-  .optional();
+/** A schema with what the document says of it. */
+export function described<Schema extends z.ZodMiniType>(
+  schema: Schema,
+  description: string,
+): Schema {
+  return schema.check(z.describe(description));
+}
+
+function instant(description: string) {
+  const given = z.union([
+    z.iso.datetime({ offset: true }),
+    z.string().check(z.regex(/^\d{1,15}$/)),
+  ]);
+  const ms = z.transform((sent: string) => (/^\d+$/.test(sent) ? Number(sent) : Date.parse(sent)));
+  return z.optional(z.pipe(described(given, description), ms));
+}
 
 /** The parameters of a resource that looks at a range of time. */
 export const range = {
-  from: instant.openapi({
-    type: 'string',
-    description: `Begin, inclusive: ISO 8601 or ms since 1970 (default ${apiRangeMsDefault / 60_000} min before the end)`,
-    example: '2026-11-21T13:00:00Z',
-  }),
-  to: instant.openapi({
-    type: 'string',
-    description: `End, exclusive, at most ${apiRangeMsMax / 86_400_000} days after the begin (default now)`,
-    example: '2026-11-21T14:00:00Z',
-  }),
+  from: instant(
+    'Begin, inclusive: ISO 8601, as 2026-11-21T13:00:00Z, or ms since 1970 ' +
+      `(default ${apiRangeMsDefault / 60_000} min before the end)`,
+  ),
+  to: instant(
+    `End, exclusive, at most ${apiRangeMsMax / 86_400_000} days after the begin (default now)`,
+  ),
 };
 
 /** The day, UTC, of a resource that has one. */
-export const date = z.iso.date().openapi({ description: 'Day, UTC', example: '2026-11-21' });
+export const date = described(z.iso.date(), 'Day, UTC, such as 2026-11-21');
 
-export const limit = z.coerce
-  .number()
-  .int()
-  .min(1)
-  .max(apiRowsMax)
-  .default(apiRowsDefault)
-  .openapi({ description: 'Rows of the answer at most' });
+/** A number in the text of a parameter. */
+export function number(description: string, min: number, max: number) {
+  return described(z.coerce.number().check(z.gte(min), z.lte(max)), description);
+}
+
+const whole = z.multipleOf(1);
+
+export const limit = z.optional(
+  number(`Rows of the answer at most (default ${apiRowsDefault})`, 1, apiRowsMax).check(whole),
+);
 
 /** Where the page before ended, as its answer said under `next`. */
-export const cursor = z
-  .string()
-  .regex(/^\d{1,20}\.\d{1,6}$/)
-  .optional()
-  .openapi({ description: '`next` of the page before' });
+export const cursor = z.optional(
+  described(z.string().check(z.regex(/^\d{1,20}\.\d{1,6}$/)), '`next` of the page before'),
+);
 
 export const layer = z.enum(['batch', 'realtime']);
+
+export const hexTraceId = described(
+  z.string().check(z.regex(/^[0-9a-fA-F]{32}$/)),
+  '32 hex digits',
+);
 
 /** Conditions that hold, joined; those without a value are left out. */
 export function where(conditions: readonly (string | false | undefined)[]): string {

@@ -1,17 +1,30 @@
 /** Resources about services and their operations: rates, errors and durations. Only data. */
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod/mini';
 import { apiPointsMax } from '../../schemas/limits/api.ts';
-import { bound, date, layer, limit, range, resource, text, where } from './resource.ts';
+import {
+  bound,
+  date,
+  described,
+  layer,
+  limit,
+  range,
+  resource,
+  text,
+  where,
+  number,
+} from './resource.ts';
 import type { Asked } from './resource.ts';
 
 const service = text('Only this service');
 const operation = text('Only this operation (the span name)');
-const kind = z
-  .enum(['Server', 'Client', 'Producer', 'Consumer', 'Internal', 'Unspecified'])
-  .optional()
-  .openapi({ description: 'Only spans of this kind' });
+const kind = z.optional(
+  described(
+    z.enum(['Server', 'Client', 'Producer', 'Consumer', 'Internal', 'Unspecified']),
+    'Only spans of this kind',
+  ),
+);
 
-const milliseconds = z.number().nullable().openapi({ description: 'Milliseconds' });
+const milliseconds = described(z.nullable(z.number()), 'Milliseconds');
 const durations = { p50Ms: milliseconds, p95Ms: milliseconds, p99Ms: milliseconds };
 const counts = { spans: z.int(), errors: z.int(), traces: z.int() };
 
@@ -170,14 +183,9 @@ export const timeseries = resource({
     service,
     operation,
     kind,
-    step: z.coerce
-      .number()
-      .refine(
-        (given) => steps.includes(given as (typeof steps)[number]),
-        `one of ${steps.join(', ')}`,
-      )
-      .optional()
-      .openapi({ type: 'integer', description: `Least seconds of a point: ${steps.join(', ')}` }),
+    step: z.optional(
+      number(`Least seconds of a point, rounded up to one of ${steps.join(', ')}`, 60, 86_400),
+    ),
   }),
   row: z.object({ time: z.string(), stepSeconds: z.int(), ...counts, ...durations }),
   read: (asked) => ({
@@ -189,7 +197,7 @@ export const timeseries = resource({
       service: asked.service,
       operation: asked.operation,
       kind: asked.kind,
-      step: Math.max(asked.step ?? 0, stepOf(asked)),
+      step: steps.find((step) => step >= Math.max(asked.step ?? 0, stepOf(asked))),
       ...rangeOf({ ...asked, rowsMax: apiPointsMax + 2 }),
     }),
   }),

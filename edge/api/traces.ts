@@ -1,13 +1,24 @@
 /** Resources about traces: search, and one trace's spans. Only data. */
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod/mini';
 import { apiTraceSpansMax } from '../../schemas/limits/api.ts';
-import { bound, cursor, limit, range, resource, text, where } from './resource.ts';
+import {
+  bound,
+  cursor,
+  described,
+  limit,
+  number,
+  range,
+  resource,
+  text,
+  hexTraceId,
+  where,
+} from './resource.ts';
 
 const service = text('Only traces with a span of this service');
 const operation = text('Only traces with a span of this operation (the span name)');
-const duration = z.coerce.number().min(0).max(1e9).optional();
+const duration = z.optional(number('Milliseconds of the span, inclusive', 0, 1e9));
 
-const time = z.string().openapi({ description: 'ISO 8601, ns' });
+const time = described(z.string(), 'ISO 8601, ns');
 
 const withinRange = [
   'Timestamp >= fromUnixTimestamp64Milli({from:Int64})',
@@ -22,9 +33,9 @@ export const traces = resource({
     ...range,
     service,
     operation,
-    status: z.enum(['Unset', 'Ok', 'Error']).optional().openapi({ description: 'Of the span' }),
-    minDurationMs: duration.openapi({ description: 'Of the span, inclusive' }),
-    maxDurationMs: duration.openapi({ description: 'Of the span, inclusive' }),
+    status: z.optional(described(z.enum(['Unset', 'Ok', 'Error']), 'Of the span')),
+    minDurationMs: duration,
+    maxDurationMs: duration,
     attribute: text('Only spans with this attribute, as `key=value`'),
     limit,
     cursor,
@@ -89,10 +100,7 @@ export const trace = resource({
   summary: 'The spans of one trace in the speed layer, by start; copies of a span are shown once',
   query: z.object({}),
   pathParameters: z.object({
-    traceId: z
-      .string()
-      .regex(/^[0-9a-fA-F]{32}$/)
-      .openapi({ description: '32 hex digits', example: '5b8efff798038103d269b633813fc60c' }),
+    traceId: hexTraceId,
   }),
   row: z.object({
     time,

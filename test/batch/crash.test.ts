@@ -42,7 +42,7 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
   const files = await archiveSpans(stack.store, spans, { firstOffset: 0n, rowGroupRows: 500 });
   const settings = {
     ...stack.settings,
-    TIDEMARK_BATCH_MEMORY_BYTES: 2 * 1024 * 1024 + 160 * 1500,
+    TIDEMARK_BATCH_MEMORY_BYTES: 3 * 1024 * 1024 + 288 * 1500,
   };
   const watch = watchReaders();
   const killed: Record<string, number> = {};

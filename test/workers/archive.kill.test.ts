@@ -16,7 +16,7 @@ import { seededRandom } from '../support/random.ts';
 const topic = topics.traces;
 const startMs = Date.UTC(2026, 10, 22, 13, 30);
 const entry = fileURLToPath(new URL('../support/archiver.ts', import.meta.url));
-const kills = 22;
+const kills = 20;
 
 let bucket: Bucket;
 const children = new Set<Archiver>();

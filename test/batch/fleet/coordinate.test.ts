@@ -119,7 +119,7 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
 
   it('takes the parts of shards that a worker cannot hold, as the first worker cut them', async () => {
     const small = await day('2026-10-02', 8000, 2);
-    const memory = { TIDEMARK_BATCH_MEMORY_BYTES: 2 * 1024 * 1024 + 2000 * 160 };
+    const memory = { TIDEMARK_BATCH_MEMORY_BYTES: 3 * 1024 * 1024 + 2000 * 288 };
     const [one, two] = [await startWorker(memory), await startWorker()];
     const reports = await coordinator()(await requestOf(small, 'split'));
     const keys = reports.map(({ key }) => key);
@@ -132,7 +132,7 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
     await Promise.all([one.stop(), two.stop()]);
   });
 
-  it('tries a shard again that kills its thread, then fails, names it and buries it', async () => {
+  it('fails with a shard whose file is damaged, names it and buries it', async () => {
     const small = await day('2026-10-03', 5000, 1);
     const [file] = small.files;
     const damaged = (file ?? never()).bytes.slice();
@@ -144,13 +144,13 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
     await expect(running).rejects.toMatchObject({
       code: 'BATCH_FAILED',
       message: expect.stringMatching(
-        /^Cannot compute shard 0, ids \[0{32}, 10{32}\), try 3 of 3: /,
+        /^Cannot compute shard 0, ids \[0{32}, 10{32}\), try 1 of 3: /,
       ),
     });
-    expect(retries).toHaveLength(2);
-    expect(retries[0]).toContain(file?.key);
+    // Trying again would not mend it.
+    expect(retries).toEqual([]);
     const dead = await deadLetters();
-    expect(dead.at(-1)?.reason).toContain('Cannot compute shard 0');
+    expect(dead.at(-1)?.reason).toContain(file?.key ?? '?');
     expect(JSON.parse(dead.at(-1)?.value ?? '')).toMatchObject({ computation: 'damaged' });
     // The next attempt is not held up by the failures of this one.
     await bucket.store.put((file ?? never()).key, (file ?? never()).bytes);
@@ -205,7 +205,7 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
 
   it('keeps its partitions while a shard takes longer than a session, and computes it once', async () => {
     const small = await day('2026-10-05', 600, 1);
-    const slow = await startSlowLine(Number(new URL(bucket.endpoint).port), 500);
+    const slow = await startSlowLine(Number(new URL(bucket.endpoint).port), 250);
     const [one, two] = [
       await startWorker({ S3_ENDPOINT: bucket.endpoint.replace(/:\d+\//, `:${slow.port}/`) }),
       await startWorker({ S3_ENDPOINT: bucket.endpoint.replace(/:\d+\//, `:${slow.port}/`) }),

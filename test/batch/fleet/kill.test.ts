@@ -13,7 +13,7 @@ import { BatchWorker } from '../../support/workers.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? 20261123);
 const members = 3;
-const runs = 24;
+const runs = 20;
 const runsAtOnce = 3;
 const killsWanted = 8;
 
