@@ -242,6 +242,12 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       const light = await page.evaluate<Audit>('axe.run()');
       await page.emulateMedia({ colorScheme: 'dark' });
       const dark = await page.evaluate<Audit>(`axe.run({ runOnly: ['color-contrast'] })`);
+      await page.setViewportSize({ width: 360, height: 700 });
+      await page.waitForTimeout(100);
+      const [seen, whole] = await page.evaluate<[number, number]>(
+        '[document.documentElement.clientWidth, document.documentElement.scrollWidth]',
+      );
+      expect(whole, 'it fits a phone').toBe(seen);
       await page.close();
       const serious = [...light.violations, ...dark.violations].filter(({ impact }) =>
         ['serious', 'critical'].includes(impact),
@@ -250,18 +256,6 @@ describe.skipIf(!hasBrowser)('the dashboard', () => {
       expect(faults).toEqual([]);
     },
   );
-
-  it('fits a phone', async () => {
-    for (const [, place, text] of places) {
-      const page = await open(place, { viewport: { width: 360, height: 700 } });
-      await page.locator('main', { hasText: text }).waitFor();
-      const [seen, whole] = await page.evaluate<[number, number]>(
-        '[document.documentElement.clientWidth, document.documentElement.scrollWidth]',
-      );
-      expect([place, whole]).toEqual([place, seen]);
-      await page.close();
-    }
-  });
 
   it('shows a span within a second or so of sending it', async () => {
     const page = await open('#/services');

@@ -27,7 +27,8 @@ describe('tidemark demo', () => {
     expect(result.proof.metrics).toMatchObject({ differences: [] });
     expect(result.proof.metrics.rows).toBeGreaterThan(0);
     expect(result.proof.generator.differences).toEqual([]);
-    expect(result.proof.archive.rows).toBe(result.proof.generator.rows);
+    // Beside the operations: the services, and the calls of the service graph.
+    expect(result.proof.archive.rows).toBeGreaterThan(result.proof.generator.rows);
 
     expect(result.signals.comparison.differences).toEqual([]);
     expect(result.signals.logs.length).toBeGreaterThan(5);
