@@ -3,13 +3,15 @@ import * as z from 'zod/mini';
 import {
   bound,
   cursor,
+  hexTraceId,
   limit,
   number,
   range,
+  rangeOf,
   resource,
   text,
-  hexTraceId,
   where,
+  withinRange,
 } from './resource.ts';
 
 export const logs = resource({
@@ -43,8 +45,7 @@ export const logs = resource({
         Body AS body, TraceId AS traceId, SpanId AS spanId, LogAttributes AS attributes
       FROM otel_logs ${where([
         'TenantId = {tenant:String}',
-        'Timestamp >= fromUnixTimestamp64Milli({from:Int64})',
-        'Timestamp < fromUnixTimestamp64Milli({to:Int64})',
+        ...withinRange,
         asked.service !== undefined && 'ServiceName = {service:String}',
         asked.severity !== undefined && 'SeverityNumber >= {severity:UInt8}',
         asked.search !== undefined && 'positionCaseInsensitiveUTF8(Body, {search:String}) > 0',
@@ -54,15 +55,13 @@ export const logs = resource({
       ORDER BY Timestamp DESC, ServiceName, TraceId, SpanId, Body
       LIMIT {rows:UInt32} OFFSET {skip:UInt32}`,
     parameters: bound({
-      from: asked.fromMs,
-      to: asked.toMs,
+      ...rangeOf(asked),
       service: asked.service,
       severity: asked.severity,
       search: asked.search,
       traceId: asked.traceId,
       at: asked.cursor?.at,
       skip: asked.cursor?.skip ?? 0,
-      rows: asked.rowsMax,
     }),
   }),
 });

@@ -1,7 +1,6 @@
 /** Resources about metrics: which there are, and points over time. Only data. */
 import * as z from 'zod/mini';
-import { bound, described, limit, range, resource, text, where } from './resource.ts';
-import type { Asked } from './resource.ts';
+import { bound, described, limit, range, rangeOf, resource, text, where } from './resource.ts';
 
 /** The metric tables whose points have one value. */
 const kinds = { gauge: 'otel_metrics_gauge', sum: 'otel_metrics_sum' } as const;
@@ -14,7 +13,7 @@ const allKinds = {
   summary: 'otel_metrics_summary',
 } as const;
 
-const withinRange = [
+const withinPoints = [
   'TimeUnix >= fromUnixTimestamp64Milli({from:Int64})',
   'TimeUnix < fromUnixTimestamp64Milli({to:Int64})',
 ];
@@ -45,7 +44,7 @@ export const metrics = resource({
 function namesOf(kind: string, table: string, { service }: { service?: string | undefined }) {
   const conditions = [
     'TenantId = {tenant:String}',
-    ...withinRange,
+    ...withinPoints,
     service !== undefined && 'ServiceName = {service:String}',
   ];
   return `SELECT ServiceName AS service, MetricName AS metric, any(MetricUnit) AS metricUnit,
@@ -77,14 +76,10 @@ export const points = resource({
         FROM ${kinds[asked.kind]} ${where([
           'TenantId = {tenant:String}',
           'MetricName = {metric:String}',
-          ...withinRange,
+          ...withinPoints,
           asked.service !== undefined && 'ServiceName = {service:String}',
         ])} GROUP BY ServiceName, Attributes, TimeUnix ORDER BY TimeUnix)
       GROUP BY service, attributes ORDER BY service, toString(attributes) LIMIT {rows:UInt32}`,
     parameters: bound({ metric: asked.metric, service: asked.service, ...rangeOf(asked) }),
   }),
 });
-
-function rangeOf({ fromMs, toMs, rowsMax }: Asked<object>) {
-  return { from: fromMs, to: toMs, rows: rowsMax };
-}

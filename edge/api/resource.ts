@@ -126,6 +126,17 @@ export const hexTraceId = described(
   '32 hex digits',
 );
 
+/** The parameters of a query over the range: its begin, its end, and the rows wanted. */
+export function rangeOf({ fromMs, toMs, rowsMax }: Asked<object>) {
+  return { from: fromMs, to: toMs, rows: rowsMax };
+}
+
+/** That a row's nanoseconds lie in the range. */
+export const withinRange = [
+  'Timestamp >= fromUnixTimestamp64Milli({from:Int64})',
+  'Timestamp < fromUnixTimestamp64Milli({to:Int64})',
+];
+
 /** Conditions that hold, joined; those without a value are left out. */
 export function where(conditions: readonly (string | false | undefined)[]): string {
   const given = conditions.filter((condition) => typeof condition === 'string');

@@ -7,11 +7,12 @@ import {
   described,
   layer,
   limit,
+  number,
   range,
+  rangeOf,
   resource,
   text,
   where,
-  number,
 } from './resource.ts';
 import type { Asked } from './resource.ts';
 
@@ -79,6 +80,13 @@ const provenance = {
   watermark: z.string(),
 };
 
+/** What a merged view says of an operation. */
+const mergedColumns = `
+  service_name AS service, operation_name AS operation, span_kind AS kind,
+  total_spans AS spans, error_count AS errors, unique_traces AS traces,
+  p50_ms AS p50Ms, p95_ms AS p95Ms, p99_ms AS p99Ms,
+  layer, run_id AS runId, is_final AS isFinal, watermark`;
+
 export const operations = resource({
   path: '/operations',
   name: 'operations',
@@ -93,10 +101,7 @@ export const operations = resource({
     ...provenance,
   }),
   read: (asked) => ({
-    sql: `SELECT service_name AS service, operation_name AS operation, span_kind AS kind,
-        total_spans AS spans, error_count AS errors, unique_traces AS traces,
-        p50_ms AS p50Ms, p95_ms AS p95Ms, p99_ms AS p99Ms,
-        layer, run_id AS runId, is_final AS isFinal, watermark
+    sql: `SELECT ${mergedColumns}
       FROM service_stats_merged ${where(['date = {date:Date}', ...filtersOf(asked)])}
       ORDER BY spans DESC, service, operation, kind LIMIT {rows:UInt32}`,
     parameters: bound({
@@ -124,10 +129,7 @@ export const hours = resource({
     ...provenance,
   }),
   read: (asked) => ({
-    sql: `SELECT hour, service_name AS service, operation_name AS operation, span_kind AS kind,
-        total_spans AS spans, error_count AS errors, unique_traces AS traces,
-        p50_ms AS p50Ms, p95_ms AS p95Ms, p99_ms AS p99Ms,
-        layer, run_id AS runId, is_final AS isFinal, watermark
+    sql: `SELECT hour, ${mergedColumns}
       FROM service_stats_hourly_merged ${where([
         'hour >= toStartOfHour(fromUnixTimestamp64Milli({from:Int64}))',
         'hour < fromUnixTimestamp64Milli({to:Int64})',
@@ -207,8 +209,4 @@ export const timeseries = resource({
 function stepOf({ fromMs, toMs }: Asked<object>, pointsMax = apiPointsMax): number {
   const seconds = (toMs - fromMs) / 1000;
   return steps.find((step) => seconds / step <= pointsMax) ?? 86_400;
-}
-
-function rangeOf({ fromMs, toMs, rowsMax }: Asked<object>) {
-  return { from: fromMs, to: toMs, rows: rowsMax };
 }

@@ -5,13 +5,15 @@ import {
   bound,
   cursor,
   described,
+  hexTraceId,
   limit,
   number,
   range,
+  rangeOf,
   resource,
   text,
-  hexTraceId,
   where,
+  withinRange,
 } from './resource.ts';
 
 const service = text('Only traces with a span of this service');
@@ -19,11 +21,6 @@ const operation = text('Only traces with a span of this operation (the span name
 const duration = z.optional(number('Milliseconds of the span, inclusive', 0, 1e9));
 
 const time = described(z.string(), 'ISO 8601, ns');
-
-const withinRange = [
-  'Timestamp >= fromUnixTimestamp64Milli({from:Int64})',
-  'Timestamp < fromUnixTimestamp64Milli({to:Int64})',
-];
 
 export const traces = resource({
   path: '/traces',
@@ -72,8 +69,7 @@ export const traces = resource({
         ORDER BY Timestamp DESC, TraceId, SpanId, SpanKind
         LIMIT {rows:UInt32} OFFSET {skip:UInt32}`,
       parameters: bound({
-        from: asked.fromMs,
-        to: asked.toMs,
+        ...rangeOf(asked),
         service: asked.service,
         operation: asked.operation,
         status: asked.status,
@@ -83,7 +79,6 @@ export const traces = resource({
         value,
         at: asked.cursor?.at,
         skip: asked.cursor?.skip ?? 0,
-        rows: asked.rowsMax,
       }),
     };
   },
