@@ -80,7 +80,7 @@ function askedOf(
     const detail = `wanted an end after the begin, and at most ${apiRangeMsMax} ms of range`;
     return badParameters([{ parameter: 'to', detail }]);
   }
-  return { ...values, nowMs, fromMs, toMs, rowsMax: Number(limit), cursor: cursorOf(cursor) };
+  return { ...values, fromMs, toMs, rowsMax: Number(limit), cursor: cursorOf(cursor) };
 }
 
 function faultOf({ path, message, ...issue }: z.core.$ZodIssue): ParameterFault {

@@ -28,7 +28,6 @@ export interface Cursor {
 /** What a request asked for, its range checked and its defaults filled in. */
 export type Asked<Query> = Query & {
   /** Milliseconds since 1970. */
-  readonly nowMs: number;
   readonly fromMs: number;
   readonly toMs: number;
   readonly rowsMax: number;
