@@ -156,6 +156,7 @@ directory, threads = sys.argv[1], sys.argv[2]
 spark = (SparkSession.builder.master(f"local[{threads}]").config("spark.ui.enabled", "false")
   .config("spark.driver.memory", "4g").config("spark.driver.host", "127.0.0.1")
   .config("spark.driver.bindAddress", "127.0.0.1").config("spark.sql.session.timeZone", "UTC")
+  .config("spark.sql.legacy.parquet.nanosAsLong", "true")
   .config("spark.sql.shuffle.partitions", "8").getOrCreate())
 spark.sparkContext.setLogLevel("ERROR")
 begun = time.monotonic()
