@@ -149,8 +149,7 @@ function ordered(row: readonly unknown[]): Row {
 }
 
 const python = `
-import json, os, resource, sys, time
-started = time.monotonic()
+import json, os, sys, time
 from pyspark.sql import SparkSession, functions as f
 directory, threads = sys.argv[1], sys.argv[2]
 spark = (SparkSession.builder.master(f"local[{threads}]").config("spark.ui.enabled", "false")
@@ -169,12 +168,12 @@ rows = one.groupBy("ServiceName", "SpanName", "SpanKind").agg(f.count("*"), f.su
   f.countDistinct("TraceId"), f.min("Duration") / 1e6, f.max("Duration") / 1e6, f.avg("Duration") / 1e6,
   f.expr("percentile(Duration, array(0.5, 0.95, 0.99))")).collect()
 ended = time.monotonic()
+jvm = f"/proc/{spark._jvm.java.lang.ProcessHandle.current().pid()}"
+ticks = sum(int(x) for x in open(jvm + "/stat").read().rsplit(")", 1)[1].split()[11:13])
+peak = next(int(line.split()[1]) for line in open(jvm + "/status") if line.startswith("VmHWM"))
 spark.stop()
-children = resource.getrusage(resource.RUSAGE_CHILDREN)
-own = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({"rows": [list(row[:10]) + [x / 1e6 for x in row[10]] for row in rows], "seconds": ended - begun,
-  "cpuSeconds": children.ru_utime + children.ru_stime + own.ru_utime + own.ru_stime,
-  "rssBytes": max(children.ru_maxrss, own.ru_maxrss) * 1024}))
+  "cpuSeconds": ticks / os.sysconf("SC_CLK_TCK"), "rssBytes": peak * 1024}))
 `;
 
 /** The seed's job, corrected: duplicates removed before anything is counted, exact percentiles. */
