@@ -34,8 +34,9 @@ export interface ArchiveTools extends SpoolTools {
 export type ArchiveSettings = Pick<Settings, 'TIDEMARK_SINK_TIMEOUT_MS'>;
 
 /**
- * Returns when Kafka or the spool has every byte of the parts. Throws SINK_FAILED, retryable, when
- * neither has: some of it may be stored then, and will be there twice when the client sends again.
+ * Returns when Kafka or the spool has every byte of the parts, and says whether both may have some of it. Throws
+ * SINK_FAILED, retryable, when neither has: some of it may be stored then, and will be there twice
+ * when the client sends again.
  */
 export async function archive(
   signal: Signal,
@@ -43,7 +44,7 @@ export async function archive(
   gate: Gate,
   settings: ArchiveSettings,
   tools: ArchiveTools,
-): Promise<void> {
+): Promise<{ readonly isDoubtful: boolean }> {
   const { kafka } = tools.sinks;
   const put = ({ names, bytes }: Left) => {
     const key = `${archiveSpoolPrefix(topics[signal])}${spoolName(names)}`;
@@ -52,13 +53,14 @@ export async function archive(
   if (kafka === undefined || kafka.breaker.isOpen) {
     if (kafka) tools.meter.add('records_total', parts.length, 'result="skipped"');
     await settle(parts.map((part) => put(wholeOf(part))));
-    return;
+    return { isDoubtful: false };
   }
   const shares = parts.map((part) => sharesOf(signal, part, kafka.proxy));
   const calls = callsOf(shares.flat(), kafka.proxy);
   await settle(calls.map((call) => gate(() => send(topics[signal], call, kafka, settings, tools))));
   const left = parts.flatMap((part, index) => leftOf(part, shares[index] ?? []));
   await settle(left.map(put));
+  return { isDoubtful: shares.flat().some(({ fate }) => fate === 'unknown') };
 }
 
 /** A piece of a part on its way, and what became of it. */

@@ -7,13 +7,14 @@ import { errorCodes, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { copyOf } from './fanout.ts';
-import type { Batch, FreshBatch } from './fanout.ts';
+import type { Batch, FreshBatch, Stored } from './fanout.ts';
 import { otlpBytes } from './commit/group.ts';
+import type { Grouped } from './commit/group.ts';
 import type { Meter, MeterReading } from './meter.ts';
 
 /** What a group answers: an error's class does not survive the way between two objects. */
 export type GroupAnswer =
-  | { readonly requests: number; readonly reading: MeterReading }
+  | (Grouped & { readonly reading: MeterReading })
   | { readonly fault: { readonly code: string; readonly message: string } };
 
 /** The Durable Object's side, as `index.ts` has it. */
@@ -28,9 +29,12 @@ export interface GroupNamespace {
 
 export interface CommitTools {
   readonly groups: GroupNamespace | undefined;
-  readonly direct: (batch: FreshBatch) => Promise<void>;
+  readonly direct: (batch: FreshBatch) => Promise<Stored>;
   readonly meter: Meter;
 }
+
+/** How one request is stored, by itself or in its group. */
+export type Committed = Omit<Grouped, 'requests'>;
 
 type CommitSettings = Pick<Settings, 'TIDEMARK_GROUP_MS' | 'TIDEMARK_GROUP_BYTES_MAX'>;
 
@@ -43,11 +47,11 @@ export async function commit(
   region: () => string,
   settings: CommitSettings,
   tools: CommitTools,
-): Promise<void> {
+): Promise<Committed> {
   const isLarge = otlpBytes(batch) * 2 > settings.TIDEMARK_GROUP_BYTES_MAX;
   if (settings.TIDEMARK_GROUP_MS === 0 || tools.groups === undefined || isLarge) {
-    await tools.direct(batch);
-    return;
+    const recordedMs = batch.parts[0]?.parts.receivedMs ?? 0;
+    return { ...(await tools.direct(batch)), recordedMs, isCopy: false };
   }
   const answer = await ask(tools.groups, batch, region());
   if ('fault' in answer) throw faultOf(answer.fault);
@@ -56,6 +60,8 @@ export async function commit(
     tools.meter.add('groups_total', 1, `signal="${batch.signal}"`);
     tools.meter.add('grouped_requests_total', answer.requests, `signal="${batch.signal}"`);
   }
+  const { token, isDoubtful, recordedMs, isCopy } = answer;
+  return { token, isDoubtful, recordedMs, isCopy };
 }
 
 /** Groups are apart by signal and place, so that a group is near its clients. */

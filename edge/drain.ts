@@ -11,7 +11,7 @@ import {
   drainTickMsMax,
   drainTriesMax,
 } from '../schemas/limits.ts';
-import type { SpeedTable } from '../schemas/tables.ts';
+import type { SpooledTable } from '../schemas/tables.ts';
 import { listArchive, listSpeed, loadOf } from './drain/backlog.ts';
 import type { ListBucket, Load, Waiting } from './drain/backlog.ts';
 import { insertRows } from './insert.ts';
@@ -75,7 +75,7 @@ function showLoads(
   }
 }
 
-type SpeedWaiting = Waiting & { readonly table: SpeedTable };
+type SpeedWaiting = Waiting & { readonly table: SpooledTable };
 type Outcome = 'ok' | 'failed' | 'refused' | 'dead';
 
 /** One run over the spool. */
@@ -88,7 +88,7 @@ class Tick {
   readonly #tools: DrainTools;
   readonly #untilMs: number;
   /** Outcomes by table. */
-  readonly #counts = new Map<SpeedTable, Record<Outcome, number>>();
+  readonly #counts = new Map<SpooledTable, Record<Outcome, number>>();
 
   constructor(journal: Journal, settings: InsertSettings, tools: DrainTools) {
     this.#journal = journal;
@@ -134,7 +134,7 @@ class Tick {
   }
 
   /** A fault stops a table for this tick; so do refusals, unless other rows were taken. */
-  #hasStopped(table: SpeedTable): boolean {
+  #hasStopped(table: SpooledTable): boolean {
     const counts = this.#counts.get(table);
     if (counts === undefined) return false;
     return counts.failed > 0 || (counts.ok === 0 && counts.refused >= drainObjectsAtOnce);
@@ -182,7 +182,7 @@ class Tick {
   /** Keeps rows that ClickHouse will never take, with the reason, where no drain looks. */
   async #setAside(
     key: string,
-    table: SpeedTable,
+    table: SpooledTable,
     rows: Uint8Array,
     error: ClickHouseError,
   ): Promise<Outcome> {

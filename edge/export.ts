@@ -5,11 +5,12 @@
 import type { Tally } from '../aggregator-as/host.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
+import type { Note } from '../schemas/note.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { authorize } from './tenant/authorize.ts';
 import type { Access, Grant } from './tenant/authorize.ts';
 import { commit } from './commit.ts';
-import type { GroupNamespace } from './commit.ts';
+import type { Committed, GroupNamespace } from './commit.ts';
 import type { DrainTools } from './drain.ts';
 import { fanOut } from './fanout.ts';
 import type { FanoutTools, FreshBatch } from './fanout.ts';
@@ -20,6 +21,7 @@ import type { Limits } from './tenant/limit.ts';
 import { Meter } from './meter.ts';
 import { pointOf } from './meter/point.ts';
 import type { Telemetry } from './meter/point.ts';
+import type { Notes } from './note.ts';
 import { mediaTypeOf, receive } from './receive.ts';
 import type { MediaType, Received } from './receive.ts';
 import { exported, statusOf } from './respond.ts';
@@ -33,9 +35,11 @@ export interface Tools extends InsertTools {
   readonly module: WebAssembly.Module;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** A name that no other request has: up to 64 letters, digits and dashes. */
-  readonly requestId: () => string;
+  /** A name that no other request has: up to 64 letters, digits and dashes. `receivedMs`: when it was received. */
+  readonly requestId: (receivedMs: number) => string;
   readonly warn: (message: string) => void;
+  /** Resolves after so many milliseconds. */
+  readonly pause?: (ms: number) => Promise<void>;
 }
 
 /** What one isolate keeps between requests. */
@@ -49,6 +53,8 @@ export interface Isolate {
   readonly legs: FanoutTools & DrainTools;
   /** Where groups are made; without it every request is stored by itself. */
   readonly groups: GroupNamespace | undefined;
+  /** What is told to the ledger. */
+  readonly notes: Notes;
   /** Gets a point of every export request. */
   readonly telemetry: Telemetry | undefined;
   readonly tools: Tools;
@@ -115,16 +121,43 @@ async function take(
   const receipt = receiptOf(tenantId, receivedMs, settings);
   const { tally, tables, digest } = transcode(signal, otlp, receipt, lease);
   limits.charge(grant, { bytes: 0, items: tally.accepted + tally.rejected });
+  const parts = { tenantId, receivedMs, requestId: tools.requestId(receivedMs) };
   // A request without a valid item leaves nothing behind, and needs no sink to be answered.
   if (tally.accepted > 0) {
-    const parts = { tenantId, receivedMs, requestId: tools.requestId() };
-    await store(isolate, { signal, parts: [{ parts, otlp, digest }], tables }, visit);
+    const batch = { signal, parts: [{ parts, otlp, digest }], tables };
+    const storing = store(isolate, batch, visit);
+    await noted(isolate, { ...parts, signal, ...tallied(tally) }, storing);
+  } else {
+    const nothing = { token: '', recordedMs: receivedMs, state: 'empty' as const };
+    await isolate.notes.add({ ...parts, signal, ...tallied(tally), ...nothing });
   }
   count(meter, signal, tally);
   return tally;
 }
 
-function store(isolate: Isolate, batch: FreshBatch, visit: Visit): Promise<void> {
+/** What a note says of the items of a request. */
+function tallied({ accepted, quarantined, rejectedBy }: Tally) {
+  return { accepted, quarantined, rejected: rejectedBy };
+}
+
+/** Notes what became of a request, and throws what storing it throws. */
+async function noted(
+  { notes }: Isolate,
+  known: Omit<Note, 'state' | 'token' | 'recordedMs'>,
+  storing: Promise<Committed>,
+): Promise<void> {
+  const unknown = { token: '', recordedMs: known.receivedMs };
+  try {
+    const { isCopy, isDoubtful, ...stored } = await storing;
+    const state = isCopy ? 'copy' : isDoubtful ? 'doubtful' : 'stored';
+    await notes.add({ ...known, ...stored, state });
+  } catch (error) {
+    await notes.add({ ...known, ...unknown, state: 'refused' });
+    throw error;
+  }
+}
+
+function store(isolate: Isolate, batch: FreshBatch, visit: Visit): Promise<Committed> {
   const { settings, meter, legs, groups, tools } = isolate;
   const direct = (whole: FreshBatch) =>
     fanOut(whole, settings, timed(legs, visit.meter, tools.now));

@@ -36,6 +36,14 @@ export interface FreshBatch extends Omit<Batch, 'tables'> {
   readonly tables: readonly LazyRows[];
 }
 
+/** How a batch is stored. */
+export interface Stored {
+  /** Names its rows to ClickHouse. */
+  readonly token: string;
+  /** Whether the archive may have some of it twice. */
+  readonly isDoubtful: boolean;
+}
+
 export interface FanoutTools extends InsertTools, ArchiveTools {}
 
 /**
@@ -47,7 +55,7 @@ export async function fanOut(
   batch: FreshBatch,
   settings: InsertSettings,
   tools: FanoutTools,
-): Promise<void> {
+): Promise<Stored> {
   const gate = gateOf(sinkConnectionsMax);
   const archiving = archive(batch.signal, batch.parts, gate, settings, tools);
   const naming = tokenOf(batch.parts);
@@ -69,6 +77,7 @@ export async function fanOut(
       return spool('speed_spool', key, () => copyOf(rows), gate, settings, tools);
     }),
   );
+  return { token: await naming, isDoubtful: archived.value.isDoubtful };
 }
 
 /** Time and tenant in the name of spooled rows: those of the first part. */

@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import transcoder from '../aggregator-as/build/transcode.wasm';
 import { TidemarkError } from '../schemas/errors.ts';
+import { requestIdOf } from '../schemas/requestid.ts';
 import type { GroupAnswer, GroupStub } from './commit.ts';
 import type { Batch } from './fanout.ts';
 import { createGroup } from './commit/gather.ts';
@@ -32,7 +33,8 @@ function edgeOf(env: Env): Edge {
   const edge = createEdge(env, {
     ...runtime,
     module: transcoder,
-    requestId: () => crypto.randomUUID(),
+    requestId: (receivedMs) => requestIdOf(receivedMs, crypto.randomUUID()),
+    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   });
   kept = { env, edge };
   return edge;
@@ -54,7 +56,7 @@ export class Group extends DurableObject<Env> implements GroupStub {
 export default {
   async fetch(request, env, context) {
     try {
-      const answer = edgeOf(env).fetch(request);
+      const answer = edgeOf(env).fetch(request, (task) => context.waitUntil(task));
       // A client that goes away must not stop a batch between its two sinks.
       context.waitUntil(answer);
       return await answer;

@@ -1,11 +1,11 @@
 /**
- * Inserts RowBinary rows into ClickHouse over HTTP. It never retries: what fails goes to the
+ * Inserts rows into ClickHouse over HTTP. It never retries: what fails goes to the
  * spool, and the drain is the retry.
  */
 import { ClickHouseError, TidemarkError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { insertStatement } from '../schemas/tables.ts';
-import type { SpeedTable } from '../schemas/tables.ts';
+import type { SpooledTable } from '../schemas/tables.ts';
 import { streamed } from './stream.ts';
 
 export interface InsertTools {
@@ -35,7 +35,7 @@ export type InsertSettings = Pick<
  * neither has ClickHouse's text, because it may quote the payload.
  */
 export async function insertRows(
-  table: SpeedTable,
+  table: SpooledTable,
   rows: Uint8Array,
   token: string,
   settings: InsertSettings,
@@ -78,17 +78,17 @@ const exceptionHeader = 'x-clickhouse-exception-code';
 const codesOfBadRows = new Set([32, 33, 131, 128]);
 
 /** Where inserts go, by settings and table, all but the token: making it costs more than sending. */
-const urls = new WeakMap<InsertSettings, Map<SpeedTable, string>>();
+const urls = new WeakMap<InsertSettings, Map<SpooledTable, string>>();
 
-function insertUrl(table: SpeedTable, settings: InsertSettings, token: string): string {
-  const known = urls.get(settings) ?? new Map<SpeedTable, string>();
+function insertUrl(table: SpooledTable, settings: InsertSettings, token: string): string {
+  const known = urls.get(settings) ?? new Map<SpooledTable, string>();
   const url = known.get(table) ?? urlOf(table, settings);
   urls.set(settings, known.set(table, url));
   return url + encodeURIComponent(token);
 }
 
 /** The URL of inserts into `table`, which ends where the token goes. */
-function urlOf(table: SpeedTable, settings: InsertSettings): string {
+function urlOf(table: SpooledTable, settings: InsertSettings): string {
   const url = new URL(settings.CLICKHOUSE_URL);
   const parameters = {
     query: insertStatement(table),

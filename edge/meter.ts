@@ -31,6 +31,7 @@ const families = {
   spool_bytes: { type: 'gauge', help: 'Their bytes, by leg' },
   spool_oldest_age_seconds: { type: 'gauge', help: 'Age of the oldest of them, by leg' },
   drain_objects_total: { type: 'counter', help: 'Spool objects the drain tried, by result' },
+  notes_total: { type: 'counter', help: 'Notes for the ledger, by what became of them' },
   groups_total: { type: 'counter', help: 'Groups of requests that were committed as one' },
   grouped_requests_total: { type: 'counter', help: 'Requests in those groups' },
   in_flight_bytes: { type: 'gauge', help: 'Bytes of requests being worked on' },

@@ -20,6 +20,7 @@ import { Limits } from './tenant/limit.ts';
 import type { RateLimiter } from './tenant/limit.ts';
 import { Meter } from './meter.ts';
 import type { Telemetry } from './meter/point.ts';
+import { Notes } from './note.ts';
 import { refused, wrongMethod } from './respond.ts';
 import { signalWires } from './signal.ts';
 import type { SignalWire } from './signal.ts';
@@ -47,7 +48,8 @@ export interface Env {
 }
 
 export interface Edge {
-  readonly fetch: (request: Request) => Promise<Response>;
+  /** `keep` is given what goes on after the answer. */
+  readonly fetch: (request: Request, keep?: (task: Promise<void>) => void) => Promise<Response>;
   /** One tick of the cron trigger. Never rejects: the next tick is the next try. */
   readonly drain: () => Promise<void>;
   /**
@@ -72,6 +74,7 @@ export function createEdge(env: Env, tools: Tools): Edge {
   const settings = readSettings(settingTexts(env));
   const meter = new Meter();
   const origins = readOrigins(settings.TIDEMARK_CORS_ORIGINS);
+  const notes = new Notes(settings, { ...tools, bucket: env.ARCHIVE, meter });
   const isolate: Isolate = {
     settings,
     access: readAccess(settings, env.KEYS, tools),
@@ -88,6 +91,7 @@ export function createEdge(env: Env, tools: Tools): Edge {
       settings.TIDEMARK_ATTRIBUTES_MAX,
     ),
     groups: env.GROUPS,
+    notes,
     telemetry: env.TELEMETRY,
     legs: { ...tools, bucket: env.ARCHIVE, meter, sinks: openSinks(settings, env, tools) },
     tools,
@@ -95,7 +99,7 @@ export function createEdge(env: Env, tools: Tools): Edge {
   const app = routes(isolate);
   let drainingSinceMs = Number.NEGATIVE_INFINITY;
   const edge: Edge = {
-    fetch: async (request) => {
+    fetch: async (request, keep) => {
       const wire = request.method === 'POST' ? wireAt.get(pathOf(request.url)) : undefined;
       const response = wire
         ? await answerExport(isolate, wire, undefined, request).catch((error: unknown) =>
@@ -104,6 +108,8 @@ export function createEdge(env: Env, tools: Tools): Edge {
         : await app.fetch(request);
       allowOrigin(response.headers, request.headers.get('origin'), origins);
       meter.add('requests_total', 1, `status="${response.status}"`);
+      const writing = keep && notes.settle();
+      if (writing) keep(writing);
       return response;
     },
     drain: async () => {

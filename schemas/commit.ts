@@ -29,6 +29,18 @@ export const commitFile = z.strictObject({
   rowGroups: z.array(rowGroup).min(1),
 });
 
+/**
+ * What became of the records of one tenant, by the minute (since 1970) in which they were received:
+ * `[minute, records, rows, rejected items, records set aside]`.
+ */
+const commitCount = z.strictObject({
+  /** Empty for records that name none. */
+  tenant: z.string(),
+  /** `edge`: the edge received them, and the minute is of its clock; else it is the broker's. */
+  origin: z.enum(['edge', 'other']),
+  minutes: z.array(z.tuple([z.int(), z.int(), z.int(), z.int(), z.int()])),
+});
+
 const commit = z.strictObject({
   version: z.literal(1),
   topic: z.string(),
@@ -39,6 +51,8 @@ const commit = z.strictObject({
   rows: z.int().nonnegative(),
   /** Spans that were refused, by reason. */
   rejected: z.record(z.string(), z.int().positive()),
+  /** For the ledger; commits of earlier versions have none. */
+  counts: z.array(commitCount).optional(),
   files: z.array(commitFile),
   /**
    * Every record of this partition that was received before this time (ms since 1970) is in this
@@ -55,6 +69,7 @@ const commit = z.strictObject({
 });
 
 export type Commit = z.infer<typeof commit>;
+export type CommitCount = z.infer<typeof commitCount>;
 export type CommitFile = z.infer<typeof commitFile>;
 export type CommitRowGroup = z.infer<typeof rowGroup>;
 

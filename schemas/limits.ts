@@ -177,6 +177,13 @@ export const base64WindowBytes = 49_152;
 /** Bytes of a body that the encoder puts together in its own memory; bound to assembly/encode.ts. */
 export const lentBytesMax = 524_288;
 
+/** Notes for the ledger that the edge writes at once, and that an isolate keeps while nobody takes them. */
+export const notesPerInsert = 1000;
+export const notesKeptMax = 10_000;
+
+/** After so long whoever was to write an isolate's notes is taken for gone. */
+export const noteGatherMsMax = 30_000;
+
 /** Values that one call of wrangler reads from Workers KV; Cloudflare's own bound. */
 export const kvGetNamesMax = 100;
 

@@ -3,6 +3,7 @@
  * the RowBinary rows. The tables themselves are made by the migrations in `clickhouse/`.
  */
 import type { Signal } from './archive.ts';
+import { noteStatement, noteTable } from './note.ts';
 
 /** Columns of every metric table that stand before the point's own. */
 const metricColumns = [
@@ -148,8 +149,17 @@ export const tablesOf = {
   ],
 } as const satisfies Record<Signal, readonly SpeedTable[]>;
 
-/** The statement that carries RowBinary rows of `table` in its body. */
-export function insertStatement(table: SpeedTable): string {
+/** A table whose rows wait in the spool when ClickHouse does not take them. */
+export type SpooledTable = SpeedTable | typeof noteTable;
+
+export const spooledTables: readonly SpooledTable[] = [
+  ...Object.values(tablesOf).flat(),
+  noteTable,
+];
+
+/** The statement that carries rows of `table` in its body: RowBinary, and of notes JSON. */
+export function insertStatement(table: SpooledTable): string {
+  if (table === noteTable) return noteStatement;
   const columns = speedTables[table].map((name) => `\`${name}\``).join(', ');
   return `INSERT INTO ${table} (${columns}) FORMAT RowBinary`;
 }
@@ -165,6 +175,8 @@ export const tenantColumns: Readonly<Record<string, string>> = {
   otel_metrics_summary: 'TenantId',
   service_stats_realtime: 'tenant_id',
   log_stats_realtime: 'tenant_id',
+  metric_stats_realtime: 'tenant_id',
+  service_graph_realtime: 'tenant_id',
   service_stats_batch: 'tenant_id',
   service_stats_hourly_batch: 'tenant_id',
   service_dedup_batch: 'tenant_id',
@@ -175,4 +187,7 @@ export const tenantColumns: Readonly<Record<string, string>> = {
   metric_histogram_batch: 'tenant_id',
   metric_summary_batch: 'tenant_id',
   layer_drift: 'tenant_id',
+  ledger_received: 'tenant_id',
+  ledger_archived: 'tenant_id',
+  ledger_minutes: 'tenant_id',
 };

@@ -6,13 +6,15 @@
 import type { HourBatch, ItemColumns, Tally } from '../aggregator-as/host.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { PendingFile } from './commit.ts';
+import { Counts, minuteOf } from './count.ts';
+import type { Counted } from './count.ts';
 import { encodeParquet } from './parquet.ts';
 import type { SourceRecord } from './source.ts';
 
 /** What decoding needs of a record. */
 export type RawRecord = Pick<
   SourceRecord,
-  'offset' | 'receivedMs' | 'tenantId' | 'request' | 'name' | 'fault'
+  'offset' | 'receivedMs' | 'edgeMs' | 'tenantId' | 'request' | 'name' | 'fault'
 >;
 
 export interface AddOptions {
@@ -36,6 +38,8 @@ export interface Added {
   readonly dead: readonly { readonly index: number; readonly error: TidemarkError }[];
   /** Items refused by reason; `undecodable_request` counts whole requests. */
   readonly rejected: Readonly<Record<string, number>>;
+  /** What became of the records taken, by tenant and minute. */
+  readonly counts: readonly Counted[];
 }
 
 /** Where the time of a flush goes, in milliseconds. */
@@ -79,8 +83,9 @@ export class LocalEncoder implements FlushEncoder {
     const adding = new Adding(this.#columns, options);
     const full = !records.every((record) => adding.add(record));
     this.times.decodeMs += this.#ticks() - startedMs;
-    const { count, dead, rejected } = adding;
-    return { count, full, dead, rejected, rows: this.#columns.rowCount };
+    const { count, dead, rejected, counts } = adding;
+    const rows = this.#columns.rowCount;
+    return { count, full, dead, rejected, counts: counts.values(), rows };
   }
 
   // eslint-disable-next-line typescript/require-await -- one of two encoders, the other of which waits
@@ -111,6 +116,7 @@ function fileOf(batch: HourBatch): PendingFile {
 class Adding {
   readonly dead: { index: number; error: TidemarkError }[] = [];
   readonly rejected: Record<string, number> = {};
+  readonly counts = new Counts();
   count = 0;
   readonly #columns: ItemColumns;
   readonly #options: AddOptions;
@@ -125,13 +131,14 @@ class Adding {
     const { rowCount } = this.#columns;
     if (rowCount >= this.#options.rowsMax) return false;
     try {
-      this.#count(this.#decode(record));
+      this.#count(record, this.#decode(record));
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
       if (error.code === 'CAPACITY' && rowCount > 0) return false;
       if (error.code !== 'CAPACITY' && error.code !== 'BAD_OTLP') throw error;
       this.dead.push({ index: this.count, error });
       this.#reject('undecodable_request', 1);
+      this.#count(record, undefined);
     }
     this.count += 1;
     return true;
@@ -151,8 +158,20 @@ class Adding {
     return this.#columns.add(request, { tenantId, receivedMs, pastMaxMs, futureMaxMs, ...place });
   }
 
-  #count(tally: Tally): void {
-    for (const [reason, count] of Object.entries(tally.rejectedBy)) this.#reject(reason, count);
+  /** Without a tally the record was set aside. */
+  #count({ tenantId = '', receivedMs, edgeMs }: RawRecord, tally: Tally | undefined): void {
+    this.counts.add({
+      isEdges: edgeMs !== undefined,
+      tenantId,
+      minute: minuteOf(edgeMs ?? receivedMs),
+      records: 1,
+      rows: tally?.accepted ?? 0,
+      rejected: tally?.rejected ?? 0,
+      dead: Number(tally === undefined),
+    });
+    for (const [reason, count] of Object.entries(tally?.rejectedBy ?? {})) {
+      this.#reject(reason, count);
+    }
   }
 
   #reject(reason: string, count: number): void {

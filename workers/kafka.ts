@@ -13,6 +13,7 @@ import {
 import type { Signal } from '../schemas/archive.ts';
 import type { Commit } from '../schemas/commit.ts';
 import { KafkaError } from '../schemas/errors.ts';
+import { receivedMsOf } from '../schemas/requestid.ts';
 import { watermarkIntervalMs } from '../schemas/limits/archive.ts';
 import { heldRecordBytes, kafkaVisibleMsMax } from '../schemas/limits/kafka.ts';
 import type { Budget, Holder } from './budget.ts';
@@ -182,6 +183,7 @@ export class KafkaSource implements Source, Holder {
       offset,
       // Records of very old producers carry no time: -1.
       receivedMs: timestampMs >= 0 ? timestampMs : heldSinceMs,
+      edgeMs: receivedMsOf(requestOf(record)),
       tenantId: tenantOf(record) ?? this.#options.defaultTenant,
       // A record without a value is an empty request.
       request: value ?? new Uint8Array(),
@@ -310,6 +312,13 @@ class KafkaBacklog implements Backlog {
   spoolKeys(): string[] {
     return [];
   }
+}
+
+/** The id of the request that the record is, or is a piece of; empty when it says none. */
+function requestOf({ key, headers }: KafkaRecord): string {
+  const header = headers[recordHeaders.requestId]?.toString();
+  if (header !== undefined) return header;
+  return key === null ? '' : (parseRecordKey(key.toString())?.requestId ?? '');
 }
 
 /** What the record says of its tenant: in a header, as v3 proxies send it, or in its key. */

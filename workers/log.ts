@@ -218,6 +218,7 @@ export class PartitionLog {
       nextOffset: String(taken.nextOffset),
       rows: taken.rows,
       rejected: taken.rejected,
+      counts: [...taken.counts],
       files,
       // A promise once made is kept in the log: what breaks it is late data, not an earlier mark.
       watermarkMs: Math.max(backlog.watermarkAfter(taken.count), head?.watermarkMs ?? 0),

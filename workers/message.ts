@@ -58,11 +58,11 @@ export function pack(records: readonly RawRecord[]): {
   const length = records.reduce((sum, { request }) => sum + request.byteLength, 0);
   const bytes = new Uint8Array(length);
   let at = 0;
-  const packed = records.map(({ request, offset, receivedMs, tenantId, name, fault }) => {
+  const packed = records.map(({ request, offset, receivedMs, edgeMs, tenantId, name, fault }) => {
     bytes.set(request, at);
     at += request.byteLength;
     const { byteLength } = request;
-    const packedRecord = { offset, receivedMs, tenantId, name, byteLength };
+    const packedRecord = { offset, receivedMs, edgeMs, tenantId, name, byteLength };
     return fault === undefined ? packedRecord : { ...packedRecord, fault };
   });
   return { records: packed, bytes };

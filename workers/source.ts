@@ -12,6 +12,8 @@ export interface SourceRecord {
   readonly offset: bigint;
   /** Broker or receive time, ms since 1970. */
   readonly receivedMs: number;
+  /** When the edge received it, ms since 1970; `undefined` for what did not come through the edge. */
+  readonly edgeMs?: number | undefined;
   /** `undefined` when nothing says whose it is: then it cannot be archived. */
   readonly tenantId: string | undefined;
   /** OTLP protobuf. */

@@ -6,6 +6,7 @@
 import { archiveSpoolPrefix, parseSpoolKey, spoolPartition, topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { Commit } from '../schemas/commit.ts';
+import { receivedMsOf } from '../schemas/requestid.ts';
 import { objectGetsMax } from '../schemas/limits.ts';
 import {
   objectGetBytesMax,
@@ -21,6 +22,8 @@ export interface SpoolEntry extends ObjectEntry {
   readonly receivedMs: number;
   /** `undefined` for a key that is none of ours. */
   readonly tenantId: string | undefined;
+  /** When the edge received it; `undefined` for what did not come through the edge. */
+  readonly edgeMs: number | undefined;
 }
 
 /** The spool of one signal. Its offsets are given when a commit takes its objects. */
@@ -90,7 +93,8 @@ export class SpoolSource implements Source {
         else {
           const parts = parseSpoolKey(entry.key);
           const receivedMs = parts?.receivedMs ?? entries.at(-1)?.receivedMs ?? 0;
-          entries.push({ ...entry, receivedMs, tenantId: parts?.tenantId });
+          const edgeMs = parts && receivedMsOf(parts.requestId);
+          entries.push({ ...entry, receivedMs, tenantId: parts?.tenantId, edgeMs });
           bytes += entry.bytes;
         }
         const full = entries.length >= recordsMax || bytes >= bounds.bytesMax;
@@ -136,9 +140,9 @@ export class SpoolBacklog implements Backlog {
       const requests = await mapParallel(chunk, objectGetsMax, ({ key }) =>
         this.#store.get(key, { signal: options.signal }),
       );
-      for (const [index, { key, receivedMs, tenantId }] of chunk.entries()) {
+      for (const [index, { key, receivedMs, tenantId, edgeMs }] of chunk.entries()) {
         const request = requests[index];
-        const record = { offset, receivedMs, tenantId, name: key, origin: { key } };
+        const record = { offset, receivedMs, edgeMs, tenantId, name: key, origin: { key } };
         yield request && { ...record, request };
         offset += 1n;
       }

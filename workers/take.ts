@@ -3,8 +3,10 @@
  * decoded is set aside with the reason. Decodes and stores nothing itself.
  */
 import type { TidemarkError } from '../schemas/errors.ts';
-import { takeBytesMax, takeRecordsMax } from '../schemas/limits/archive.ts';
+import { commitCountsMax, takeBytesMax, takeRecordsMax } from '../schemas/limits/archive.ts';
+import type { CommitCount } from '../schemas/commit.ts';
 import type { CallOptions } from './clients/objects.ts';
+import { commitCounts, Counts } from './count.ts';
 import type { Added, AddOptions, FlushEncoder } from './encode.ts';
 import type { Backlog, SourceRecord } from './source.ts';
 
@@ -23,6 +25,8 @@ export interface Taken {
   readonly dead: readonly DeadRecord[];
   /** Items refused by reason; `undecodable_request` counts whole requests. */
   readonly rejected: Readonly<Record<string, number>>;
+  /** What became of the records, by tenant and minute. */
+  readonly counts: readonly CommitCount[];
   readonly rows: number;
   readonly bytes: number;
   readonly ingestedMaxMs: number;
@@ -49,21 +53,26 @@ export async function takeRecords(
     group.push(record);
     bytes += record.request.byteLength;
     if (bytes < takeBytesMax && group.length < takeRecordsMax) continue;
-    if (take.count(group, await encoder.add(group, options))) return take.taken;
+    if (take.count(group, await encoder.add(group, options))) return take.end();
     [group, bytes] = [[], 0];
   }
   if (group.length > 0) take.count(group, await encoder.add(group, options));
-  return take.taken;
+  return take.end();
 }
 
 class Take {
   readonly taken: { -readonly [K in keyof Taken]: Taken[K] };
+  readonly #counts = new Counts();
   readonly #dead: DeadRecord[] = [];
   readonly #rejected: Record<string, number> = {};
 
   constructor(nextOffset: bigint) {
-    const none = { count: 0, lastName: '', rows: 0, bytes: 0, ingestedMaxMs: 0 };
+    const none = { count: 0, lastName: '', counts: [], rows: 0, bytes: 0, ingestedMaxMs: 0 };
     this.taken = { ...none, nextOffset, dead: this.#dead, rejected: this.#rejected };
+  }
+
+  end(): Taken {
+    return { ...this.taken, counts: commitCounts(this.#counts.values()) };
   }
 
   /** Counts what was added of these records. True when the flush is full. */
@@ -84,6 +93,7 @@ class Take {
     for (const [reason, count] of Object.entries(added.rejected)) {
       this.#rejected[reason] = (this.#rejected[reason] ?? 0) + count;
     }
-    return added.full;
+    for (const counted of added.counts) this.#counts.add(counted);
+    return added.full || this.#counts.size >= commitCountsMax;
   }
 }

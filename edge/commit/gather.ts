@@ -40,9 +40,9 @@ export function createGroup(env: GroupEnv, tools: GatherTools): GroupStub {
   return {
     add: async (batch): Promise<GroupAnswer> => {
       try {
-        const { requests } = await grouping.add(batch);
+        const grouped = await grouping.add(batch);
         // The first request of a group takes along what its object has counted.
-        return { requests, reading: requests > 0 ? meter.take() : [] };
+        return { ...grouped, reading: grouped.requests > 0 ? meter.take() : [] };
       } catch (error) {
         if (!(error instanceof TidemarkError)) throw error;
         return { fault: { code: error.code, message: error.message } };

@@ -8,7 +8,7 @@ import { TidemarkError } from '../../schemas/errors.ts';
 import { groupsInFlightMax } from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { ArchivePart } from '../archive.ts';
-import type { Batch } from '../fanout.ts';
+import type { Batch, Stored } from '../fanout.ts';
 import { concatenate } from '../concatenate.ts';
 
 export type GroupSettings = Pick<
@@ -21,7 +21,7 @@ export type GroupSettings = Pick<
 
 export interface GroupTools {
   /** Gives a batch to both legs; rejects when the edge's promise does not hold for it. */
-  readonly commit: (batch: Batch) => Promise<void>;
+  readonly commit: (batch: Batch) => Promise<Stored>;
   /** Calls `then` after so many milliseconds. */
   readonly later: (ms: number, then: () => void) => void;
 }
@@ -33,9 +33,13 @@ interface Waiting {
 }
 
 /** What became of a batch. */
-export interface Grouped {
+export interface Grouped extends Stored {
   /** Requests of the group, in its first request's answer; 0 in the others'. */
   readonly requests: number;
+  /** When the first request of its record was received, ms since 1970. */
+  readonly recordedMs: number;
+  /** Whether another one, equal to the byte, was stored in its place. */
+  readonly isCopy: boolean;
 }
 
 /**
@@ -115,9 +119,13 @@ export class Grouping {
 
   async #store(group: readonly Waiting[]): Promise<void> {
     try {
-      await this.#tools.commit(merge(group.map(({ batch }) => batch)));
-      for (const [index, { resolve }] of group.entries()) {
-        resolve({ requests: index === 0 ? group.length : 0 });
+      const kept = keptOf(group.map(({ batch }) => batch));
+      const merged = mergeKept(kept);
+      const stored = await this.#tools.commit(merged);
+      for (const [index, { batch, resolve }] of group.entries()) {
+        const requests = index === 0 ? group.length : 0;
+        const isCopy = !kept.includes(batch);
+        resolve({ ...stored, requests, recordedMs: recordedMsOf(batch, merged), isCopy });
       }
     } catch (error) {
       for (const { reject } of group) reject(error);
@@ -135,15 +143,30 @@ export class Grouping {
  * request that was delivered twice must not become one with every line twice.
  */
 export function merge(batches: readonly Batch[]): Batch {
-  const [first] = batches;
+  return mergeKept(keptOf(batches));
+}
+
+/** The batches of a group that are stored. */
+function keptOf(batches: readonly Batch[]): readonly Batch[] {
+  const isLogs = batches.length > 1 && batches[0]?.signal === 'logs';
+  return isLogs ? withoutCopies(batches) : batches;
+}
+
+function mergeKept(kept: readonly Batch[]): Batch {
+  const [first] = kept;
   if (first === undefined) throw new Error('Bug: a group has no batch');
-  if (batches.length === 1) return first;
-  const kept = first.signal === 'logs' ? withoutCopies(batches) : batches;
+  if (kept.length === 1) return first;
   return {
     signal: first.signal,
     parts: mergeParts(kept.flatMap(({ parts }) => parts)),
     tables: mergeTables(kept.flatMap(({ tables }) => tables)),
   };
+}
+
+/** A record carries the time of the first request of its tenant. */
+function recordedMsOf({ parts: [own] }: Batch, merged: Batch): number {
+  const part = merged.parts.find(({ parts }) => parts.tenantId === own?.parts.tenantId);
+  return part?.parts.receivedMs ?? own?.parts.receivedMs ?? 0;
 }
 
 function mergeParts(parts: readonly ArchivePart[]): ArchivePart[] {
@@ -171,13 +194,13 @@ function withoutCopies(batches: readonly Batch[]): Batch[] {
   return batches.filter((batch) => {
     const hash = batch.parts.reduce((value, { otlp }) => hashOf(otlp, value), 0x811c9dc5);
     const alike = byHash.get(hash) ?? [];
-    if (alike.some((other) => isCopy(batch, other))) return false;
+    if (alike.some((other) => isCopied(batch, other))) return false;
     byHash.set(hash, [...alike, batch]);
     return true;
   });
 }
 
-function isCopy(batch: Batch, other: Batch): boolean {
+function isCopied(batch: Batch, other: Batch): boolean {
   const isSame = batch.parts.every((part, index) => isCopyOf(part, other.parts[index]));
   return isSame && batch.parts.length === other.parts.length;
 }

@@ -11,8 +11,8 @@ import {
   topics,
 } from '../../schemas/archive.ts';
 import { listPageKeys, spoolPagesMeasuredMax } from '../../schemas/limits.ts';
-import { tablesOf } from '../../schemas/tables.ts';
-import type { SpeedTable } from '../../schemas/tables.ts';
+import { spooledTables } from '../../schemas/tables.ts';
+import type { SpooledTable } from '../../schemas/tables.ts';
 
 /** The part of an R2 bucket that lists. */
 export interface ListBucket {
@@ -41,11 +41,10 @@ export interface Load {
 /** What waits for the tables of ClickHouse, each table's oldest first. */
 export async function listSpeed(
   bucket: ListBucket,
-): Promise<readonly (Waiting & { readonly table: SpeedTable })[]> {
-  const tables = Object.values(tablesOf).flat();
-  const all = await list(bucket, speedSpoolsPrefix, tables.map(speedSpoolPrefix));
+): Promise<readonly (Waiting & { readonly table: SpooledTable })[]> {
+  const all = await list(bucket, speedSpoolsPrefix, spooledTables.map(speedSpoolPrefix));
   return all.flatMap((waiting) => {
-    const table = tables.find((name) => waiting.key.startsWith(speedSpoolPrefix(name)));
+    const table = spooledTables.find((name) => waiting.key.startsWith(speedSpoolPrefix(name)));
     return table === undefined ? [] : [{ ...waiting, table }];
   });
 }

@@ -88,6 +88,9 @@ export const statusPeriodsMax = 1000;
 /** Connections of the archiver's metrics and probes. */
 export const monitorConnectionsMax = 64;
 
+/** Tenants times minutes that a commit counts rows by; a flush with so many takes nothing more. */
+export const commitCountsMax = 10_000;
+
 /** OTLP bytes and records that a flush hands to its encoder at once, unless one alone is larger. */
 export const takeBytesMax = 4 * 1024 * 1024;
 export const takeRecordsMax = 4096;

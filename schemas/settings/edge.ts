@@ -79,6 +79,14 @@ export const edgeSettings = {
     1,
   ),
   TIDEMARK_SINK_TIMEOUT_MS: integer('ms', 5000, 'Time one sink may take for a batch', ['edge'], 1),
+  TIDEMARK_LEDGER_MS: integer(
+    'ms',
+    1000,
+    'How long an isolate gathers what it counted for the ledger before it writes it; 0 writes before each answer',
+    ['edge'],
+    0,
+    10_000,
+  ),
   TIDEMARK_GROUP_MS: integer(
     'ms',
     0,

@@ -35,20 +35,22 @@ function ways(answer: () => Promise<GroupAnswer>) {
     groups,
     direct: (whole: FreshBatch) => {
       direct.push(whole);
-      return Promise.resolve();
+      return Promise.resolve({ token: 'one', isDoubtful: false });
     },
   };
   return { tools, meter, named, direct };
 }
 
-const done = () => Promise.resolve({ requests: 2, reading: [['sink_total', 'x="y"', 3]] as const });
+const committed = { token: 'group', isDoubtful: false, recordedMs: 7, isCopy: false };
+const done = () =>
+  Promise.resolve({ ...committed, requests: 2, reading: [['sink_total', 'x="y"', 3]] as const });
 
 const notThisWay = () => Promise.reject(new Error('not this way'));
 
 describe('commit()', () => {
   it('commit() asks the group of the signal and place, and counts what it tells', async () => {
     const { tools, meter, named, direct } = ways(done);
-    await commit(batch, () => 'FRA', settings, tools);
+    expect(await commit(batch, () => 'FRA', settings, tools)).toEqual(committed);
     expect(named).toEqual(['traces:FRA']);
     expect(direct).toEqual([]);
     expect(meter.text()).toContain('tidemark_edge_grouped_requests_total{signal="traces"} 2\n');
@@ -58,7 +60,9 @@ describe('commit()', () => {
 
   it('commit() goes direct when grouping is off, not bound, or the batch is half a group', async () => {
     const { tools, named, direct } = ways(done);
-    await commit(batch, () => 'FRA', readSettings({ TIDEMARK_GROUP_MS: '0' }), tools);
+    const off = readSettings({ TIDEMARK_GROUP_MS: '0' });
+    const own = { token: 'one', isDoubtful: false, recordedMs: nowMs, isCopy: false };
+    expect(await commit(batch, () => 'FRA', off, tools)).toEqual(own);
     await commit(batch, () => 'FRA', settings, { ...tools, groups: undefined });
     const small = { ...settings, TIDEMARK_GROUP_BYTES_MAX: otlp.length * 2 - 1 };
     await commit(batch, () => 'FRA', small, tools);

@@ -28,11 +28,12 @@ describe('the Worker', () => {
     const all = await keys();
     expect(all.map((key) => key.replace(/[^/]*$/, ''))).toEqual([
       'spool/archive/otlp_spans/',
+      'spool/speed/ledger_received/',
       'spool/speed/otel_traces/',
     ]);
     const parts = parseSpoolKey(all[0] ?? '');
     // Rows are named by what the client sent, so that ClickHouse knows them when it sends again.
-    expect(parseSpoolKey(all[1] ?? '')).toMatchObject({
+    expect(parseSpoolKey(all[2] ?? '')).toMatchObject({
       tenantId: 'default',
       receivedMs: parts?.receivedMs,
     });

@@ -75,7 +75,8 @@ class RecordingEncoder implements FlushEncoder {
       count += 1;
     }
     const rejected = dead.length > 0 ? { undecodable_request: dead.length } : {};
-    return { count, full: count < records.length, rows: this.#rows, dead, rejected };
+    const rows = this.#rows;
+    return { count, full: count < records.length, rows, dead, rejected, counts: [] };
   }
 
   async *files(): AsyncGenerator<PendingFile, void, undefined> {
