@@ -190,6 +190,7 @@ class Archiver {
       archive: (source, revoked) =>
         this.#archive(source, AbortSignal.any([this.#stop.signal, revoked])),
       onState: (topic, state) => this.#vitals.topic(topic, state),
+      onReading: (topic, reading) => this.#vitals.reads(topic, reading),
     });
     const stop = this.#stop.signal;
     for (const signal of wanted) this.#vitals.topic(topics[signal], 'unknown');

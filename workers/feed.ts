@@ -11,7 +11,7 @@ import { requestTriesMax } from '../schemas/limits.ts';
 import { kafkaTopicPollMs } from '../schemas/limits/kafka.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { Budget } from './budget.ts';
-import type { ConsumeHandler, KafkaConsumer, TopicPartition } from './clients/consumer.ts';
+import type { ConsumeHandler, KafkaConsumer, Reading, TopicPartition } from './clients/consumer.ts';
 import type { Kafka, KafkaAdmin } from './clients/kafka.ts';
 import type { ArchiveContext } from './context.ts';
 import { hintOf } from './hint.ts';
@@ -38,6 +38,8 @@ export interface FeedOptions {
   readonly archive: (source: KafkaSource, signal: AbortSignal) => Promise<void>;
   /** Told how far the reading of a topic is. */
   readonly onState: (topic: string, state: TopicState) => void;
+  /** Hears of a topic's fetches, for who watches over them. */
+  readonly onReading: (topic: string, reading: Reading) => void;
 }
 
 /**
@@ -214,9 +216,15 @@ class Member implements ConsumeHandler {
     this.#ours.get(batch.partition)?.source.take(batch);
   }
 
+  reads(reading: Reading): void {
+    this.#options.onReading(topics[this.#signal], reading);
+  }
+
   failed(error: TidemarkError): void {
-    const { context } = this.#options;
+    const { context, onState } = this.#options;
     this.#failures += 1;
+    // Who has no partition left has left the group, and joins it again.
+    if (this.#ours.size === 0) onState(topics[this.#signal], 'joining');
     const isLast = context.once && this.#failures >= requestTriesMax;
     if (!error.retryable || isLast) this.#ended.reject(error);
     context.counters.errors.inc({ signal: this.#signal, code: error.code });

@@ -3,6 +3,8 @@
  * write it down; nothing here decides what is archived.
  */
 import { turnMsMax } from '../schemas/limits/archive.ts';
+import type { Reading } from './clients/consumer.ts';
+import { Silence } from './clients/silence.ts';
 
 /** Where the log of one partition is. */
 export interface LogState {
@@ -46,6 +48,7 @@ export class Vitals {
   readonly #now: () => number;
   readonly #loops = new Set<Loop>();
   readonly #topics = new Map<string, TopicState>();
+  readonly #silences = new Map<string, Silence>();
   /** Why the last try of a partition or topic failed, by its name. */
   readonly #faults = new Map<string, string>();
   /** Of the loops that have ended. */
@@ -81,6 +84,13 @@ export class Vitals {
     if (state !== 'joining') this.fault(name, undefined);
   }
 
+  /** What the member of a topic's group says of its fetches. */
+  reads(topic: string, reading: Reading): void {
+    const silence = this.#silences.get(topic) ?? new Silence(this.#now);
+    this.#silences.set(topic, silence);
+    silence.hear(reading);
+  }
+
   /** What `name` (a partition, a topic, the store) cannot do now, `undefined` when it can again. */
   fault(name: string, message: string | undefined): void {
     if (message === undefined) this.#faults.delete(name);
@@ -114,15 +124,23 @@ export class Vitals {
     }
   }
 
-  /** Loops that do not turn any more; empty when the process is well. A restart would help. */
+  /**
+   * Loops that do not turn any more, and topics that are ours to read and say nothing; empty when the
+   * process is well. A restart would help.
+   */
   stuck(): string[] {
     const now = this.#now();
-    return [...this.#loops].flatMap(({ state, busySinceMs }) => {
+    const silent = [...this.#silences].flatMap(([topic, silence]) => {
+      const complaint = silence.complaint();
+      return complaint === undefined ? [] : [`${topic}: ${complaint}`];
+    });
+    const busy = [...this.#loops].flatMap(({ state, busySinceMs }) => {
       if (busySinceMs === undefined || now - busySinceMs <= turnMsMax) return [];
       const { topic, partition } = state();
       const seconds = Math.round((now - busySinceMs) / 1000);
       return [`${topic}/${partition} has been in one turn for ${seconds} s`];
     });
+    return [...busy, ...silent];
   }
 
   /** What cannot be done now and is tried again. */

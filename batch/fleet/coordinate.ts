@@ -3,11 +3,9 @@
  * of them, and tries again what failed. Computes nothing and keeps nothing: killed and started again, it finds
  * the partials that are there and goes on with the rest.
  */
-import type { TidemarkError } from '../../schemas/errors.ts';
-import { KafkaError } from '../../schemas/errors.ts';
+import { KafkaError, TidemarkError } from '../../schemas/errors.ts';
 import { shardSplitsMax, shardTriesMax } from '../../schemas/limits/batch.ts';
 import * as limits from '../../schemas/limits/fleet.ts';
-import type { Settings } from '../../schemas/settings.ts';
 import { partialKey, partialPrefix, type Shard, type ShardReport } from '../../schemas/shard.ts';
 import {
   attemptKey,
@@ -20,34 +18,20 @@ import {
   storedShardKey,
   type ShardTask,
 } from '../../schemas/task.ts';
-import type { Kafka } from '../../workers/clients/kafka.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
 import { mapParallel } from '../../workers/clients/parallel.ts';
 import { mergeOptions } from '../computation.ts';
 import { shardFailed, stopped } from '../fault.ts';
 import type { ShardRequest, ShardRunner } from '../runner.ts';
 import { Channel, type TaskPlace } from './channel.ts';
+import type { FleetOptions } from './options.ts';
 import { beat, deleteTasks, storeShard } from './stored.ts';
 import { groupOf, loadFleetCode, type FleetCode } from './version.ts';
-import type { FleetClock, FleetLog } from './worker.ts';
-
-export interface CoordinatorOptions {
-  readonly kafka: Kafka;
-  readonly store: ObjectStore;
-  readonly settings: Settings;
-  readonly clock: FleetClock;
-  /** A number in [0, 1). */
-  readonly random: () => number;
-  readonly log: FleetLog;
-  /** Name of this coordinator, for people. */
-  readonly name: string;
-}
 
 /**
  * Runs shards on the workers of a fleet. Beside what `ShardRunner` says, it throws `KafkaError` when Kafka
  * refuses us, or cannot be reached at first; and OBJECT_STORE.
  */
-export function fleetRunner(options: CoordinatorOptions): ShardRunner {
+export function fleetRunner(options: FleetOptions): ShardRunner {
   return async (request) => {
     if (request.shards.length === 0) return [];
     const { kafka, settings, clock } = options;
@@ -63,7 +47,7 @@ export function fleetRunner(options: CoordinatorOptions): ShardRunner {
   };
 }
 
-interface RunOptions extends CoordinatorOptions {
+interface RunOptions extends FleetOptions {
   readonly request: ShardRequest;
   readonly code: FleetCode;
   readonly channel: Channel;
@@ -95,6 +79,8 @@ class Coordinator {
   #shardCount: number;
   #splits = 0;
   #beatMs = 0;
+  /** Since when Kafka has not answered; `undefined` while it does. */
+  #awaySinceMs: number | undefined;
   #checkMs = 0;
   #reportMs = 0;
 
@@ -318,12 +304,27 @@ class Coordinator {
         const fields = { group: this.#groupId, topic: settings.TIDEMARK_TASK_TOPIC, hint };
         log.warn(fields, 'No worker is there to compute shards; waits for one');
       }
-      return await channel.progress(this.#groupId);
+      const progress = await channel.progress(this.#groupId);
+      this.#awaySinceMs = undefined;
+      return progress;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
       log.warn({ reason: error.message }, 'Cannot ask Kafka how far the workers are');
+      this.#assertNotGone(nowMs, error);
       return undefined;
     }
+  }
+
+  /** Shards that workers have in hand are computed without Kafka; but not for ever. */
+  #assertNotGone(nowMs: number, cause: KafkaError): void {
+    this.#awaySinceMs ??= nowMs;
+    const awayMs = nowMs - this.#awaySinceMs;
+    if (awayMs <= limits.fleetAwayMsMax) return;
+    const done = `${this.#reports.length} of ${this.#shardCount} shards`;
+    const message =
+      `Cannot finish the batch: Kafka has been away for ${Math.round(awayMs / 60_000)} minutes. ` +
+      `${done} are computed and stay; run again when it is back. ${cause.message}`;
+    throw new TidemarkError('BATCH_FAILED', message, { cause, retryable: true });
   }
 
   #report(): void {

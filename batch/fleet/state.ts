@@ -3,6 +3,7 @@
  * down; nothing here decides what is computed.
  */
 import { shardMsMax } from '../../schemas/limits/fleet.ts';
+import { Silence } from '../../workers/clients/silence.ts';
 import type { TaskEnd } from './execute.ts';
 
 export type EndCounts = Readonly<Record<TaskEnd | 'poison', number>>;
@@ -27,12 +28,15 @@ export class WorkerState {
   /** When each task that runs was begun. */
   readonly #running = new Map<object, number>();
   readonly #faults = new Map<string, string>();
+  /** Of its fetches of tasks. */
+  readonly silence: Silence;
   #hasJoined = false;
   #isStopping = false;
 
   /** `now` gives the time in ms since 1970. */
   constructor(now: () => number) {
     this.#now = now;
+    this.silence = new Silence(now);
   }
 
   /** Tasks that are being worked on. */
@@ -68,12 +72,17 @@ export class WorkerState {
     return [...this.#faults].map(([name, message]) => `${name}: ${message}`);
   }
 
-  /** Tasks that do not end any more, although their threads should have been ended; a restart helps. */
+  /**
+   * Tasks that do not end any more, although their threads should have been ended, and tasks that are not
+   * read any more; a restart helps.
+   */
   stuck(): string[] {
     const since = [...this.#running.values()].filter((ms) => this.#now() - ms > 2 * shardMsMax);
-    return since.map((ms) => {
+    const complaint = this.silence.complaint();
+    const running = since.map((ms) => {
       return `a task has been running for ${Math.round((this.#now() - ms) / 60_000)} minutes`;
     });
+    return complaint === undefined ? running : [...running, `tasks: ${complaint}`];
   }
 
   /** What keeps the worker from its work, empty when it is at it. */

@@ -12,48 +12,24 @@ import {
   workerBackoffMs,
   workerBackoffMsMax,
 } from '../../schemas/limits/fleet.ts';
-import type { Settings } from '../../schemas/settings.ts';
 import { parseTask, type ParsedTask } from '../../schemas/task.ts';
 import type {
   ConsumeHandler,
   KafkaBatch,
   KafkaConsumer,
+  Reading,
   TopicPartition,
 } from '../../workers/clients/consumer.ts';
-import type { Kafka } from '../../workers/clients/kafka.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
 import { Channel, originOf } from './channel.ts';
 import { Executor, type TaskReport } from './execute.ts';
 import { Lanes } from './lanes.ts';
 import { workerMetrics, type WorkerMetrics } from './metrics.ts';
+import type { FleetOptions } from './options.ts';
 import { TaskQueue, type HeldTask } from './queue.ts';
 import type { EndCounts, WorkerState } from './state.ts';
 import { groupOf, loadFleetCode } from './version.ts';
 
-export interface FleetClock {
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
-  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
-}
-
-/** The part of a pino logger that the fleet uses. */
-export interface FleetLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-}
-
-export interface WorkerOptions {
-  readonly kafka: Kafka;
-  readonly store: ObjectStore;
-  readonly settings: Settings;
-  readonly clock: FleetClock;
-  /** A number in [0, 1). */
-  readonly random: () => number;
-  readonly log: FleetLog;
-  /** Name of this worker, for people: it stands in failures and starts. */
-  readonly name: string;
+export interface WorkerOptions extends FleetOptions {
   /** Shards computed at the same time, a thread each. */
   readonly concurrency: number;
   readonly registry: Registry;
@@ -248,6 +224,10 @@ class Member implements ConsumeHandler {
       this.#consumer?.pause({ topic, partition });
     }
     this.#pump();
+  }
+
+  reads(reading: Reading): void {
+    this.#options.state.silence.hear(reading);
   }
 
   failed(error: TidemarkError): void {

@@ -29,6 +29,9 @@ export const lookTimeFactor = 4;
 export const fleetCheckMs = 10_000;
 export const fleetReportMs = 10_000;
 
+/** Time without Kafka after which a coordinator gives its run up; what is computed by then stays. */
+export const fleetAwayMsMax = 15 * 60_000;
+
 /** Stored shards, starts and results that are written or read at once. */
 export const fleetStoreCallsAtOnce = 8;
 

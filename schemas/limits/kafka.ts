@@ -53,6 +53,16 @@ export const kafkaPatienceMs = 5000;
 export const kafkaSilenceMs = 12_000;
 export const kafkaGraceMs = 1000;
 
+/** What it may take to connect, and to learn where the topics are, before a member starts over. */
+export const kafkaOpenMsMax = 90_000;
+
+/**
+ * A member whose fetches are not answered although records are wanted starts over: after a request's own
+ * time-out (a session and `kafkaPatienceMs`) and this long. A restart is asked for when that did not help.
+ */
+export const kafkaFetchSilenceMs = 30_000;
+export const kafkaSilentMsMax = 5 * 60_000;
+
 /** What taking leave of a group may take. */
 export const kafkaLeaveMsMax = 3000;
 

@@ -1,6 +1,7 @@
 /** The archiver's view of itself: loops that turn, loops that are stuck, and what it waits for. */
 import { expect, it } from 'vitest';
 import { turnMsMax } from '../../schemas/limits/archive.ts';
+import { kafkaSilentMsMax } from '../../schemas/limits/kafka.ts';
 import { Vitals } from '../../workers/vitals.ts';
 import type { LogState } from '../../workers/vitals.ts';
 
@@ -78,6 +79,28 @@ it('stuck() forgets turns that failed, and loops that ended', async () => {
   await loop.end();
   expect(vitals.stuck()).toEqual([]);
   expect(vitals.logs).toEqual([]);
+});
+
+it('stuck() names a topic that is ours to read and whose fetches nobody answers', () => {
+  let now = 0;
+  const vitals = new Vitals(() => now);
+  vitals.reads('otlp_spans', 'begins');
+  vitals.reads('otlp_logs', 'begins');
+  now += kafkaSilentMsMax;
+  vitals.reads('otlp_logs', 'goes on');
+  expect(vitals.stuck()).toEqual([]);
+  now += 1000;
+  const seconds = kafkaSilentMsMax / 1000 + 1;
+  expect(vitals.stuck()).toEqual([
+    `otlp_spans: no fetch was answered for ${seconds} s, although there are partitions to read`,
+  ]);
+  vitals.reads('otlp_spans', 'goes on');
+  expect(vitals.stuck()).toEqual([]);
+  // Nothing is ours, or all of it rests because enough is held: nobody asks, so nobody answers.
+  vitals.reads('otlp_spans', 'rests');
+  vitals.reads('otlp_logs', 'rests');
+  now += 10 * kafkaSilentMsMax;
+  expect(vitals.stuck()).toEqual([]);
 });
 
 it('unready() waits for the store and for every topic that Kafka has', () => {

@@ -4,19 +4,21 @@
  * lag, and never hands out a record twice or out of order within one assignment.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import type { Consumer, EachBatchPayload } from 'kafkajs';
 import type { TidemarkError } from '../../schemas/errors.ts';
 import { KafkaError } from '../../schemas/errors.ts';
 import {
+  kafkaFetchSilenceMs,
   kafkaHeartbeatMs,
   kafkaMemberRetryMsMax,
+  kafkaPatienceMs,
   kafkaRetryMs,
   kafkaSessionMs,
 } from '../../schemas/limits/kafka.ts';
+import { fetchedFrom, toBatch } from './batch.ts';
 import { kafkaFault } from './fault.ts';
 import { alive, Life } from './life.ts';
 import type { OpenConsumer } from './life.ts';
-import { unreadableHeader } from './unreadable.ts';
 
 export interface TopicPartition {
   readonly topic: string;
@@ -61,7 +63,8 @@ export interface ConsumeHandler {
   revoked(partition: TopicPartition): void;
   /**
    * Takes records. While it runs the group is kept alive, but nothing else of the same broker is
-   * fetched: keep the records and return, and `pause` when enough are kept. Must not throw.
+   * fetched: keep the records and return, and `pause` when enough are kept. Must not throw, and is not
+   * waited for longer than for a fetch.
    */
   records(batch: KafkaBatch): Promise<void> | void;
   /**
@@ -69,7 +72,12 @@ export interface ConsumeHandler {
    * unless the fault was thrown by `assigned`.
    */
   failed(error: TidemarkError): void;
+  /** Hears of the reading as such, at every change and at every answer: for who watches over it. */
+  reads?(reading: Reading): void;
 }
+
+/** Records are wanted from now on; a fetch was answered, with or without any; none are wanted. */
+export type Reading = 'begins' | 'goes on' | 'rests';
 
 export interface ConsumeOptions {
   readonly groupId: string;
@@ -82,6 +90,8 @@ export interface ConsumeOptions {
   readonly sessionMs?: number;
   /** How long the broker may wait for new records before it answers a fetch. @default 500 */
   readonly waitMsMax?: number;
+  /** Silence of fetches, though records are wanted, after which the member starts over, ms. */
+  readonly silenceMsMax?: number;
 }
 
 /** A running member of a group. */
@@ -140,6 +150,8 @@ class Member implements KafkaConsumer {
   #life: Life;
   #lives: Promise<void> | undefined;
   #memberId = '';
+  /** Something of ours is to be fetched. */
+  #isReading = false;
   /** Lives that ended before the group let them in, in a row. */
   #failures = 0;
 
@@ -161,10 +173,13 @@ class Member implements KafkaConsumer {
   }
 
   #newLife(): Life {
-    const { topics, sessionMs = kafkaSessionMs } = this.#options;
+    const { topics, handler, sessionMs = kafkaSessionMs } = this.#options;
+    const { silenceMsMax = sessionMs + kafkaPatienceMs + kafkaFetchSilenceMs } = this.#options;
     return new Life(this.#open(), {
       topics,
       sessionMs,
+      silenceMsMax,
+      fetched: () => this.#isReading && handler.reads?.('goes on'),
       joined: (memberId, assignment) => {
         this.#failures = 0;
         this.#adopt(memberId, assignment);
@@ -216,6 +231,7 @@ class Member implements KafkaConsumer {
     if (!position) return;
     position.isPaused = true;
     this.#pause(position);
+    this.#note();
   }
 
   resume(partition: TopicPartition): void {
@@ -277,6 +293,17 @@ class Member implements KafkaConsumer {
   #revoke(position: Position): void {
     this.#partitions.delete(nameOf(position));
     this.#options.handler.revoked({ topic: position.topic, partition: position.partition });
+    this.#note();
+  }
+
+  /** Who watches over the reading hears whether there is any. */
+  #note(): void {
+    const wanted = [...this.#partitions.values()].filter((each) => !each.isPaused);
+    const isReading = wanted.some(({ next }) => next !== undefined);
+    if (isReading === this.#isReading) return;
+    this.#isReading = isReading;
+    this.#life.reads(isReading);
+    this.#options.handler.reads?.(isReading ? 'begins' : 'rests');
   }
 
   async #begin({ topic, partition }: TopicPartition): Promise<void> {
@@ -308,6 +335,7 @@ class Member implements KafkaConsumer {
 
   #resume({ topic, partition }: Position): void {
     this.#tell((consumer) => consumer.resume([{ topic, partitions: [partition] }]));
+    this.#note();
   }
 
   /** A consumer that is ending takes no orders; the next life begins all partitions anew. */
@@ -341,8 +369,6 @@ class Member implements KafkaConsumer {
   }
 }
 
-type Message = Batch['messages'][number];
-
 interface Position extends TopicPartition {
   /** Offset of the next record to hand out; `undefined` until the caller has said it. */
   next: bigint | undefined;
@@ -351,42 +377,4 @@ interface Position extends TopicPartition {
 
 function nameOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
-}
-
-/** The offset that was asked for: a field of the library's batches that its types leave out. */
-function fetchedFrom(batch: Batch): bigint {
-  const { fetchedOffset } = batch as Batch & { readonly fetchedOffset: string };
-  return BigInt(fetchedOffset);
-}
-
-function toBatch(batch: Batch): KafkaBatch {
-  const { topic, partition, messages, highWatermark } = batch;
-  return {
-    topic,
-    partition,
-    records: messages.map(toRecord),
-    nextOffset: BigInt(batch.lastOffset()) + 1n,
-    highWatermark: BigInt(highWatermark),
-  };
-}
-
-function toRecord({ offset, timestamp, key, value, headers }: Message): KafkaRecord {
-  const { [unreadableHeader]: fault, ...sent } = plainHeaders(headers ?? {});
-  return {
-    offset: BigInt(offset),
-    timestampMs: Number(timestamp),
-    key,
-    value,
-    headers: sent,
-    ...(fault && { fault: fault.toString() }),
-  };
-}
-
-function plainHeaders(headers: NonNullable<Message['headers']>) {
-  return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, sent]) => {
-      const value = Array.isArray(sent) ? sent.at(-1) : sent;
-      return value === undefined ? [] : [[name, Buffer.from(value)]];
-    }),
-  );
 }

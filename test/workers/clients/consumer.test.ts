@@ -6,6 +6,7 @@ import type {
   ConsumeHandler,
   KafkaBatch,
   KafkaConsumer,
+  Reading,
   TopicPartition,
 } from '../../../workers/clients/consumer.ts';
 import type { KafkaAdmin, KafkaProducer } from '../../../workers/clients/kafka.ts';
@@ -20,6 +21,9 @@ const sessionMs = 4000;
 /** Offsets that a member has read, by partition; begins behind what anybody has read before. */
 class Reader implements ConsumeHandler {
   readonly faults: TidemarkError[] = [];
+  /** What it has heard of its fetches. */
+  readonly readings: Reading[] = [];
+  onJoin: () => void = () => undefined;
   readonly #read: Map<number, bigint>;
 
   constructor(read: Map<number, bigint>) {
@@ -28,6 +32,14 @@ class Reader implements ConsumeHandler {
 
   assigned({ partition }: TopicPartition): Promise<bigint> {
     return Promise.resolve(this.#read.get(partition) ?? 0n);
+  }
+
+  joined(): void {
+    this.onJoin();
+  }
+
+  reads(reading: Reading): void {
+    if (reading !== 'goes on' || this.readings.at(-1) !== reading) this.readings.push(reading);
   }
 
   revoked(): void {}
@@ -128,6 +140,79 @@ describe.skipIf(noKafka)('startConsumer()', () => {
       expect(seen()).toBeGreaterThanOrEqual(1);
       expect(first.assignment().length).toBe(partitions);
       await first.stop();
+    },
+    180_000,
+  );
+
+  // Nobody had said yet that it lives in the generation before, so the numbers alone told nothing.
+  it.concurrent(
+    'takes all partitions when two members leave at once and the connection ends in the last SyncGroup',
+    async () => {
+      const topic = await newTopic('sync-lost-early');
+      const read: Read = new Map();
+      const reader = new Reader(read);
+      const first = await join(topic, reader);
+      const second = await join(topic, new Reader(read));
+      const third = await join(topic, new Reader(read));
+      await until(() => first.assignment().length + second.assignment().length === 3, 'a third');
+      await write(topic);
+      await allRead(read, 1n);
+      const left = Promise.withResolvers<() => number>();
+      reader.onJoin = () => {
+        reader.onJoin = () => undefined;
+        void pause(50)
+          .then(() => third.stop())
+          .then(() => left.resolve(spoil(`${topic}-group`, apiKeys.syncGroup, 1, 'reset')));
+      };
+      await second.stop();
+      const seen = await left.promise;
+      await write(topic);
+      await allRead(read, 2n);
+      expect(seen()).toBeGreaterThanOrEqual(1);
+      expect(first.assignment().length).toBe(partitions);
+      await first.stop();
+    },
+    180_000,
+  );
+
+  it.concurrent(
+    'starts over when nothing is fetched any more, though the group hears from it',
+    async () => {
+      const topic = await newTopic('deaf');
+      const read: Read = new Map();
+      const reader = new Reader(read);
+      await write(topic);
+      const hanging = Promise.withResolvers<undefined>();
+      // The library waits for who takes the records, and keeps the member alive meanwhile.
+      let hangs = 0;
+      const handler: ConsumeHandler = {
+        assigned: (place) => reader.assigned(place),
+        revoked: () => undefined,
+        reads: (reading) => reader.reads(reading),
+        failed: (error) => reader.failed(error),
+        records: (batch) => (hangs++ === 0 ? hanging.promise : reader.records(batch)),
+      };
+      const member = await kafka.client.consume({
+        groupId: `${topic}-group`,
+        topics: [topic],
+        handler,
+        sessionMs,
+        silenceMsMax: 6000,
+      });
+      await allRead(read, 1n);
+      expect(reader.faults.map(({ message }) => message)).toEqual([
+        'No fetch has been answered for 6000 ms',
+      ]);
+      expect(reader.readings.slice(0, 5)).toEqual([
+        'begins',
+        'goes on',
+        'rests',
+        'begins',
+        'goes on',
+      ]);
+      hanging.resolve(undefined);
+      await member.stop();
+      expect(reader.readings.at(-1)).toBe('rests');
     },
     180_000,
   );
