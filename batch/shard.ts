@@ -7,6 +7,7 @@ import { ConflictError, TidemarkError } from '../schemas/errors.ts';
 import { partialKey, type Shard, type ShardReport } from '../schemas/shard.ts';
 import { parseSplit, splitKey, splitText } from '../schemas/task.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
+import { readRange } from '../workers/clients/range.ts';
 import { readIds, readShard, type OnFile } from './read.ts';
 import type { ReadRange } from '../workers/clients/remote.ts';
 import { splitShard } from './split.ts';
@@ -40,7 +41,7 @@ export type ShardOutcome =
 export async function computeShard(shard: Shard, options: ShardOptions): Promise<ShardOutcome> {
   const { store, computation, of, work } = options;
   const key = partialKey(computation, shard);
-  const read = rangesOf(store);
+  const read = readRange(store);
   const columns = { id: idColumn(of), others: work.columns };
   let partial: Uint8Array;
   try {
@@ -57,17 +58,6 @@ export async function computeShard(shard: Shard, options: ShardOptions): Promise
   }
   await putOnce(store, key, partial);
   return { type: 'done', report: { key, bytes: partial.length } };
-}
-
-function rangesOf(store: ObjectStore): ReadRange {
-  return async (key, start, end) => {
-    const bytes = await store.get(key, { range: { start, end } });
-    if (bytes !== undefined) return bytes;
-    throw new TidemarkError(
-      'CORRUPT_ARCHIVE',
-      `Cannot read "${key}": its commit names it, but it is gone`,
-    );
-  };
 }
 
 /** The column that the rows of a signal's files ascend by: the first. */

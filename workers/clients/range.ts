@@ -3,11 +3,23 @@ import { TidemarkError } from '../../schemas/errors.ts';
 import type { CallOptions, ObjectStore } from './objects.ts';
 import type { ReadRange } from './remote.ts';
 
-/** A reader of the store's objects that throws CORRUPT_ARCHIVE for those that are gone. */
-export function readRange(store: ObjectStore, options: CallOptions = {}): ReadRange {
+/**
+ * A reader of the store's objects. For one that is gone it throws what `gone` makes of its key:
+ * CORRUPT_ARCHIVE, unless the caller knows better.
+ */
+export function readRange(
+  store: ObjectStore,
+  options: CallOptions = {},
+  gone: (key: string) => TidemarkError = lost,
+): ReadRange {
   return async (key, start, end) => {
     const bytes = await store.get(key, { ...options, range: { start, end } });
     if (bytes) return bytes;
-    throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read "${key}": it is gone`);
+    throw gone(key);
   };
+}
+
+function lost(key: string): TidemarkError {
+  const message = `Cannot read "${key}": its commit names it, but it is gone`;
+  return new TidemarkError('CORRUPT_ARCHIVE', message);
 }

@@ -5,7 +5,7 @@
 import { outputKey, replacementKey, type ReplacementOutput } from '../../schemas/replacement.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import type { ObjectStore } from '../clients/objects.ts';
-import type { ReadRange } from '../clients/remote.ts';
+import { readRange } from '../clients/range.ts';
 import { FileWriter } from './file.ts';
 import { Merge } from './merge.ts';
 import { FileReader, type InputFile } from './read.ts';
@@ -18,16 +18,6 @@ export interface RewriteContext {
   readonly onStoring: (key: string) => void;
 }
 
-/** Reads ranges of archive files. A file that is gone by now is a retryable OBJECT_STORE. */
-export function rangesOf(store: ObjectStore): ReadRange {
-  return async (key, start, end) => {
-    const bytes = await store.get(key, { range: { start, end } });
-    if (bytes) return bytes;
-    const message = `Cannot read "${key}": it has been deleted; another replacement may have`;
-    throw new TidemarkError('OBJECT_STORE', message, { retryable: true });
-  };
-}
-
 /**
  * Stores the rows of the task's runs as new files, in order, as far as memory has room for the runs.
  * Throws OBJECT_STORE, and CORRUPT_ARCHIVE for files that cannot be read; what was stored by then
@@ -36,7 +26,7 @@ export function rangesOf(store: ObjectStore): ReadRange {
 export async function rewriteFiles(task: RewriteTask, context: RewriteContext): Promise<Rewritten> {
   const { signal, runs, memoryBytes, fileBytes, filter } = task;
   const keep = filter && keepTenants(filter);
-  const read = rangesOf(context.store);
+  const read = readRange(context.store, {}, replaced);
   const merge = await Merge.open(runs, { signal, read, memoryBytes, keep });
   const outputs: ReplacementOutput[] = [];
   const { taken } = merge;
@@ -92,7 +82,7 @@ async function storeFile(
 
 /** How many rows a file has of each tenant; reads that one column. Throws as `rewriteFiles` does. */
 export async function tenantsOf(store: ObjectStore, file: InputFile): Promise<Map<string, number>> {
-  const reader = new FileReader(rangesOf(store), file, ['TenantId']);
+  const reader = new FileReader(readRange(store, {}, replaced), file, ['TenantId']);
   const counts = new Map<string, number>();
   try {
     for (let rows = await reader.next(); rows; rows = await reader.next()) {
@@ -104,4 +94,10 @@ export async function tenantsOf(store: ObjectStore, file: InputFile): Promise<Ma
     reader.close();
   }
   return counts;
+}
+
+/** A file that is gone by now: the next try finds what is in its place. */
+function replaced(key: string): TidemarkError {
+  const message = `Cannot read "${key}": it has been deleted; another replacement may have`;
+  return new TidemarkError('OBJECT_STORE', message, { retryable: true });
 }
