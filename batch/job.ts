@@ -6,7 +6,14 @@
 import { gzipSync } from 'node:zlib';
 import type { Signal } from '../schemas/archive.ts';
 import { SettingError, TidemarkError } from '../schemas/errors.ts';
-import { jobKey, parseJobPlan, type JobPlan } from '../schemas/job.ts';
+import {
+  jobKey,
+  jobShareKey,
+  parseJobPlan,
+  parseJobShare,
+  type JobPlan,
+  type JobShare,
+} from '../schemas/job.ts';
 import { fleetStoreCallsAtOnce, jobAgeMsMax } from '../schemas/limits/fleet.ts';
 import type { Shard } from '../schemas/shard.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
@@ -30,6 +37,8 @@ export interface ShareOptions extends JobOptions {
   /** Number of this process, from 0, and how many there are. */
   readonly index: number;
   readonly processes: number;
+  /** Name of this process, for people. */
+  readonly name: string;
 }
 
 /** What one process of a job did of one signal. */
@@ -64,15 +73,11 @@ export async function runShare(options: ShareOptions): Promise<ShareReport> {
   const shards = await loadShards(store, ownKeys);
   const computation = computationOf(options, planned, shards);
   const { missing } = await collectPartials(store, computation.name, shards);
-  await localRunner(
-    settings,
-    random,
-  )({
-    computation,
-    shards: missing,
-    kernel: kernel.module,
-    ...watch(options, missing.length),
-  });
+  if (missing.length > 0) {
+    const watched = watch(options, missing.length);
+    const request = { computation, shards: missing, kernel: kernel.module, ...watched };
+    await noted(options, computation.name, () => localRunner(settings, random)(request));
+  }
   const message =
     `${period.name} (${of}), process ${index} of ${processes} of job ${job}: ` +
     `${ownKeys.length} of ${shardKeys.length} shards are computed`;
@@ -97,7 +102,7 @@ export async function mergeJob(options: JobOptions): Promise<RunReport> {
     computation: computationOf(options, plan, shards),
   };
   const force = options.force === true || plan.force;
-  const report = await runBatch({ ...options, force, prepared, runner: collector(options) });
+  const report = await runBatch({ ...options, force, prepared, runner: collector(options, plan) });
   try {
     await store.delete([jobKey(job, of)]);
     await deleteTasks(store, plan.computation);
@@ -201,16 +206,57 @@ function loadShards(store: ObjectStore, keys: readonly string[]): Promise<Shard[
   });
 }
 
+/** Leaves in the store that this process is at its share, and why it did not end it. */
+async function noted<T>(
+  { store, clock, index, name }: ShareOptions,
+  computation: string,
+  task: () => Promise<T>,
+): Promise<T> {
+  const now = () => new Date(clock()).toISOString();
+  const begun: JobShare = { version: 1, process: name, begunAt: now() };
+  const note = (share: JobShare) =>
+    store.put(jobShareKey(computation, index), JSON.stringify(share));
+  await note(begun);
+  try {
+    return await task();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    // What ended it is worth more than that it could not be noted.
+    await note({ ...begun, failed: { at: now(), reason } }).catch(() => undefined);
+    throw error;
+  }
+}
+
 /** Takes the partials that are there; computes none. */
-function collector({ store, job }: JobOptions): ShardRunner {
+function collector({ store, job }: JobOptions, plan: JobPlan): ShardRunner {
   return async ({ computation, shards }) => {
     const { reports, missing } = await collectPartials(store, computation.name, shards);
     if (missing.length === 0) return reports;
-    const names = missing.slice(0, missingNamed).map(shardName).join('; ');
-    const rest = missing.length > missingNamed ? `; and ${missing.length - missingNamed} more` : '';
-    const message = `Cannot merge job ${job}: ${missing.length} shards are missing: ${names}${rest}`;
+    const named = await mapParallel(
+      missing.slice(0, missingNamed),
+      fleetStoreCallsAtOnce,
+      (shard) => missingShard(store, shard, plan),
+    );
+    const more = missing.length - missingNamed;
+    const rest = more > 0 ? `; and ${more} more` : '';
+    const count = `${missing.length} of ${reports.length + missing.length} shards`;
+    const message = `Cannot merge job ${job}: ${count} are missing: ${named.join('; ')}${rest}`;
     throw new TidemarkError('BATCH_FAILED', message, { retryable: true });
   };
+}
+
+/** Which shard it is, and why there is nothing of it. */
+async function missingShard(store: ObjectStore, shard: Shard, plan: JobPlan): Promise<string> {
+  const { computation, processes } = plan;
+  const index = shard.index % processes;
+  const key = jobShareKey(computation, index);
+  const bytes = await store.get(key);
+  const who = `process ${index} of ${processes}`;
+  if (!bytes) return `${shardName(shard)} (${who} has not begun)`;
+  const { process, begunAt, failed } = parseJobShare(key, Buffer.from(bytes).toString());
+  const begun = `${who}, ${process}, has begun at ${begunAt}`;
+  if (!failed) return `${shardName(shard)} (${begun} and not ended)`;
+  return `${shardName(shard)} (${begun} and failed at ${failed.at}: ${failed.reason})`;
 }
 
 const missingNamed = 10;

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { Signal } from './archive.ts';
 import { SettingError, TidemarkError } from './errors.ts';
+import { taskPrefix } from './task.ts';
 
 const jobPlan = z.strictObject({
   version: z.literal(1),
@@ -48,10 +49,36 @@ export function jobKey(job: string, signal: Signal): string {
 
 /** Reads a plan. Throws CORRUPT_ARCHIVE. */
 export function parseJobPlan(key: string, text: string): JobPlan {
-  const parsed = jobPlan.safeParse(jsonOrUndefined(text));
+  return checked(jobPlan, key, text);
+}
+
+const jobShare = z.strictObject({
+  version: z.literal(1),
+  /** Name of the process that took it last, for people. */
+  process: z.string(),
+  begunAt: z.iso.datetime(),
+  /** Why that process computed no more. */
+  failed: z.strictObject({ at: z.iso.datetime(), reason: z.string() }).optional(),
+});
+
+/** How far one process of a job is with its share, for whoever misses shards of it. */
+export type JobShare = z.infer<typeof jobShare>;
+
+/** Key of what the process of that number says of its share of a computation. */
+export function jobShareKey(computation: string, index: number): string {
+  return `${taskPrefix(computation)}share-${index}.json`;
+}
+
+/** Reads it. Throws CORRUPT_ARCHIVE. */
+export function parseJobShare(key: string, text: string): JobShare {
+  return checked(jobShare, key, text);
+}
+
+function checked<T>(schema: z.ZodType<T>, key: string, text: string): T {
+  const parsed = schema.safeParse(jsonOrUndefined(text));
   if (parsed.success) return parsed.data;
   const field = parsed.error.issues[0]?.path.join('.') ?? '';
-  const message = `Cannot read the plan "${key}": bad field "${field}"`;
+  const message = `Cannot read "${key}": bad field "${field}"`;
   throw new TidemarkError('CORRUPT_ARCHIVE', message, { cause: parsed.error });
 }
 

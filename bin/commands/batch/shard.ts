@@ -8,6 +8,7 @@ import { jobProcessesMax } from '../../../schemas/limits/fleet.ts';
 import type { Period } from '../../../schemas/period.ts';
 import { logOf, type Context } from '../../context.ts';
 import { CommandFailed } from '../../outcome.ts';
+import { nameOf } from '../../runner.ts';
 import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
 
 interface JobFlags {
@@ -78,7 +79,7 @@ async function computeShare(context: Context, flags: ShardFlags): Promise<void> 
   }
   const { runShare } = await import('../../../batch/job.ts');
   await eachSignal(context, flags, async (options) => {
-    const report = await runShare({ ...options, index, processes });
+    const report = await runShare({ ...options, index, processes, name: nameOf() });
     return flags.json === true ? JSON.stringify(report) : report.message;
   });
 }
