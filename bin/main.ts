@@ -7,6 +7,7 @@ import { archiveCommand } from './commands/archive.ts';
 import { batchCommand } from './commands/batch.ts';
 import { checkCommand } from './commands/check.ts';
 import { compactCommand } from './commands/compact.ts';
+import { costCommand } from './commands/cost.ts';
 import { demoCommand } from './commands/demo.ts';
 import { driftCommand } from './commands/drift.ts';
 import { importCommand } from './commands/import.ts';
@@ -82,6 +83,7 @@ export function program(context: Context): Command {
     .addCommand(replayCommand(context))
     .addCommand(importCommand(context))
     .addCommand(checkCommand(context))
+    .addCommand(costCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(kafkaRestCommand(context));
   const help = `${exitCodeHelp}\n\nSettings come from the environment; see docs/CONFIGURATION.md.`;

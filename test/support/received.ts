@@ -39,6 +39,8 @@ export interface Received {
   readonly endpoint: string;
   /** Rows of a table whose service is `service`. */
   rows(table: SpeedTable, service: string): Promise<Decoded[]>;
+  /** Rows of a query, as ClickHouse's JSON has them. */
+  query(sql: string, params?: Readonly<Record<string, unknown>>): Promise<Decoded[]>;
   /** Items of a service in the archive leg, as protobufjs reads them: 64-bit numbers as text, bytes as base64. */
   archived(signal: Signal, service: string): Promise<Decoded[]>;
   close(): Promise<void>;
@@ -71,6 +73,7 @@ export async function startReceived(overrides: Record<string, string> = {}): Pro
         `SELECT * FROM ${table} WHERE ServiceName = {service:String} ORDER BY ALL`,
         { service },
       ),
+    query: (sql, params = {}) => clickhouse.query<Decoded>(sql, params),
     archived: async (signal, service) => {
       const found: Decoded[] = [];
       for await (const page of store.list(archiveSpoolPrefix(topics[signal]))) {
