@@ -1,11 +1,12 @@
 /** Bytes that are not OTLP: what is refused, in which words, and that nothing else ever happens. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
-import { DecodeError, TidemarkError } from '../../schemas/errors.ts';
+import { DecodeError } from '../../schemas/errors.ts';
 import { anyValueDepthMax } from '../../schemas/limits.ts';
 import { seededRandom } from '../support/random.ts';
 import { Generator, lengthOf } from './generate.ts';
-import { loadTranscoder, provenance, receipt } from './module.ts';
+import { loadTranscoder, receipt } from './module.ts';
+import { outcomeOf as outcomeOfBoth } from './outcome.ts';
 import { expectSpans } from './reference.ts';
 import { rowBinaryOf } from './rows.ts';
 import {
@@ -32,25 +33,7 @@ beforeAll(async () => {
   columns = new ItemColumns(module, 'traces');
 });
 
-/** The accepted and rejected spans of both paths, or the offset and words of their one fault. */
-function outcomeOf(request: Uint8Array): string {
-  const rows = attempt(() => transcoder.tracesToRowBinary(request, receipt));
-  columns.reset();
-  expect(attempt(() => columns.add(request, provenance))).toBe(rows);
-  for (const hour of columns.hours()) expect(hour.rows).toBeGreaterThan(0);
-  return rows;
-}
-
-function attempt(read: () => { accepted: number; rejected: number }): string {
-  try {
-    const { accepted, rejected } = read();
-    return `${accepted} ${rejected}`;
-  } catch (error) {
-    // Anything else, a RuntimeError above all, is a bug.
-    if (!(error instanceof TidemarkError)) throw error;
-    return `${error.code} ${error.message}`;
-  }
-}
+const outcomeOf = (request: Uint8Array) => outcomeOfBoth('traces', request, transcoder, columns);
 
 const startNs = 1_700_000_000_000_000_000n;
 const span = message(bytesField(1, traceId), bytesField(2, spanId), fixed64Field(7, startNs));

@@ -1,13 +1,13 @@
 /** Bytes that are not a logs request: what is refused, in which words, and that nothing else happens. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
-import { TidemarkError } from '../../schemas/errors.ts';
 import { anyValueDepthMax } from '../../schemas/limits.ts';
 import { seededRandom } from '../support/random.ts';
 import { lengthOf } from './generate.ts';
 import { LogGenerator, logsRequest } from './logmaker.ts';
 import { expectLogs, logCells } from './logs.ts';
-import { loadTranscoder, provenance, receipt } from './module.ts';
+import { loadTranscoder, receipt } from './module.ts';
+import { outcomeOf as outcomeOfBoth } from './outcome.ts';
 import { encodeRow } from './pointrows.ts';
 import {
   bytesField,
@@ -32,25 +32,7 @@ beforeAll(async () => {
   columns = new ItemColumns(module, 'logs');
 });
 
-/** The accepted and rejected records of both paths, or the offset and words of their one fault. */
-function outcomeOf(request: Uint8Array): string {
-  const rows = attempt(() => transcoder.toRowBinary('logs', request, receipt));
-  columns.reset();
-  expect(attempt(() => columns.add(request, provenance))).toBe(rows);
-  for (const hour of columns.hours()) expect(hour.rows).toBeGreaterThan(0);
-  return rows;
-}
-
-function attempt(read: () => { accepted: number; rejected: number }): string {
-  try {
-    const { accepted, rejected } = read();
-    return `${accepted} ${rejected}`;
-  } catch (error) {
-    // Anything else, a RuntimeError above all, is a bug.
-    if (!(error instanceof TidemarkError)) throw error;
-    return `${error.code} ${error.message}`;
-  }
-}
+const outcomeOf = (request: Uint8Array) => outcomeOfBoth('logs', request, transcoder, columns);
 
 function rowsOf(request: Uint8Array): Buffer {
   const { tables } = transcoder.toRowBinary('logs', request, receipt);

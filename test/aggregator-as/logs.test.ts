@@ -9,7 +9,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import type { HourBatch, Provenance, Transcoded } from '../../aggregator-as/host.ts';
 import { archiveColumns } from '../../schemas/archive.ts';
-import { TidemarkError } from '../../schemas/errors.ts';
 import { seededRandom } from '../support/random.ts';
 import { valuesOf } from './arrow.ts';
 import { groupHours } from './columns.ts';
@@ -19,6 +18,7 @@ import { arrived, expectLogs, fnv, logCells } from './logs.ts';
 import type { ExpectedLogs, PlacedLog } from './logs.ts';
 import { loadTableRows } from './metrictables.ts';
 import { loadTranscoder, provenance as spanProvenance, receipt } from './module.ts';
+import { fillBounded } from './outcome.ts';
 import { encodeRow, shown } from './pointrows.ts';
 import {
   bytesField,
@@ -361,32 +361,16 @@ describe('ItemColumns of logs', () => {
   });
 
   it('stays whole at any bound on its memory', () => {
-    let refused = 0;
-    for (let seed = 1; seed <= 30; seed++) {
-      const random = seededRandom(seed * 31_337);
-      const generator = new LogGenerator(random);
-      const columns = new ItemColumns(module, 'logs', {
-        pagesMax: 8 + Math.floor(random() * 8),
-      });
-      const placed: PlacedLog[] = [];
-      for (let count = 0; count < 60; count++) {
-        const request = generator.request();
-        try {
-          columns.add(request, provenance);
-          placed.push(...placedOf(request, provenance));
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'CAPACITY' });
-          refused++;
-        }
-        expect(columns.rowCount, `seed ${seed}`).toBe(placed.length);
-      }
-      try {
-        expectColumns(columns, placed);
-      } catch (error) {
-        if (!(error instanceof TidemarkError)) throw error;
-        expect(error.code).toBe('CAPACITY');
-      }
-    }
+    const refused = fillBounded({
+      module,
+      signal: 'logs',
+      seeds: 30,
+      requests: 60,
+      pages: [8, 8],
+      generator: (random) => new LogGenerator(random),
+      placedOf: (request) => placedOf(request, provenance),
+      expectColumns,
+    });
     expect(refused).toBeGreaterThan(100);
   });
 });

@@ -1,11 +1,11 @@
 /** Bytes that are not OTLP metrics: what is refused, in which words, and that nothing else happens. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
-import { TidemarkError } from '../../schemas/errors.ts';
 import { tablesOf } from '../../schemas/tables.ts';
 import { seededRandom } from '../support/random.ts';
 import { lengthOf, receivedMs } from './generate.ts';
-import { loadTranscoder, provenance, receipt } from './module.ts';
+import { loadTranscoder, receipt } from './module.ts';
+import { outcomeOf as outcomeOfBoth } from './outcome.ts';
 import {
   dataFields,
   doubleField,
@@ -41,25 +41,7 @@ beforeAll(async () => {
   columns = new ItemColumns(module, 'metrics');
 });
 
-/** The accepted and rejected points of both paths, or the offset and words of their one fault. */
-function outcomeOf(request: Uint8Array): string {
-  const rows = attempt(() => transcoder.toRowBinary('metrics', request, receipt));
-  columns.reset();
-  expect(attempt(() => columns.add(request, { ...provenance, topic: 'otlp_metrics' }))).toBe(rows);
-  for (const hour of columns.hours()) expect(hour.rows).toBeGreaterThan(0);
-  return rows;
-}
-
-function attempt(read: () => { accepted: number; rejected: number }): string {
-  try {
-    const { accepted, rejected } = read();
-    return `${accepted} ${rejected}`;
-  } catch (error) {
-    // Anything else, a RuntimeError above all, is a bug.
-    if (!(error instanceof TidemarkError)) throw error;
-    return `${error.code} ${error.message}`;
-  }
-}
+const outcomeOf = (request: Uint8Array) => outcomeOfBoth('metrics', request, transcoder, columns);
 
 type Kind = keyof typeof dataFields;
 

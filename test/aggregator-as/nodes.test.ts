@@ -3,7 +3,6 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import type { HourBatch, Provenance } from '../../aggregator-as/host.ts';
 import { traceColumns } from '../../schemas/archive.ts';
-import { TidemarkError } from '../../schemas/errors.ts';
 import { openHoursMax } from '../../schemas/limits/archive.ts';
 import { seededRandom } from '../support/random.ts';
 import { valuesOf } from './arrow.ts';
@@ -11,6 +10,7 @@ import { expectHours } from './columns.ts';
 import type { Placed } from './columns.ts';
 import { Generator } from './generate.ts';
 import { loadTranscoder, provenance, receipt } from './module.ts';
+import { fillBounded } from './outcome.ts';
 import { expectSpans } from './reference.ts';
 import { bytesField, fixed64Field, message, requestOf, spanId, traceId } from './wire.ts';
 
@@ -161,32 +161,16 @@ describe('ItemColumns', () => {
   });
 
   it('stays whole at any bound on its memory', () => {
-    let refused = 0;
-    for (let seed = 1; seed <= 60; seed++) {
-      const random = seededRandom(seed * 31_337);
-      const generator = new Generator(random);
-      const columns = new ItemColumns(module, 'traces', {
-        pagesMax: 8 + Math.floor(random() * 12),
-      });
-      const placed: Placed[] = [];
-      for (let count = 0; count < 40; count++) {
-        const request = generator.request();
-        try {
-          columns.add(request, provenance);
-          placed.push(...placedOf(request, provenance));
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'CAPACITY' });
-          refused++;
-        }
-        expect(columns.rowCount, `seed ${seed}`).toBe(placed.length);
-      }
-      try {
-        expectColumns(columns, placed);
-      } catch (error) {
-        if (!(error instanceof TidemarkError)) throw error;
-        expect(error.code).toBe('CAPACITY');
-      }
-    }
+    const refused = fillBounded({
+      module,
+      signal: 'traces',
+      seeds: 60,
+      requests: 40,
+      pages: [8, 12],
+      generator: (random) => new Generator(random),
+      placedOf: (request) => placedOf(request, provenance),
+      expectColumns,
+    });
     expect(refused).toBeGreaterThan(100);
   });
 

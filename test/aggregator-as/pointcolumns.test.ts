@@ -4,10 +4,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import type { Provenance } from '../../aggregator-as/host.ts';
 import { metricColumns } from '../../schemas/archive.ts';
-import { TidemarkError } from '../../schemas/errors.ts';
 import { seededRandom } from '../support/random.ts';
 import { valuesOf } from './arrow.ts';
 import { loadTranscoder, provenance as spanProvenance, receipt } from './module.ts';
+import { fillBounded } from './outcome.ts';
 import { hexOf, murmur } from './murmur.ts';
 import { expectPointHours } from './pointcolumns.ts';
 import type { PlacedPoint } from './pointcolumns.ts';
@@ -181,32 +181,16 @@ describe("ItemColumns('metrics')", () => {
   });
 
   it('stays whole at any bound on its memory', () => {
-    let refused = 0;
-    for (let seed = 1; seed <= 14; seed++) {
-      const random = seededRandom(seed * 31_337);
-      const generator = new PointGenerator(random);
-      const columns = new ItemColumns(module, 'metrics', {
-        pagesMax: 9 + Math.floor(random() * 12),
-      });
-      const placed: PlacedPoint[] = [];
-      for (let count = 0; count < 40; count++) {
-        const request = generator.request();
-        try {
-          columns.add(request, provenance);
-          placed.push(...placedOf(request, provenance));
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'CAPACITY' });
-          refused++;
-        }
-        expect(columns.rowCount, `seed ${seed}`).toBe(placed.length);
-      }
-      try {
-        expectColumns(columns, placed);
-      } catch (error) {
-        if (!(error instanceof TidemarkError)) throw error;
-        expect(error.code).toBe('CAPACITY');
-      }
-    }
+    const refused = fillBounded({
+      module,
+      signal: 'metrics',
+      seeds: 14,
+      requests: 40,
+      pages: [9, 12],
+      generator: (random) => new PointGenerator(random),
+      placedOf: (request) => placedOf(request, provenance),
+      expectColumns,
+    });
     expect(refused).toBeGreaterThan(20);
   });
 });
