@@ -1,8 +1,7 @@
 /** Log records with search, the latest first. */
-import { choice, field, fill, h, table } from '../dom.ts';
-import { href, rangeName, rangeOf, ranges } from '../page.ts';
-import type { Page } from '../page.ts';
-import { read } from '../read.ts';
+import { h, table } from '../dom.ts';
+import { href } from '../page.ts';
+import { searchPage } from '../search.ts';
 import { time } from '../show.ts';
 
 interface Line {
@@ -16,39 +15,17 @@ interface Line {
 
 const severities = { '': 'any', 5: 'debug', 9: 'info', 13: 'warn', 17: 'error', 21: 'fatal' };
 
-export const logs: Page = {
-  title: () => 'Logs',
-  open: (root, visit) => {
-    const get = (name: string) => visit.place.parameters.get(name) ?? '';
-    const set = (name: string) => (value: string) => visit.change({ [name]: value });
-    const region = h('div', {});
-    root.append(
-      h(
-        'div',
-        { class: 'controls' },
-        choice('Range', ranges, rangeName(visit), set('range')),
-        field('Search', get('search'), set('search')),
-        field('Service', get('service'), set('service')),
-        choice('At least', severities, get('severity'), set('severity')),
-      ),
-      region,
-    );
-    return {
-      isLive: true,
-      async refresh(signal) {
-        const asked = {
-          ...rangeOf(visit),
-          search: get('search'),
-          service: get('service'),
-          severity: get('severity'),
-        };
-        const { data } = await read<Line>('logs', asked, signal);
-        if (data.length === 0) fill(region, h('p', { class: 'empty' }, 'No record matches.'));
-        else fill(region, tableOf(data, visit.nowMs()));
-      },
-    };
-  },
-};
+export const logs = searchPage<Line>({
+  title: 'Logs',
+  resource: 'logs',
+  filters: [
+    { name: 'search', label: 'Search' },
+    { name: 'service', label: 'Service' },
+    { name: 'severity', label: 'At least', choices: severities },
+  ],
+  empty: 'No record matches.',
+  show: tableOf,
+});
 
 function tableOf(rows: readonly Line[], nowMs: number): HTMLElement {
   return table(

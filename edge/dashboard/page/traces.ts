@@ -1,8 +1,7 @@
 /** Search for spans; each leads to its trace. */
-import { choice, field, fill, h, table } from '../dom.ts';
-import { href, rangeName, rangeOf, ranges } from '../page.ts';
-import type { Page } from '../page.ts';
-import { read } from '../read.ts';
+import { h, table } from '../dom.ts';
+import { href } from '../page.ts';
+import { searchPage } from '../search.ts';
 import { duration, time } from '../show.ts';
 
 interface Found {
@@ -18,43 +17,19 @@ interface Found {
 
 const statuses = { '': 'any status', Error: 'errors', Ok: 'ok', Unset: 'unset' };
 
-export const traces: Page = {
-  title: () => 'Traces',
-  open: (root, visit) => {
-    const get = (name: string) => visit.place.parameters.get(name) ?? '';
-    const set = (name: string) => (value: string) => visit.change({ [name]: value });
-    const region = h('div', {});
-    root.append(
-      h(
-        'div',
-        { class: 'controls' },
-        choice('Range', ranges, rangeName(visit), set('range')),
-        field('Service', get('service'), set('service')),
-        field('Operation', get('operation'), set('operation')),
-        field('Attribute key=value', get('attribute'), set('attribute')),
-        field('At least ms', get('minDurationMs'), set('minDurationMs'), 'number'),
-        choice('Status', statuses, get('status'), set('status')),
-      ),
-      region,
-    );
-    return {
-      isLive: true,
-      async refresh(signal) {
-        const asked = {
-          ...rangeOf(visit),
-          service: get('service'),
-          operation: get('operation'),
-          attribute: get('attribute'),
-          minDurationMs: get('minDurationMs'),
-          status: get('status'),
-        };
-        const { data } = await read<Found>('traces', asked, signal);
-        if (data.length === 0) fill(region, h('p', { class: 'empty' }, 'No span matches.'));
-        else fill(region, tableOf(data, visit.nowMs()));
-      },
-    };
-  },
-};
+export const traces = searchPage<Found>({
+  title: 'Traces',
+  resource: 'traces',
+  filters: [
+    { name: 'service', label: 'Service' },
+    { name: 'operation', label: 'Operation' },
+    { name: 'attribute', label: 'Attribute key=value' },
+    { name: 'minDurationMs', label: 'At least ms', isNumber: true },
+    { name: 'status', label: 'Status', choices: statuses },
+  ],
+  empty: 'No span matches.',
+  show: tableOf,
+});
 
 function tableOf(rows: readonly Found[], nowMs: number): HTMLElement {
   return table(
