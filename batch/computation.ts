@@ -83,6 +83,7 @@ export function mergeOptions(settings: Settings, { kind }: Period): MergeOptions
   return {
     seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
     edgesMax: settings.TIDEMARK_BATCH_EDGES_MAX,
+    operationsMax: settings.TIDEMARK_BATCH_OPERATIONS_MAX,
     kind,
   };
 }

@@ -180,6 +180,7 @@ function runRow(run: PublishedRun): TableRow {
     duplicate_spans: run.duplicateSpans,
     conflict_spans: run.conflictSpans,
     late_spans: run.lateSpans,
+    folded_operations: run.foldedOperations,
     shards: run.shards,
     elapsed_ms: run.elapsedMs,
     list_ms: run.listMs,

@@ -4,6 +4,7 @@
  */
 import { TidemarkError } from '../schemas/errors.ts';
 import {
+  mergeHeaderBytesMax,
   mergeReadsInFlight,
   mergeRequestBytesMax,
   mergeRunBytesMax,
@@ -33,6 +34,8 @@ export interface MergeLimits {
   readonly runBytes: number;
   /** Durations, of 8 bytes each, that are loaded together. */
   readonly windowBytes: number;
+  /** Bytes of headers that are held of all partials together. */
+  readonly headerBytes: number;
 }
 
 export const mergeLimits: MergeLimits = {
@@ -41,6 +44,7 @@ export const mergeLimits: MergeLimits = {
   requestBytes: mergeRequestBytesMax,
   runBytes: mergeRunBytesMax,
   windowBytes: mergeWindowBytesMax,
+  headerBytes: mergeHeaderBytesMax,
 };
 
 /** Bytes [start, end) of a reader, and who is to have them; views are valid during the call. */

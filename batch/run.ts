@@ -240,6 +240,7 @@ function publish(
     duplicateSpans: results.duplicates,
     conflictSpans: results.conflicts,
     lateSpans: current === undefined ? 0 : rowsRead - current.rowsRead,
+    foldedOperations: results.folded ?? 0,
     elapsedMs: cost.listMs + cost.computeMs + cost.mergeMs,
     ...cost,
   };
@@ -270,9 +271,11 @@ function publishedMessage(run: PublishedRun): string {
   const { items } = signalBatches[run.signal];
   if (run.rowsRead === 0) return `${period} has no ${items}; published as ${finality} and empty`;
   const late = run.lateSpans > 0 ? `, ${run.lateSpans} rows that the run before had not` : '';
+  const folded = run.foldedOperations;
+  const overflow = folded > 0 ? `; ${folded} operations are one in each service, __overflow__` : '';
   return (
     `${period} is published as ${finality}: ${run.totalSpans} ${items}, ` +
-    `${run.duplicateSpans} duplicates removed${late}`
+    `${run.duplicateSpans} duplicates removed${late}${overflow}`
   );
 }
 

@@ -28,6 +28,8 @@ export interface PublishedRun {
   readonly conflictSpans: number;
   /** Rows that it read more than the run that was current before. */
   readonly lateSpans: number;
+  /** Operations that are published as `__overflow__`, because their service has too many. */
+  readonly foldedOperations: number;
   readonly shards: number;
   /** From the first look at the archive until the rows were there; of that, the phases took: */
   readonly elapsedMs: number;
@@ -60,6 +62,7 @@ const columns = `
   duplicate_spans AS duplicateSpans,
   conflict_spans AS conflictSpans,
   late_spans AS lateSpans,
+  folded_operations AS foldedOperations,
   shards,
   elapsed_ms AS elapsedMs,
   list_ms AS listMs,
@@ -170,6 +173,7 @@ function runOf(row: Row): PublishedRun {
     duplicateSpans: Number(row.duplicateSpans),
     conflictSpans: Number(row.conflictSpans),
     lateSpans: Number(row.lateSpans),
+    foldedOperations: Number(row.foldedOperations),
     shards: Number(row.shards),
     elapsedMs: Number(row.elapsedMs),
     listMs: Number(row.listMs),

@@ -51,6 +51,7 @@ export interface WorkOptions {
   readonly periodMs: number;
   readonly seriesMax: number;
   readonly edgesMax: number;
+  readonly operationsMax: number;
   /** Whose tables the results are for. */
   readonly kind: PeriodKind;
 }
@@ -76,6 +77,8 @@ export interface RunResults {
   readonly conflicts: number;
   /** Rows of the first table. */
   readonly groups: number;
+  /** Groups of too many that are one in each service: of traces, operations. @default 0 */
+  readonly folded?: number;
   readonly tables: readonly ResultTable[];
 }
 
@@ -101,4 +104,4 @@ export interface SignalBatch {
   readonly hours?: Pick<SignalBatch, 'tables' | 'proofs'>;
 }
 
-export type MergeOptions = Pick<WorkOptions, 'seriesMax' | 'edgesMax' | 'kind'>;
+export type MergeOptions = Pick<WorkOptions, 'seriesMax' | 'edgesMax' | 'operationsMax' | 'kind'>;

@@ -62,6 +62,7 @@ export async function provePeriod(
     periodMs: period.startMs,
     seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
     edgesMax: settings.TIDEMARK_BATCH_EDGES_MAX,
+    operationsMax: settings.TIDEMARK_BATCH_OPERATIONS_MAX,
   });
   return { runId: run.runId, report };
 }

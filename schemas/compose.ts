@@ -4,7 +4,7 @@
  */
 import {
   beginHeader,
-  spanPreamble,
+  finishHeader,
   writeTotals,
   type GroupNames,
   type GroupTotals,
@@ -45,7 +45,8 @@ export function composePartial<Group extends GroupNames>(
   bytes.set(header);
   hot.copy(bytes, header.length);
   cold.copy(bytes, header.length + hot.length);
-  spanPreamble.write(bytes, header.length, groups.length, hot.length + cold.length);
+  const bodyBytes = hot.length + cold.length;
+  finishHeader(bytes, header.length, { groups: groups.length, hotBytes: hot.length, bodyBytes });
   return bytes;
 }
 

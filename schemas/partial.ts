@@ -3,13 +3,14 @@
  * histogram; then come the durations, sorted, as one run of bytes for each group and bucket, whose
  * place follows from the header. Little-endian; the same groups always give the same bytes.
  *
- * Header: the preamble, 'TMKP'; the names; the groups, sorted by their names. A name is its UTF-8 length and its
- * UTF-8 bytes. A group is the numbers of its four names, raw count, count, error count, unique
- * traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, and per bucket the step
- * from the last one and count * 2 + hot. What has no width is a varint.
+ * Header: the preamble, 'TMKP'; u64 bytes of all hot runs; the names of tenants, services and kinds; the
+ * groups, sorted by tenant, service, operation, kind. A name is its UTF-8 length and its UTF-8 bytes. A group is
+ * the numbers of its tenant and service, its operation's name, the number of its kind, raw count, count, error
+ * count, unique traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, and per bucket
+ * the step from the last one and count * 2 + hot. What has no width is a varint. See `partialstream.ts`.
  *
- * Body: the hot runs of all groups in order, then the others. A duration is kept as its distance
- * from its bucket's least, in as few bytes as the bucket needs: none below 128 ns.
+ * Body: the hot runs of all groups in order, then the others. A duration is kept as its distance from
+ * its bucket's least, in as few bytes as the bucket needs.
  */
 import assert from 'node:assert/strict';
 import { bucketBits, bucketCount, bucketOfWords } from './histogram.ts';
@@ -68,10 +69,10 @@ export interface PartialHeader {
 export const publishedQuantiles: readonly number[] = [0.5, 0.95, 0.99];
 
 /** How a partial of spans begins. */
-export const spanPreamble = new Preamble('TMKP', 2);
+export const spanPreamble = new Preamble('TMKP', 3);
 
 /** A group takes at least ten varints and four words. */
-const groupBytesMin = 42;
+export const groupBytesMin = 42;
 
 /** Standard deviations around a shard's own quantile within which the merged one is expected. */
 const hotDeviations = 4;
@@ -97,7 +98,7 @@ export function encodePartial(
   const bodyBytes = sizes.reduce((sum, size) => sum + size.cold, hotBytes);
   const bytes = new Uint8Array(header.length + bodyBytes);
   bytes.set(header);
-  spanPreamble.write(bytes, header.length, sorted.length, bodyBytes);
+  finishHeader(bytes, header.length, { groups: sorted.length, hotBytes, bodyBytes });
   let hotAt = header.length;
   let coldAt = header.length + hotBytes;
   for (const group of sorted) ({ hotAt, coldAt } = writeRuns(bytes, group, hotAt, coldAt));
@@ -215,22 +216,30 @@ function writeHeader(groups: readonly BucketedGroup[]): Uint8Array {
   return writer.bytes();
 }
 
-/** Begins a header, its preamble left blank: numbers the names of all groups and writes them. */
+/** Begins a header, its preamble left blank: numbers and writes the names that groups share. */
 export function beginHeader(groups: readonly GroupNames[]) {
   const names = new Map<string, number>();
-  for (const group of groups) {
-    for (const name of namesOf(group)) {
+  for (const { tenantId, serviceName, spanKind } of groups) {
+    for (const name of [tenantId, serviceName, spanKind]) {
       if (!names.has(name)) names.set(name, names.size);
     }
   }
   const writer = new VarintWriter(preambleBytes);
+  writer.long(0n);
   writer.varint(names.size);
   for (const name of names.keys()) writer.name(name);
   return { writer, names };
 }
 
-function namesOf({ tenantId, serviceName, operationName, spanKind }: GroupNames): string[] {
-  return [tenantId, serviceName, operationName, spanKind];
+/** Fills in what only the end of a header knows, once it stands at the start of `bytes`. */
+export function finishHeader(
+  bytes: Uint8Array,
+  headerBytes: number,
+  sizes: { readonly groups: number; readonly hotBytes: number; readonly bodyBytes: number },
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  view.setBigUint64(preambleBytes, BigInt(sizes.hotBytes), true);
+  spanPreamble.write(bytes, headerBytes, sizes.groups, sizes.bodyBytes);
 }
 
 /** Writes what a header says of a group before its buckets. */
@@ -239,9 +248,10 @@ export function writeTotals(
   group: GroupTotals,
   names: Map<string, number>,
 ): void {
-  for (const name of namesOf(group)) {
-    writer.varint(names.get(name) ?? 0);
-  }
+  writer.varint(names.get(group.tenantId) ?? 0);
+  writer.varint(names.get(group.serviceName) ?? 0);
+  writer.name(group.operationName);
+  writer.varint(names.get(group.spanKind) ?? 0);
   writer.varint(group.rawCount);
   writer.varint(group.count);
   writer.varint(group.errorCount);
@@ -273,11 +283,51 @@ function writeGroup(
  * CORRUPT_ARCHIVE for whatever `encodePartial` could not have written.
  */
 export function decodePartialHeader(bytes: Uint8Array): PartialHeader {
-  const { reader, headerBytes, entries, bodyBytes } = spanPreamble.open(bytes, groupBytesMin);
-  const names = Array.from({ length: reader.count(1) }, () => reader.name());
-  const groups = Array.from({ length: entries }, () => readGroup(reader, names));
-  if (reader.rest !== 0) reader.fail('bytes are left over');
-  return placeRuns(headerBytes, bodyBytes, groups);
+  const { reader, entries, ...sizes } = spanPreamble.open(bytes, groupBytesMin);
+  const cursor = new GroupCursor(reader, sizes);
+  const groups = Array.from({ length: entries }, () => cursor.read(reader));
+  cursor.end(reader);
+  const { headerBytes, bodyBytes } = sizes;
+  return { headerBytes, byteLength: headerBytes + bodyBytes, groups };
+}
+
+/** Goes through the groups of a header in their order. */
+export class GroupCursor {
+  readonly #names: readonly string[];
+  readonly #bytes: { readonly cold: number; readonly end: number };
+  #hotStart: number;
+  #coldStart: number;
+  #last: GroupNames | undefined;
+
+  /** `reader` stands behind the preamble, which says these numbers; afterwards at the first group. */
+  constructor(reader: VarintReader, sizes: { headerBytes: number; bodyBytes: number }) {
+    const { headerBytes, bodyBytes } = sizes;
+    const hotBytes = Number(reader.long());
+    if (hotBytes > bodyBytes) reader.fail('its hot runs are longer than all');
+    this.#names = Array.from({ length: reader.count(1) }, () => reader.name());
+    this.#hotStart = headerBytes;
+    this.#coldStart = headerBytes + hotBytes;
+    this.#bytes = { cold: this.#coldStart, end: headerBytes + bodyBytes };
+  }
+
+  /** The next group. Throws CORRUPT_ARCHIVE, and stands where it stood then. */
+  read(reader: VarintReader): PartialHeaderGroup {
+    const group = readGroup(reader, this.#names);
+    if (this.#last && compareKeys(this.#last, group) >= 0) reader.fail('groups are out of order');
+    const size = headerRunBytes(group);
+    const placed = { ...group, hotStart: this.#hotStart, coldStart: this.#coldStart };
+    this.#last = group;
+    this.#hotStart += size.hot;
+    this.#coldStart += size.cold;
+    return placed;
+  }
+
+  /** Checks that all ends where it should, after the last group. Throws CORRUPT_ARCHIVE. */
+  end(reader: VarintReader): void {
+    if (reader.rest !== 0) reader.fail('bytes are left over');
+    if (this.#hotStart === this.#bytes.cold && this.#coldStart === this.#bytes.end) return;
+    throw corruptPartial('its runs have another length');
+  }
 }
 
 type UnplacedGroup = Omit<PartialHeaderGroup, 'hotStart' | 'coldStart'>;
@@ -287,7 +337,7 @@ function readGroup(reader: VarintReader, names: readonly string[]): UnplacedGrou
   const keys = {
     tenantId: name(),
     serviceName: name(),
-    operationName: name(),
+    operationName: reader.name(),
     spanKind: name(),
   };
   const rawCount = reader.varint();
@@ -319,21 +369,6 @@ function readBuckets(reader: VarintReader, total: number) {
   }
   if (sum !== total) reader.fail('the buckets do not add up to the count');
   return { buckets, bucketCounts, hot };
-}
-
-/** Gives every group the places where its runs begin. */
-function placeRuns(headerBytes: number, bodyBytes: number, groups: UnplacedGroup[]): PartialHeader {
-  const sizes = groups.map((group) => headerRunBytes(group));
-  let hotStart = headerBytes;
-  let coldStart = headerBytes + sizes.reduce((sum, size) => sum + size.hot, 0);
-  const placed = groups.map((group, i) => {
-    const result = { ...group, hotStart, coldStart };
-    hotStart += sizes[i]?.hot ?? 0;
-    coldStart += sizes[i]?.cold ?? 0;
-    return result;
-  });
-  if (coldStart !== headerBytes + bodyBytes) throw corruptPartial('its runs have another length');
-  return { headerBytes, byteLength: coldStart, groups: placed };
 }
 
 function headerRunBytes(group: UnplacedGroup): { hot: number; cold: number } {

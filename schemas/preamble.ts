@@ -70,6 +70,25 @@ export class Preamble {
   }
 
   /**
+   * What the first `preambleBytes` say of the rest, before anything has been checked. `crc` is that of the
+   * header, and `crcSoFar` covers the preamble: the bytes behind it are to be added. Throws as `headerBytes` does.
+   */
+  begin(preamble: Uint8Array) {
+    const headerBytes = this.headerBytes(preamble);
+    const first = preamble.subarray(0, preambleBytes);
+    const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
+    const entries = view.getUint32(12, true);
+    const bodyBytes = Number(view.getBigUint64(16, true));
+    return {
+      headerBytes,
+      entries,
+      bodyBytes,
+      crc: view.getUint32(crcAt, true),
+      crcSoFar: headerCrc(first),
+    };
+  }
+
+  /**
    * Checks a whole header, at the start of `bytes`. Throws CORRUPT_ARCHIVE for what `write` has not
    * written, or when the header has less than `entryBytesMin` for each entry.
    */

@@ -67,11 +67,12 @@ export class VarintWriter {
   }
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Reads what `VarintWriter` wrote. Every method throws `TidemarkError` CORRUPT_ARCHIVE. */
 export class VarintReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #at: number;
 
   constructor(bytes: Uint8Array, at: number) {
@@ -118,7 +119,7 @@ export class VarintReader {
     const length = this.count(1);
     this.#at += length;
     try {
-      return this.#text.decode(this.#bytes.subarray(this.#at - length, this.#at));
+      return decoder.decode(this.#bytes.subarray(this.#at - length, this.#at));
     } catch (cause) {
       return this.fail('a name is not UTF-8', cause);
     }

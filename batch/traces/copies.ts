@@ -41,21 +41,24 @@ export function spanCopies(source: string): string {
 )`;
 }
 
-/** What both proofs of spans ask of a group. */
-export const groupColumns = `
-  TenantId AS tenant_id,
-  ServiceName AS service_name,
-  SpanName AS operation_name,
-  SpanKind AS span_kind,
-  countIf(place = 1) AS total_spans,
-  countIf(place > 1) AS duplicate_spans,
-  countIf(place = 1 AND content.3) AS error_count,
-  uniqExactIf(TraceId, place = 1) AS unique_traces,
-  countIf(content != first_content) AS conflict_spans,
-  CAST(
-    sumMapIf([${bucketSql('Duration')}], [toUInt64(1)], place = 1),
-    'Tuple(buckets Array(UInt16), counts Array(UInt64))'
-  ) AS quantile_state`;
+/** Stands for the operations of a service that are past the limit. */
+export const overflow = '__overflow__';
+
+/**
+ * How many copies and spans an operation of one kind has, by the places of its copies. Its distinct traces may
+ * be added up over operations: that is what `unique_traces` of the overflow means.
+ */
+export const copyCounts = {
+  spans: 'countIf(place = 1)',
+  duplicates: 'countIf(place > 1)',
+  errors: 'countIf(place = 1 AND content.3)',
+  traces: 'uniqExactIf((SpanName, TraceId), place = 1)',
+  conflicts: 'countIf(content != first_content)',
+  histogram: `sumMapIf([${bucketSql('Duration')}], [toUInt64(1)], place = 1)`,
+} as const;
+
+/** The type of `quantile_state`. */
+export const stateType = 'Tuple(buckets Array(UInt16), counts Array(UInt64))';
 
 /**
  * The bucket of a duration, as the migration that adds `quantile_state` defines it: from 128 on, six bits

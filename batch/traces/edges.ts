@@ -4,7 +4,8 @@
  * kind. Also the guard against too many of them.
  */
 import { createHash } from 'node:crypto';
-import type { GroupKey } from './merge.ts';
+import type { GroupNames } from '../../schemas/partial.ts';
+import type { GroupLimit } from './groups.ts';
 
 /** Kinds of what spans name as their peers, by number, as the archive's `PeerKind` says them. */
 export const peerKinds = ['', 'database', 'messaging_system', 'virtual_node'] as const;
@@ -44,7 +45,7 @@ export function edgeKey(
   caller: string,
   callee: string,
   connection: number,
-): GroupKey {
+): GroupNames {
   return {
     tenantId,
     serviceName: caller,
@@ -54,7 +55,7 @@ export function edgeKey(
 }
 
 /** How the edge's nodes are connected. */
-export function connectionOf({ spanKind }: GroupKey): Connection {
+export function connectionOf({ spanKind }: GroupNames): Connection {
   return connections[Number(spanKind)] ?? { type: '', virtual: '' };
 }
 
@@ -65,8 +66,11 @@ export function connectionOf({ spanKind }: GroupKey): Connection {
  * Which are kept depends on the set of edges only, so a shard may rename those that cannot be among the
  * first of the period.
  */
-export function limitEdges(keys: readonly GroupKey[], max: number): (key: GroupKey) => GroupKey {
-  const past = new Map<string, GroupKey>();
+export function limitEdges(
+  keys: readonly GroupNames[],
+  max: number,
+): (key: GroupNames) => GroupNames {
+  const past = new Map<string, GroupNames>();
   const distinct = new Map(keys.map((key) => [textOf(key), key]));
   for (const own of Map.groupBy(distinct.values(), (key) => key.tenantId).values()) {
     if (own.length <= max) continue;
@@ -79,15 +83,46 @@ export function limitEdges(keys: readonly GroupKey[], max: number): (key: GroupK
   return (key) => past.get(textOf(key)) ?? key;
 }
 
-function textOf({ tenantId, serviceName, operationName, spanKind }: GroupKey): string {
+/** The same for the merge, which sees the edges one by one. Those of the partials are past no limit by far. */
+export class EdgeLimit implements GroupLimit {
+  isPassed = false;
+  readonly #max: number;
+  #keys: GroupNames[] = [];
+  #rename = (key: GroupNames) => key;
+
+  /** `max` edges of one tenant stand by themselves. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  see({ tenantId, serviceName, operationName, spanKind }: GroupNames): void {
+    this.#keys.push({ tenantId, serviceName, operationName, spanKind });
+  }
+
+  end(): void {
+    const counts = new Map<string, number>();
+    for (const { tenantId } of this.#keys) counts.set(tenantId, (counts.get(tenantId) ?? 0) + 1);
+    this.isPassed = [...counts.values()].some((count) => count > this.#max);
+    if (this.isPassed) this.#rename = limitEdges(this.#keys, this.#max);
+    this.#keys = [];
+  }
+
+  foldOf(key: GroupNames): GroupNames | undefined {
+    const renamed = this.#rename(key);
+    // What shards have folded already belongs to what is folded now.
+    return renamed === key && !isOverflow(key) ? undefined : renamed;
+  }
+}
+
+function textOf({ tenantId, serviceName, operationName, spanKind }: GroupNames): string {
   return JSON.stringify([tenantId, serviceName, operationName, spanKind]);
 }
 
-function isOverflow({ serviceName, operationName }: GroupKey): boolean {
+function isOverflow({ serviceName, operationName }: GroupNames): boolean {
   return serviceName === overflowNode || operationName === overflowNode;
 }
 
-function rankOf(key: GroupKey): string {
+function rankOf(key: GroupNames): string {
   const { type, virtual } = connectionOf(key);
   const text = [key.tenantId, key.serviceName, key.operationName, type, virtual].join('\u001f');
   const hash = createHash('sha256').update(text).digest('hex');
@@ -95,7 +130,7 @@ function rankOf(key: GroupKey): string {
   return `${isFirst ? 0 : 1}${hash}`;
 }
 
-function overflowOf(key: GroupKey): GroupKey {
+function overflowOf(key: GroupNames): GroupNames {
   const isCaller = connectionOf(key).virtual === 'caller';
   return isCaller ? { ...key, serviceName: overflowNode } : { ...key, operationName: overflowNode };
 }

@@ -3,7 +3,7 @@ import { publishedQuantiles } from '../../schemas/partial.ts';
 import { mergeLimits, type MergeLimits, type PartialReader } from '../ranges.ts';
 import { arrayTable, double } from '../table.ts';
 import type { ResultTable, TableRow } from '../work.ts';
-import { connectionOf, limitEdges } from './edges.ts';
+import { connectionOf, EdgeLimit } from './edges.ts';
 import { mergePartials, type GroupStats } from './merge.ts';
 import { joinMessages } from './messages.ts';
 import { memoryReader, type Sections } from './sections.ts';
@@ -27,7 +27,7 @@ export async function mergeGraph(
     ...sections.map(({ edges }) => edges),
     ...joined.map((bytes) => memoryReader(bytes)),
   ];
-  return mergePartials(readers, publishedQuantiles, limits, (keys) => limitEdges(keys, edgesMax));
+  return mergePartials(readers, publishedQuantiles, limits, new EdgeLimit(edgesMax));
 }
 
 /** The published table of these edges. */

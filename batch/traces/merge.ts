@@ -4,23 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { bucketCount } from '../../schemas/histogram.ts';
+import { mergeRunsWaitingMax } from '../../schemas/limits/batch.ts';
 import {
   compareKeys,
-  decodePartialHeader,
   runRange,
   type GroupTotals,
-  spanPreamble,
-  type PartialHeader,
   type PartialHeaderGroup,
 } from '../../schemas/partial.ts';
 import { interpolate, mean, quantileRank, toMs } from '../quantile.ts';
-import {
-  mapBounded,
-  mergeLimits,
-  readHeader,
-  type MergeLimits,
-  type PartialReader,
-} from '../ranges.ts';
+import { mergeLimits, type MergeLimits, type PartialReader } from '../ranges.ts';
+import { Folds, selectFolded } from './fold.ts';
+import { PartialGroups, type GroupLimit, type MergedGroup, type Source } from './groups.ts';
 import { selectDurations, type Run, type Selection } from './select.ts';
 
 /** Exact results of one group of the period. */
@@ -47,76 +41,147 @@ export interface GroupStats {
   readonly bucketCounts: Float64Array;
 }
 
-interface Source {
-  readonly reader: PartialReader;
-  readonly group: PartialHeaderGroup;
-}
-
-interface MergedGroup extends GroupTotals {
-  readonly sources: readonly Source[];
-  readonly buckets: Uint16Array;
-  readonly bucketCounts: Float64Array;
-}
-
 /** The names of a group. */
 export type GroupKey = Pick<GroupTotals, 'tenantId' | 'serviceName' | 'operationName' | 'spanKind'>;
 
 /**
  * Results of all groups, ascending by tenant, service, operation and kind, whatever the order of the
- * partials. The shards must not share a trace id. Quantiles are from 0 to 1. `renames` is given all keys
- * and may rename some of them; groups of one name are one then. Throws what the readers throw, and `TidemarkError` CORRUPT_ARCHIVE for a partial that is damaged.
+ * partials. The shards must not share a trace id. Quantiles are from 0 to 1. Groups past `limit` are
+ * folded into others; their distinct traces are added up then, as if each group had traces of its own. Holds
+ * the results, and of the partials no more than `limits` say. Throws what the readers throw, and
+ * `TidemarkError` CORRUPT_ARCHIVE for a partial that is damaged.
  */
 export async function mergePartials(
   readers: readonly PartialReader[],
   quantiles: readonly number[],
   limits: MergeLimits = mergeLimits,
-  renames: (keys: readonly GroupKey[]) => (key: GroupKey) => GroupKey = keepNames,
+  limit: GroupLimit = noLimit,
 ): Promise<GroupStats[]> {
-  const headers = await mapBounded(readers, limits.readsInFlight, async (reader) =>
-    decodePartialHeader(await readHeader(reader, spanPreamble)),
-  );
-  const groups = mergeGroups(readers, headers, renames);
-  const selections = groups.map((group) => planSelections(group, quantiles));
-  const found = await selectDurations(selections.flat(), limits);
-  let next = 0;
-  return groups.map((group, i) => {
-    const ranks = new Map<number, bigint>();
-    for (const selection of selections[i] ?? []) {
-      const durations = found[next++] ?? [];
-      for (const [at, duration] of durations.entries()) {
-        ranks.set(selection.before + (selection.ranks[at] ?? 0), duration);
-      }
+  const partials = await PartialGroups.open(readers, limits);
+  const whole = await mergeAll(partials, quantiles, limits, limit);
+  if (whole !== undefined) return whole;
+  const { results, folds } = await mergeFolding(partials, quantiles, limits, limit);
+  const folded = await foldedStats(partials, quantiles, limits, { folds, limit });
+  return [...results, ...folded].toSorted(compareKeys);
+}
+
+const noLimit: GroupLimit = {
+  isPassed: false,
+  see: () => undefined,
+  end: () => undefined,
+  foldOf: () => undefined,
+};
+
+/** The results, if there are not too many groups; the limit has seen them all then. */
+async function mergeAll(
+  partials: PartialGroups,
+  quantiles: readonly number[],
+  limits: MergeLimits,
+  limit: GroupLimit,
+): Promise<GroupStats[] | undefined> {
+  const pending = new Pending(quantiles, limits);
+  for await (const sources of partials.byKey()) {
+    const [first] = sources;
+    assert(first, 'A group has a source');
+    limit.see(
+      first.group,
+      sources.reduce((sum, { group }) => sum + group.count, 0),
+    );
+    // Whoever is past the limit begins anew, with all that is known by then.
+    if (!limit.isPassed) await pending.add(sources);
+  }
+  limit.end();
+  return limit.isPassed ? undefined : pending.finish();
+}
+
+async function mergeFolding(
+  partials: PartialGroups,
+  quantiles: readonly number[],
+  limits: MergeLimits,
+  limit: GroupLimit,
+): Promise<{ readonly results: GroupStats[]; readonly folds: Folds }> {
+  const folds = new Folds();
+  const pending = new Pending(quantiles, limits);
+  for await (const sources of partials.byKey()) {
+    const [first] = sources;
+    const key = first && limit.foldOf(first.group);
+    if (key === undefined) await pending.add(sources);
+    else folds.add(key, mergeGroup(sources));
+  }
+  return { results: await pending.finish(), folds };
+}
+
+/** Groups whose durations are still to be looked up, so many that neighbours are read together. */
+class Pending {
+  readonly #quantiles: readonly number[];
+  readonly #limits: MergeLimits;
+  readonly #results: GroupStats[] = [];
+  #groups: { readonly group: MergedGroup; readonly selections: PlacedSelection[] }[] = [];
+  #runs = 0;
+
+  constructor(quantiles: readonly number[], limits: MergeLimits) {
+    this.#quantiles = quantiles;
+    this.#limits = limits;
+  }
+
+  async add(sources: readonly Source[]): Promise<void> {
+    const group = mergeGroup(sources);
+    const selections = planRanks(group, this.#quantiles).map((planned) => {
+      return { ...planned, runs: runsOf(sources, planned.bucket) };
+    });
+    this.#groups.push({ group, selections });
+    for (const { runs } of selections) this.#runs += runs.length;
+    if (this.#runs >= mergeRunsWaitingMax) await this.#flush();
+  }
+
+  /** The results of all groups, in the order in which they came. */
+  async finish(): Promise<GroupStats[]> {
+    await this.#flush();
+    return this.#results;
+  }
+
+  async #flush(): Promise<void> {
+    const groups = this.#groups;
+    [this.#groups, this.#runs] = [[], 0];
+    const found = await selectDurations(
+      groups.flatMap(({ selections }) => selections),
+      this.#limits,
+    );
+    let next = 0;
+    for (const { group, selections } of groups) {
+      const ranks = new Map<number, bigint>();
+      for (const selection of selections) placeRanks(ranks, selection, found[next++] ?? []);
+      this.#results.push(groupStats(group, this.#quantiles, ranks));
     }
+  }
+}
+
+async function foldedStats(
+  partials: PartialGroups,
+  quantiles: readonly number[],
+  limits: MergeLimits,
+  { folds, limit }: { readonly folds: Folds; readonly limit: GroupLimit },
+): Promise<GroupStats[]> {
+  const planned = folds.merged().map(({ name, group }) => {
+    return { group, wants: planRanks(group, quantiles).map((want) => ({ ...want, fold: name })) };
+  });
+  const wants = planned.flatMap((each) => each.wants);
+  const found = await selectFolded(partials, wants, (key) => limit.foldOf(key), limits);
+  return planned.map(({ group, wants: own }) => {
+    const ranks = new Map<number, bigint>();
+    for (const want of own) placeRanks(ranks, want, found.get(want) ?? []);
     return groupStats(group, quantiles, ranks);
   });
 }
 
-function keepNames() {
-  return (key: GroupKey) => key;
-}
-
-function mergeGroups(
-  readers: readonly PartialReader[],
-  headers: readonly PartialHeader[],
-  renames: (keys: readonly GroupKey[]) => (key: GroupKey) => GroupKey,
-) {
-  const rename = renames(headers.flatMap(({ groups }) => groups));
-  const sources = headers.flatMap(({ groups }, i) => {
-    const reader = readers[i];
-    return reader === undefined
-      ? []
-      : groups.map((group) => ({ reader, group: renamed(group, rename(group)) }));
-  });
-  const byKey = Map.groupBy(sources, ({ group }) =>
-    JSON.stringify([group.tenantId, group.serviceName, group.operationName, group.spanKind]),
-  );
-  return Array.from(byKey.values(), mergeGroup).toSorted(compareKeys);
-}
-
-function renamed(group: PartialHeaderGroup, key: GroupKey): PartialHeaderGroup {
-  if (key === group) return group;
-  const { tenantId, serviceName, operationName, spanKind } = key;
-  return { ...group, tenantId, serviceName, operationName, spanKind };
+function placeRanks(
+  ranks: Map<number, bigint>,
+  planned: Pick<PlannedRanks, 'before' | 'ranks'>,
+  durations: readonly bigint[],
+): void {
+  for (const [at, duration] of durations.entries()) {
+    ranks.set(planned.before + (planned.ranks[at] ?? 0), duration);
+  }
 }
 
 function mergeGroup(sources: readonly Source[]): MergedGroup {
@@ -139,7 +204,6 @@ function mergeGroup(sources: readonly Source[]): MergedGroup {
     durationMinNs: least(filled.map((group) => group.durationMinNs)),
     durationMaxNs: -least(filled.map((group) => -group.durationMaxNs)),
     durationSumNs: groups.reduce((total, group) => total + group.durationSumNs, 0n),
-    sources,
     ...addHistograms(groups),
   };
 }
@@ -174,25 +238,31 @@ function addHistograms(groups: readonly PartialHeaderGroup[]) {
   return { buckets: Uint16Array.from(buckets), bucketCounts: Float64Array.from(bucketCounts) };
 }
 
-/** A selection whose ranks count from `before`, the rank of the bucket's first duration. */
-interface PlacedSelection extends Selection {
+/** Ranks that are wanted of a bucket, counted from `before`, the rank of its first duration. */
+interface PlannedRanks {
+  readonly bucket: number;
+  readonly count: number;
+  readonly ranks: readonly number[];
   readonly before: number;
 }
 
-/** One selection for each bucket that a wanted rank falls into. */
-function planSelections(group: MergedGroup, quantiles: readonly number[]): PlacedSelection[] {
+type PlacedSelection = PlannedRanks & Selection;
+
+/** One for each bucket that a wanted rank falls into. */
+function planRanks(group: MergedGroup, quantiles: readonly number[]): PlannedRanks[] {
   const wanted = group.count === 0 ? [] : wantedRanks(group.count, quantiles);
-  const selections: PlacedSelection[] = [];
+  const planned: PlannedRanks[] = [];
   let before = 0;
   let next = 0;
   for (const [i, bucket] of group.buckets.entries()) {
-    const end = before + (group.bucketCounts[i] ?? 0);
+    const count = group.bucketCounts[i] ?? 0;
+    const end = before + count;
     const ranks: number[] = [];
     for (; (wanted[next] ?? Infinity) < end; next++) ranks.push((wanted[next] ?? 0) - before);
-    if (ranks.length > 0) selections.push({ bucket, ranks, runs: runsOf(group, bucket), before });
+    if (ranks.length > 0) planned.push({ bucket, count, ranks, before });
     before = end;
   }
-  return selections;
+  return planned;
 }
 
 /** The ranks, ascending and without repeats. */
@@ -204,8 +274,8 @@ function wantedRanks(count: number, quantiles: readonly number[]): number[] {
   return [...new Set(ranks)].toSorted((a, b) => a - b);
 }
 
-function runsOf(group: MergedGroup, bucket: number): Run[] {
-  return group.sources.flatMap((source) => {
+function runsOf(sources: readonly Source[], bucket: number): Run[] {
+  return sources.flatMap((source) => {
     const count = source.group.bucketCounts[source.group.buckets.indexOf(bucket)] ?? 0;
     if (count === 0) return [];
     return [{ reader: source.reader, start: runRange(source.group, bucket).start, count }];

@@ -24,11 +24,16 @@ export interface Selection {
 }
 
 /** Distances from the bucket's least: as doubles wherever those are exact, it is much faster. */
-type Distances = Float64Array | BigUint64Array;
+export type Distances = Float64Array | BigUint64Array;
 
 const doubleWidthMax = 6;
 /** Bits that one narrowing resolves. */
-const narrowBits = 12;
+export const narrowBits = 12;
+
+/** Room for `count` distances of runs of this width. */
+export function distancesOf(width: number, count: number): Distances {
+  return width <= doubleWidthMax ? new Float64Array(count) : new BigUint64Array(count);
+}
 
 /**
  * The durations, nanoseconds, at each selection's ranks. Throws what the readers throw, and
@@ -97,7 +102,7 @@ function planLoad({ bucket, runs, ranks }: Selection) {
   const width = runWidth(bucket);
   if (width === 0) return { bucket, ranks, distances: undefined, reads: [] };
   const count = runs.reduce((sum, run) => sum + run.count, 0);
-  const distances = width <= doubleWidthMax ? new Float64Array(count) : new BigUint64Array(count);
+  const distances = distancesOf(width, count);
   let place = 0;
   const reads = runs.map(({ reader, start, count: runCount }) => {
     const target = distances.subarray(place, place + runCount);
@@ -108,8 +113,8 @@ function planLoad({ bucket, runs, ranks }: Selection) {
   return { bucket, ranks, distances, reads };
 }
 
-/** Decodes a run and checks what sorted durations of that bucket must be. */
-function decodeRun(bytes: Uint8Array, bucket: number, target: Distances): void {
+/** Decodes a run and checks what sorted durations of that bucket must be. Throws CORRUPT_ARCHIVE. */
+export function decodeRun(bytes: Uint8Array, bucket: number, target: Distances): void {
   const width = runWidth(bucket);
   if (target instanceof Float64Array) decodeDoubles(bytes, width, target);
   else decodeLongs(bytes, width, target);
@@ -187,7 +192,7 @@ async function countDigits(run: Run, pass: DigitPass): Promise<Float64Array> {
     const count = Math.min(step, run.count - first);
     const start = run.start + first * width;
     const bytes = await readExactly(run.reader, start, start + count * width);
-    const piece = width <= doubleWidthMax ? new Float64Array(count) : new BigUint64Array(count);
+    const piece = distancesOf(width, count);
     decodeRun(bytes, pass.bucket, piece);
     for (const value of piece) {
       const digit = digitOf(value, pass);

@@ -4,8 +4,8 @@
  * Together they show which value has the quantile's rank, or that the published one is not near it.
  */
 import { addCounts, countOf } from '../sums.ts';
-import type { FigureRow, PartSlices } from '../verify.ts';
-import { groupColumns, spanCopies } from './copies.ts';
+import type { FigureRow, PartSlices, ProofOptions } from '../verify.ts';
+import { copyCounts, overflow, spanCopies, stateType } from './copies.ts';
 
 const quantiles = { p50_ms: 0.5, p95_ms: 0.95, p99_ms: 0.99 } as const;
 const counts = [
@@ -17,12 +17,39 @@ const counts = [
   'total',
 ];
 
-export const spanSlices: PartSlices = { by: ['TraceId'], sql: partSql, add, finish };
+/** What a group's row has that is compared, beside its key. */
+const compared = [
+  ...counts.slice(0, -1),
+  ...Object.keys(quantiles),
+  'min_ms',
+  'max_ms',
+  'mean_ms',
+  'quantile_state',
+];
 
+export const spanSlices: PartSlices = { by: ['TraceId'], sql: partSql, add, finish, settle };
+
+/**
+ * The parts of rows. Which operations are published decides where the others go, to the overflow if the
+ * service has one: whether they are the right ones shows in the end, in `settle`.
+ */
 function partSql(source: string, published: string): string {
   const kept = 'place = 1';
   const columns = Object.keys(quantiles).map((name) => `${nearby(name)} AS ${name}_nearby`);
-  return `SELECT ${groupColumns},
+  const { spans, duplicates, errors, traces, conflicts, histogram } = copyCounts;
+  return `SELECT
+  TenantId AS tenant_id,
+  ServiceName AS service_name,
+  operation AS operation_name,
+  SpanKind AS span_kind,
+  ${spans} AS total_spans,
+  ${duplicates} AS duplicate_spans,
+  ${errors} AS error_count,
+  ${traces} AS unique_traces,
+  ${conflicts} AS conflict_spans,
+  CAST(${histogram}, '${stateType}') AS quantile_state,
+  groupUniqArrayIf(SpanName, operation = '${overflow}') AS folded_names,
+  sumMapIf([SpanName], [toUInt64(1)], operation = '${overflow}' AND ${kept}) AS folded_spans,
   minIf(Duration, ${kept}) AS least,
   maxIf(Duration, ${kept}) AS greatest,
   toString(sumIf(toUInt128(Duration), ${kept})) AS total,
@@ -34,10 +61,20 @@ FROM
     ${Object.keys(quantiles)
       .map((name) => `published.${name} * 1e6 AS ${name}_ns`)
       .join(',\n    ')}
-  FROM ${spanCopies(source)} AS spans
+  FROM
+  (
+    SELECT *, if(
+      (TenantId, ServiceName) IN (
+        SELECT tenant_id, service_name FROM ${published} WHERE operation_name = '${overflow}'
+      ) AND (TenantId, ServiceName, SpanName) NOT IN (
+        SELECT tenant_id, service_name, operation_name FROM ${published}
+      ), '${overflow}', SpanName
+    ) AS operation
+    FROM ${spanCopies(source)}
+  ) AS spans
   LEFT JOIN ${published} AS published ON TenantId = published.tenant_id
     AND ServiceName = published.service_name
-    AND SpanName = published.operation_name
+    AND operation = published.operation_name
     AND SpanKind = published.span_kind
 )
 GROUP BY tenant_id, service_name, operation_name, span_kind`;
@@ -77,7 +114,26 @@ function add(left: FigureRow, right: FigureRow): FigureRow {
     sum[`${name}_nearby`] = addNearby(of(left), of(right));
   }
   sum['quantile_state'] = addStates(stateOf(left), stateOf(right));
+  sum['folded'] = addFolded(foldedOf(left), foldedOf(right));
   return sum;
+}
+
+/** Operations of an overflow, and the spans of each. */
+type Folded = Map<string, bigint>;
+
+function foldedOf(row: FigureRow): Folded {
+  const known = row['folded'] as Folded | undefined;
+  if (known !== undefined) return known;
+  const folded = new Map((row['folded_names'] as string[]).map((name) => [name, 0n]));
+  const [names, spans] = row['folded_spans'] as readonly [readonly string[], readonly Json[]];
+  for (const [i, name] of names.entries()) folded.set(name, BigInt(spans[i] ?? 0));
+  return folded;
+}
+
+/** Adds to the left one, which is the larger after a while. */
+function addFolded(left: Folded, right: Folded): Folded {
+  for (const [name, spans] of right) left.set(name, (left.get(name) ?? 0n) + spans);
+  return left;
 }
 
 function addNearby(left: Nearby, right: Nearby): Nearby {
@@ -133,6 +189,57 @@ function finish(row: FigureRow): FigureRow {
     figures[name] = spans === 0 ? 'nan' : quantileMs(nearest, quantile, spans);
   }
   return figures;
+}
+
+/**
+ * Puts those operations by themselves that should be, if others are published: a row that has nothing but its
+ * name and its spans is different from any, and so is none.
+ */
+function settle(
+  rows: readonly FigureRow[],
+  { operationsMax }: Pick<ProofOptions, 'operationsMax'>,
+): FigureRow[] {
+  const services = Map.groupBy(rows, (row) =>
+    JSON.stringify([row['tenant_id'], row['service_name']]),
+  );
+  return [...services.values()].flatMap((own) => settleService(own, operationsMax));
+}
+
+function settleService(rows: readonly FigureRow[], operationsMax: number): FigureRow[] {
+  const spans: Folded = new Map();
+  const isFolded = new Set<string>();
+  for (const row of rows) {
+    const name = String(row['operation_name']);
+    const own = name === overflow ? foldedOf(row) : new Map([[name, countOf(row, 'total_spans')]]);
+    addFolded(spans, own);
+    if (name === overflow) for (const each of own.keys()) isFolded.add(each);
+  }
+  const kept = new Set(
+    [...spans]
+      .toSorted(biggestFirst)
+      .slice(0, operationsMax)
+      .map(([name]) => name),
+  );
+  const stub = (name: string) => ({
+    ...Object.fromEntries(compared.map((figure) => [figure, null])),
+    tenant_id: rows[0]?.['tenant_id'],
+    service_name: rows[0]?.['service_name'],
+    operation_name: name,
+    span_kind: '',
+    total_spans: String(spans.get(name) ?? 0n),
+  });
+  const right = rows.filter(
+    ({ operation_name: name }) => name === overflow || kept.has(String(name)),
+  );
+  const missing = [...kept].filter((name) => isFolded.has(name) && name !== overflow);
+  const lost = right.length < rows.length && isFolded.size === 0 ? [overflow] : [];
+  return [...right, ...[...missing, ...lost].map(stub)];
+}
+
+/** By spans, then by the bytes of the name. */
+function biggestFirst([a, spansOfA]: [string, bigint], [b, spansOfB]: [string, bigint]): number {
+  if (spansOfA !== spansOfB) return spansOfA > spansOfB ? -1 : 1;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 /** Type 7 of Hyndman and Fan, with the operations of `quantileExactInclusive`; or why it is another. */

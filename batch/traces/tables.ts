@@ -10,6 +10,7 @@ import { arrayTable, double } from '../table.ts';
 import type { MergeOptions, ResultTable, RunResults, TableRow } from '../work.ts';
 import { graphResult, graphTable, mergeGraph } from './graphtable.ts';
 import { mergePartials, type GroupStats } from './merge.ts';
+import { OperationLimit } from './operations.ts';
 import { openSections } from './sections.ts';
 
 export const spanTables = ['service_stats_batch', 'service_dedup_batch', graphTable] as const;
@@ -18,13 +19,20 @@ export const spanHourTables = ['service_stats_hourly_batch'] as const;
 /** Merges the partials of spans. Throws as `mergePartials` does. */
 export async function mergeSpans(
   readers: readonly PartialReader[],
-  { kind, edgesMax }: Pick<MergeOptions, 'kind' | 'edgesMax'>,
+  { kind, edgesMax, operationsMax }: Pick<MergeOptions, 'kind' | 'edgesMax' | 'operationsMax'>,
 ): Promise<RunResults> {
-  if (kind === 'hour') return spanResults(await mergePartials(readers, publishedQuantiles), kind);
+  const limit = new OperationLimit(operationsMax);
+  const merge = (groups: readonly PartialReader[]) =>
+    mergePartials(groups, publishedQuantiles, mergeLimits, limit);
+  const resultsOf = (groups: readonly GroupStats[]) => ({
+    ...spanResults(groups, kind),
+    folded: limit.folded,
+  });
+  if (kind === 'hour') return resultsOf(await merge(readers));
   const { readsInFlight } = mergeLimits;
   const sections = await mapBounded(readers, readsInFlight, (reader) => openSections(reader));
   const groups = sections.map((section) => section.groups);
-  const results = spanResults(await mergePartials(groups, publishedQuantiles));
+  const results = resultsOf(await merge(groups));
   const edges = await mergeGraph(sections, edgesMax);
   return { ...results, tables: [...results.tables, graphResult(edges)] };
 }

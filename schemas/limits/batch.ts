@@ -103,6 +103,19 @@ export const scheduleLookBackHours = 48;
 /** The first bytes of a partial that are read at once, because most headers end among them. */
 export const partialHeaderBytesGuess = 64 * 1024;
 
+/**
+ * Bytes of all partials' headers that the merge holds: each has an equal part, and is read in pieces of that
+ * size. No piece is smaller than the second.
+ */
+export const mergeHeaderBytesMax = 128 * 1024 * 1024;
+export const mergeHeaderPieceBytesMin = 16 * 1024;
+
+/** Runs of groups whose durations the merge has still to look up; 48 bytes or so each. */
+export const mergeRunsWaitingMax = 1_000_000;
+
+/** Runs of folded groups that are read together. */
+export const mergeFoldedRunsAtOnce = 4096;
+
 /** Range requests of the merge that are under way at once. */
 export const mergeReadsInFlight = 6;
 
@@ -132,6 +145,25 @@ export const verifyFilesPerSource = 500;
 
 /** Differences that a verification reports. */
 export const verifyDifferencesMax = 20;
+
+/** Commits that the ledger copies at once, and tokens or files in one of its inserts and lists. */
+export const ledgerCommitsAtOnce = 256;
+
+/** Keys of a spool that the ledger looks at, and missing files that it names. */
+export const ledgerSpoolKeysMax = 200_000;
+export const ledgerFilesNamedMax = 20;
+
+/** Requests of a day past which the ledger compares it hour by hour. */
+export const ledgerRequestsAtOnce = 2_000_000;
+
+/**
+ * After its end a minute is left to settle so long: what the edge received in it is answered, noted and in
+ * Kafka by then, clocks apart.
+ */
+export const ledgerSettleMs = 60_000;
+
+/** Requests are sent again, and their rows left out, within so long. */
+export const ledgerRepeatMs = 3_600_000;
 
 /** Periods whose commits the schedule reads at the same time. */
 export const periodsLookedAtOnce = 4;
@@ -171,3 +203,9 @@ export const rowGroupsAhead = 6;
 
 /** Failed periods that the status shows. */
 export const statusFailuresMax = 20;
+
+/** Pause between two looks of the scheduler at what is provisional and how far the layers are apart. */
+export const doubtsPauseMs = 300_000;
+
+/** Items of a day that a service has at least when its own drift is worth an alert. */
+export const driftItemsMin = 1000;

@@ -200,6 +200,14 @@ export const fleetSettings = {
     1,
     10_000_000,
   ),
+  TIDEMARK_BATCH_OPERATIONS_MAX: integer(
+    'operations',
+    2000,
+    'Operations of one service and period that are published one by one, those with most spans; the rest is `__overflow__`',
+    ['batch'],
+    1,
+    10_000_000,
+  ),
   TIDEMARK_BATCH_EDGES_MAX: integer(
     'edges',
     10_000,

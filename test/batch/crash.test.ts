@@ -88,6 +88,7 @@ it(`runBatch() may be killed at any moment: readers see a whole run or none (${k
     periodMs: Date.parse(date),
     seriesMax: 1,
     edgesMax: 1000,
+    operationsMax: 1000,
   });
   expect(verified).toMatchObject({ equal: true, differences: [] });
   expect(verified.rows).toBeGreaterThan(10);

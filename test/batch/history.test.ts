@@ -223,6 +223,7 @@ function recordOf(
     duplicateSpans: 0,
     conflictSpans: 0,
     lateSpans: 0,
+    foldedOperations: 0,
     shards: 1,
     elapsedMs: 1,
     listMs: 0,

@@ -82,6 +82,7 @@ it('runBatch() computes an hour from its files alone, equal to the engine, and m
     proofs,
     seriesMax: 1,
     edgesMax: 1000,
+    operationsMax: 1000,
   };
   const report = await verifyRun({ ...options, periodMs: period.startMs });
   expect(report.differences).toEqual([]);

@@ -199,6 +199,7 @@ async function publish(client: ClickHouse, period: Period, generation: number): 
     duplicateSpans: 0,
     conflictSpans: 0,
     lateSpans: 0,
+    foldedOperations: 0,
     shards: 1,
     elapsedMs: 1,
     listMs: 0,

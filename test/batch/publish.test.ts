@@ -205,6 +205,7 @@ function record(date: string, groups: readonly GroupStats[]): RunRecord {
     duplicateSpans: 0,
     conflictSpans: 0,
     lateSpans: -3,
+    foldedOperations: 4,
     shards: 1,
     elapsedMs: 5,
     listMs: 1,

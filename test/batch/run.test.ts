@@ -426,6 +426,7 @@ async function expectExact(date: string, files: readonly ArchivedFile[]): Promis
     periodMs: Date.parse(date),
     seriesMax: 1,
     edgesMax: settings.TIDEMARK_BATCH_EDGES_MAX,
+    operationsMax: settings.TIDEMARK_BATCH_OPERATIONS_MAX,
   });
   expect(verified.differences).toEqual([]);
   expect(verified.rows).toBeGreaterThan(0);

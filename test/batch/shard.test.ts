@@ -125,6 +125,7 @@ function optionsFor(computation: string, memoryBytes: number, hashSeed = 1n): Sh
     periodMs: 0,
     seriesMax: 1,
     edgesMax: 1,
+    operationsMax: 1000,
     kind: 'day',
   } as const;
   const work = startSpanWork(options);

@@ -61,7 +61,7 @@ describe('signalBatches', () => {
     const batch = signalBatches[of];
     const kernel = await WebAssembly.compile(await readFile(kernelOf(batch.kernel)));
     const memoryBytes = 8 * 1024 * 1024;
-    const merge = { seriesMax: 1, edgesMax: 1, kind: 'day' } as const;
+    const merge = { seriesMax: 1, edgesMax: 1, operationsMax: 1, kind: 'day' } as const;
     const [one, other] = [1n, 2n].map((hashSeed) => {
       const work = batch.startWork({ kernel, memoryBytes, hashSeed, periodMs: 0, ...merge });
       work.reset();

@@ -38,6 +38,7 @@ it('verifyRun() says equal for a good run, and names what is wrong with a bad on
     periodMs: Date.parse(date),
     seriesMax: 1,
     edgesMax: 1000,
+    operationsMax: 1000,
   };
   const good = await verifyRun(options);
   expect(good).toMatchObject({ equal: true, differences: [] });
@@ -111,6 +112,7 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
     periodMs: Date.parse(day),
     seriesMax: 1,
     edgesMax: 1000,
+    operationsMax: 1000,
     onProgress: (at: VerifyProgress) => progress.push(at),
   };
   const good = await verifyRun(options);
@@ -140,6 +142,55 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
   const off = await verifyRun({ ...options, runId: 'off', proofs: [spanProof] });
   const figures = off.differences.map(({ figure }) => figure);
   expect(figures.toSorted()).toEqual(Object.keys(wrong).toSorted());
+});
+
+it('verifyRun() folds operations as the batch does, in one query and in slices, and sees another choice', async () => {
+  const day = '2026-11-03';
+  const random = seededRandom(11);
+  const hourMs = Date.parse(`${day}T10:00:00Z`);
+  const spans = [
+    ...randomSpans(random, 1500, { hourMs, services: 2, offset: 20_000n }).map((row, i) => ({
+      ...row,
+      operation: i % 3 === 0 ? `GET /user/${i}` : `${row.operation} ${i % 7}`,
+    })),
+    ...randomSpans(random, 20, { hourMs, offset: 22_000n }).map((row) => ({
+      ...row,
+      service: 'few',
+    })),
+  ];
+  const files = await archiveSpans(stack.store, spans, { firstOffset: 20_000n });
+  const { run, message } = await runBatch({
+    ...stack,
+    settings: { ...stack.settings, TIDEMARK_BATCH_OPERATIONS_MAX: 9 },
+    clock: () => Date.parse('2026-11-22T00:00:00Z'),
+    random: seededRandom(1),
+    log: { info: () => undefined, warn: () => undefined },
+    period: parsePeriod(day),
+    of: 'traces',
+  });
+  expect(run?.foldedOperations).toBeGreaterThan(100);
+  expect(message).toContain(`; ${run?.foldedOperations} operations are one in each service`);
+  const options = {
+    ...stack,
+    period: parsePeriod(day),
+    runId: run?.runId ?? '',
+    keys: files.map((file) => file.key),
+    rows: spans.length,
+    proofs: [spanProof, dedupProof],
+    periodMs: Date.parse(day),
+    seriesMax: 1,
+    edgesMax: 1000,
+  };
+  for (const TIDEMARK_VERIFY_ROWS of [1_000_000, 600]) {
+    const settings = { ...stack.settings, TIDEMARK_VERIFY_ROWS };
+    const good = await verifyRun({ ...options, settings, operationsMax: 9 });
+    expect(good.differences).toEqual([]);
+    // Whoever should have kept one less, or one more, or all, has not published what the files say.
+    for (const operationsMax of [8, 10, 100_000]) {
+      const { equal } = await verifyRun({ ...options, settings, operationsMax });
+      expect(equal, `${operationsMax} operations`).toBe(false);
+    }
+  }
 });
 
 it('filesSource() refuses what could be a pattern or end the literal', () => {

@@ -58,15 +58,16 @@ describe('encodePartial()', () => {
       },
     ]);
     const body = [0x03, 0x02];
-    const names = [2, 1, 0x74, 2, 0xc3, 0xbc];
-    const group = [0, 1, 0, 1, 0xac, 0x02, 3, 1, 2, 4];
+    // All runs are hot, as there are so few durations.
+    const names = [...le(2n), 2, 1, 0x74, 2, 0xc3, 0xbc];
+    const group = [0, 1, 1, 0x74, 1, 0xac, 0x02, 3, 1, 2, 4];
     const words = [...le(5n), ...le(0x1_0203n), ...le(7n), ...le(1n)];
     // 0x10203 = 2^16 + 515: octave 16, sub-bucket 0 of 64, 10 bits: bucket (16 - 6) * 64 + 64.
     const buckets = [2, 5, 2 * 2 + 1, 0x80 | ((704 - 5) & 127), (704 - 5) >> 7, 1 * 2 + 1];
     const header = [...names, ...group, ...words, ...buckets];
     const preamble = Buffer.alloc(32);
     preamble.write('TMKP');
-    preamble.writeUInt32LE(2, 4);
+    preamble.writeUInt32LE(3, 4);
     preamble.writeUInt32LE(32 + header.length, 8);
     preamble.writeUInt32LE(1, 12);
     preamble.writeBigUInt64LE(BigInt(body.length), 16);

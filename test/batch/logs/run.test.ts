@@ -172,6 +172,7 @@ async function expectProved(date: string, runId: string, keys: readonly string[]
     periodMs: 0,
     seriesMax: 1,
     edgesMax: 1,
+    operationsMax: 1000,
   };
   const report = await verifyRun({ ...options, proofs: [logProof] });
   expect(report.differences).toEqual([]);

@@ -350,6 +350,7 @@ async function expectProved(date: string, runId: string, settings: Settings): Pr
     periodMs: Date.parse(date),
     seriesMax: settings.TIDEMARK_BATCH_SERIES_MAX,
     edgesMax: 1,
+    operationsMax: 1000,
   });
   expect(report.differences).toEqual([]);
   expect(report.rows).toBeGreaterThan(0);

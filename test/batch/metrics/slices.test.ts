@@ -56,6 +56,7 @@ it(
       periodMs: period.startMs,
       seriesMax: 3,
       edgesMax: 1,
+      operationsMax: 1000,
       onProgress: (at: VerifyProgress) => progress.push(at),
     };
     const sliced = await verifyRun(options);

@@ -33,6 +33,8 @@ function slice(durations: readonly bigint[], published: bigint) {
     p95_ms_nearby: near,
     p99_ms_nearby: near,
     quantile_state: { buckets: [], counts: [] },
+    folded_names: [],
+    folded_spans: [[], []],
   };
 }
 
