@@ -37,7 +37,7 @@ export function limitsOf(cell: Cell, a: Assumptions): Limit[] {
     bound: a.drainObjectsPerMinute,
     unit: 'objects',
     spreads: false,
-    remedy: 'the drain makes up a minute in more than one: larger batches, or tidemark replay',
+    remedy: 'it drains slower than it fills: larger batches; tidemark repair fills the day',
   };
   return [
     ...(load.group ? [objectLimit(cell, a)] : []),
@@ -49,8 +49,7 @@ export function limitsOf(cell: Cell, a: Assumptions): Limit[] {
       bound: 3600,
       unit: 's',
       spreads: true,
-      remedy:
-        'one process merges an hour: larger flushes (TIDEMARK_FLUSH_ROWS), or more deployments',
+      remedy: 'one process merges an hour: larger flushes, TIDEMARK_FLUSH_ROWS',
     },
     {
       name: 'shards of a day',
