@@ -4,7 +4,7 @@
  */
 import type { CommitFile } from '../schemas/commit.ts';
 import { planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits/batch.ts';
-import { idEnd, type Shard } from '../schemas/shard.ts';
+import { idEnd, type Shard, type ShardFile } from '../schemas/shard.ts';
 
 export interface PlanOptions {
   /** Rows that one shard may have, see `shardRowsMax`. */
@@ -81,23 +81,48 @@ function rowGroupRanges(file: CommitFile, fileIndex: number): RowGroupRange[] {
 }
 
 /**
- * Points that stand for the rows: each row group gives a few, evenly spaced between its least and
- * greatest id. Sorted by id, one entry an id.
+ * Points that stand for the rows: each row group has one at its least id and one at its greatest, and gives a
+ * few more, evenly spaced between them and beside those of others that have the same ends. Sorted by id,
+ * one entry an id.
  */
 function sampleIds(ranges: readonly RowGroupRange[]): Sample[] {
   const perGroup = Math.floor(planSamplesMax / ranges.length);
-  const count = Math.max(1, Math.min(samplesPerRowGroupMax, perGroup));
-  const samples: Sample[] = [];
-  for (const range of ranges) {
-    const width = range.max - range.min;
-    const points = width === 0n ? 1 : count;
-    for (let point = 0; point < points; point += 1) {
-      const offset = (width * BigInt(2 * point + 1)) / BigInt(2 * points);
-      samples.push({ id: range.min + offset, rows: range.rows / points });
-    }
-  }
+  const count = Math.min(samplesPerRowGroupMax, perGroup);
+  const samples = ranges.flatMap((range, index) => {
+    const phase = (index * phaseStep) % phases;
+    if (range.min === range.max) return [{ id: range.min, rows: range.rows }];
+    return count < 3 ? [oneSample(range, phase)] : fewSamples(range, count, phase);
+  });
   samples.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
   return joinEqual(samples);
+}
+
+/** Places between two points of a row group; a row group's follows the one before by the golden ratio. */
+const phases = 1024;
+const phaseStep = 633;
+
+function fewSamples({ rows, min, max }: RowGroupRange, count: number, phase: number): Sample[] {
+  const points = Math.max(0, Math.min(count, rows) - 2);
+  const samples = [
+    { id: min, rows: points === 0 ? rows / 2 : 1 },
+    { id: max, rows: points === 0 ? rows / 2 : 1 },
+  ];
+  for (let point = 0; point < points; point += 1) {
+    const place = BigInt(2 * (point * phases + phase) + 1);
+    const offset = ((max - min) * place) / BigInt(2 * points * phases);
+    samples.push({ id: min + offset, rows: (rows - 2) / points });
+  }
+  return samples;
+}
+
+/** One point for all: of few rows it is at an end as often as a row of theirs is. */
+function oneSample({ rows, min, max }: RowGroupRange, phase: number): Sample {
+  const inside = (phase / phases) * rows - 1;
+  if (inside < 0) return { id: min, rows };
+  if (inside >= rows - 2) return { id: max, rows };
+  const parts = 2 ** 32;
+  const part = Math.floor((inside / (rows - 2)) * parts);
+  return { id: min + ((max - min) * BigInt(part)) / BigInt(parts), rows };
 }
 
 function joinEqual(sorted: readonly Sample[]): Sample[] {
@@ -159,16 +184,27 @@ function assign(
       shard.estimatedRows += rowsWithin(range, shard.idFrom, shard.idTo);
     }
   }
+  const known = new Map<number, ShardFile>();
   return shards.map((shard) => ({
     ...shard,
     estimatedRows: Math.round(shard.estimatedRows),
-    files: [...shard.files].map(([file, rowGroups]) => ({
-      key: files[file]?.key ?? '',
-      bytes: files[file]?.bytes ?? 0,
-      hourMs: files[file]?.hourMs ?? 0,
-      rowGroups,
-    })),
+    files: [...shard.files].map(([file, rowGroups]) => shardFile(files, file, rowGroups, known)),
   }));
+}
+
+/** Shards of many files share them: with all in each, they would be more than memory has. */
+function shardFile(
+  files: readonly CommitFile[],
+  file: number,
+  rowGroups: readonly number[],
+  known: Map<number, ShardFile>,
+): ShardFile {
+  const last = known.get(file);
+  if (last && String(last.rowGroups) === String(rowGroups)) return last;
+  const { key = '', bytes = 0, hourMs = 0 } = files[file] ?? {};
+  const made = { key, bytes, hourMs, rowGroups };
+  known.set(file, made);
+  return made;
 }
 
 /** Index of the shard that holds an id: the first whose end lies past it. */

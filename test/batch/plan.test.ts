@@ -96,7 +96,7 @@ describe('planShards()', () => {
     const seed = Number(process.env['TEST_SEED'] ?? 20261122);
     console.log(`seed ${seed}`);
     const random = seededRandom(seed);
-    for (let round = 0; round < 200; round += 1) {
+    for (let round = 0; round < 60; round += 1) {
       const files = randomFiles(random);
       const options = {
         rowsMax: 50 + Math.floor(random() * 5000),
