@@ -22,6 +22,10 @@ export interface ScheduleCounters {
   readonly ticks: Counter<'kind' | 'outcome'>;
   readonly lastTick: Gauge<'kind'>;
   readonly nextTick: Gauge<'kind'>;
+  readonly provisional: Gauge<'signal' | 'kind'>;
+  /** `drift`: missing, duplicated, unarchived, late, errors or quantiles. */
+  readonly drift: Gauge<'signal' | 'drift'>;
+  readonly driftDay: Gauge<'signal'>;
 }
 
 /** From a second to three hours. */
@@ -61,6 +65,23 @@ export function scheduleCounters(registry: Registry): ScheduleCounters {
     ),
     lastTick: gauge('last_tick_seconds', 'The last tick that is done (Unix seconds)', 'kind'),
     nextTick: gauge('next_tick_seconds', 'The next tick (Unix seconds)', 'kind'),
+    provisional: gauge(
+      'provisional_periods',
+      'Ended periods whose current run is provisional',
+      'signal',
+      'kind',
+    ),
+    drift: gauge(
+      'drift_ratio',
+      'How far the layers were apart on the last day that was compared, by kind; 0.01 is 1 %',
+      'signal',
+      'drift',
+    ),
+    driftDay: gauge(
+      'drift_day_seconds',
+      'Start of the last day whose layers were compared (Unix seconds)',
+      'signal',
+    ),
   };
 }
 

@@ -15,6 +15,7 @@ import type { BatchLog, BatchProgress, RunReport } from '../run.ts';
 import type { DuePeriod } from '../schedule.ts';
 import { Agenda, type Item, type Watermarks } from './agenda.ts';
 import { countTry, showDue, type ScheduleCounters } from './counters.ts';
+import { Doubts } from './doubts.ts';
 import { listTicks } from './inbox.ts';
 import { Journal, readLastSuccess, readTicks, type PeriodEvent } from './journal.ts';
 import type { LeaseClock } from './lease.ts';
@@ -85,6 +86,7 @@ export class Leader {
   readonly #timetable: Timetable;
   readonly #agenda: Agenda;
   readonly #journal: Journal;
+  readonly #doubts: Doubts;
   readonly #pending = new Map<string, Pending>();
   /** Ticks that are done, by key. */
   readonly #done = new Map<string, Tick>();
@@ -101,6 +103,7 @@ export class Leader {
     this.#timetable = new Timetable(settings);
     this.#agenda = new Agenda(settings);
     this.#journal = new Journal({ clickhouse, clock: () => clock.now(), scheduler, term });
+    this.#doubts = new Doubts(options);
   }
 
   /** Leads until `signal` aborts. A service that is away is waited for. */
@@ -115,6 +118,7 @@ export class Leader {
       await this.#journal.flush();
       return 0;
     });
+    this.#doubts.hide();
   }
 
   /** Faults of the world end a turn; the next one begins where it was. Returns how long to rest, ms. */
@@ -147,6 +151,7 @@ export class Leader {
     if (item) await this.#compute(item);
     await this.#settle();
     await this.#journal.flush();
+    await this.#doubts.show(clock.now());
     return item === undefined ? this.#restMs(clock.now()) : 0;
   }
 

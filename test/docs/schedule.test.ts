@@ -22,9 +22,14 @@ import { startStack } from '../support/stack.ts';
 const root = path.join(import.meta.dirname, '../..');
 const read = (name: string) => readFileSync(path.join(root, name), 'utf8');
 const guide = read('docs/SCHEDULE.md');
-const manifests = ['scheduler', 'batchcron', 'batchshards', 'batchworker', 'archiver'].map(
-  (name) => `deploy/kubernetes/${name}.yaml`,
-);
+const manifests = [
+  'scheduler',
+  'batchcron',
+  'batchshards',
+  'batchworker',
+  'archiver',
+  'checks',
+].map((name) => `deploy/kubernetes/${name}.yaml`);
 
 /** The shell commands that follow `<!-- run: name -->` in the guide. */
 function commandsOf(name: string): string {
@@ -46,18 +51,6 @@ describe('the guide of the schedule', () => {
     expect([...new Set(settings)].filter((name) => !known.has(name))).toEqual([]);
     const links = [...guide.matchAll(/\]\(([^)#]+)\)/g)].map(([, link = '']) => link);
     expect(links.filter((link) => !existsSync(path.join(root, 'docs', link)))).toEqual([]);
-  });
-
-  it('has what to do for every alert, and alerts on metrics that there are', async () => {
-    const registry = new Registry();
-    scheduleCounters(registry);
-    const names = (await registry.getMetricsAsJSON()).map(({ name }) => name);
-    const alerts = read('deploy/prometheus/batch.yaml');
-    const used = alerts.match(/tidemark_batch_\w+/g) ?? [];
-    expect(used.filter((name) => !names.includes(name))).toEqual([]);
-    const told = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? '');
-    expect(told.length).toBeGreaterThan(4);
-    expect(told.filter((name) => !guide.includes(`| \`${name}\``))).toEqual([]);
   });
 
   it('has the cron lines of the settings in the Worker and in the CronJobs', () => {
