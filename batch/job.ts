@@ -23,7 +23,7 @@ import { shardName } from './fault.ts';
 import { deleteTasks, inflate, loadShard, putOnce, storeShard } from './fleet/stored.ts';
 import { listInput, type BatchInput } from './input.ts';
 import { loadKernel, type Kernel } from './kernel.ts';
-import { collectPartials } from './partials.ts';
+import { collectPartials, keepPartials } from './partials.ts';
 import { lookAtRun, runBatch, type BatchOptions, type RunReport } from './run.ts';
 import { localRunner, type ShardRunner } from './runner.ts';
 import { signalBatches } from './signals.ts';
@@ -72,7 +72,8 @@ export async function runShare(options: ShareOptions): Promise<ShareReport> {
   const ownKeys = shardKeys.filter((_, place) => place % processes === index);
   const shards = await loadShards(store, ownKeys);
   const computation = computationOf(options, planned, shards);
-  const { missing } = await collectPartials(store, computation.name, shards);
+  const { reports, missing } = await collectPartials(store, computation.name, shards);
+  if (reports.length > 0) await keepPartials(store, computation.name);
   if (missing.length > 0) {
     const watched = watch(options, missing.length);
     const request = { computation, shards: missing, kernel: kernel.module, ...watched };
@@ -239,7 +240,7 @@ function collector({ store, job }: JobOptions, plan: JobPlan): ShardRunner {
     );
     const more = missing.length - missingNamed;
     const rest = more > 0 ? `; and ${more} more` : '';
-    const count = `${missing.length} of ${reports.length + missing.length} shards`;
+    const count = `${missing.length} of ${plan.shardKeys.length} shards`;
     const message = `Cannot merge job ${job}: ${count} are missing: ${named.join('; ')}${rest}`;
     throw new TidemarkError('BATCH_FAILED', message, { retryable: true });
   };
