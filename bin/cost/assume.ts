@@ -121,8 +121,8 @@ export const assumptions = {
   shardsMax: row(shardsMax, 'shards', 'bound', 'schemas/limits/batch.ts'),
   operations: row(5000, 'operations', 'planning', 'service, operation and kind; of all tenants'),
   groupBuckets: row(350, 'buckets', 'measured', 'docs/EXACTNESS.md: two decades of durations'),
-  bucketBytes: row(11, 'B', 'bound', 'schemas/partial.ts: number, count, hot'),
-  mergeBytesMax: row(16e9, 'B', 'planning', 'memory of the process that merges a run'),
+  headerBucketBytes: row(3, 'B', 'planning', 'schemas/partial.ts: two varints for each bucket'),
+  mergeMbPerSecond: row(100, 'MB/s', 'planning', 'headers that one process reads and adds up'),
 
   vcpuUsdPerHour: row(0.0408, 'USD', 'price', `${aws}: half an m7g.large`),
   diskUsdPerGb: row(0.08, 'USD a month', 'price', `${aws}: gp3`),

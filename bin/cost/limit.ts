@@ -60,12 +60,12 @@ export function limitsOf(cell: Cell, a: Assumptions): Limit[] {
       remedy: 'more memory for each thread of the batch',
     },
     {
-      name: 'memory of the merge',
-      need: worst(cell, (size) => size.mergeBytes) / 1e9,
-      bound: a.mergeBytesMax / 1e9,
-      unit: 'GB',
+      name: 'merging a day',
+      need: worst(cell, (size) => size.mergeBytes) / 1e6 / a.mergeMbPerSecond,
+      bound: a.batchSeconds,
+      unit: 's',
       spreads: true,
-      remedy: 'more memory for each thread of the batch, so that there are fewer shards',
+      remedy: 'one process does it: more memory for each thread, so that there are fewer shards',
     },
   ];
 }

@@ -40,6 +40,7 @@ export interface SignalSize {
   readonly amplification: number;
   readonly batchCpuSecondsDay: number;
   readonly batchGetsDay: number;
+  /** Headers of all partials, which one process reads. */
   readonly mergeBytes: number;
 }
 
@@ -148,7 +149,7 @@ function batchOf(signal: Signal, stored: Stored, a: Assumptions): Batch {
     amplification: day.amplification,
     batchCpuSecondsDay: cpuNs / 1e9,
     batchGetsDay: gets,
-    mergeBytes: day.shards * a.operations * buckets * a.bucketBytes,
+    mergeBytes: day.shards * a.operations * buckets * a.headerBucketBytes,
   };
 }
 

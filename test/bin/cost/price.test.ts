@@ -23,7 +23,7 @@ function lineOf(load: Load, what: string, given: Record<string, number> = {}) {
 
 describe('costOf() of 100,000 spans a second', () => {
   // One deployment: what it costs is asked here, not where the design ends.
-  const one = { compactUsPerRow: 0.001, mergeBytesMax: 1e15, shardsMax: 1e9 };
+  const one = { compactUsPerRow: 0.001, mergeMbPerSecond: 1e9, shardsMax: 1e9 };
   const load = loadOf(8.64e9);
 
   it('has the bill of Workers', () => {

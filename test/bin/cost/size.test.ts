@@ -35,7 +35,7 @@ const round = assume({
   rowGroupGets: 3,
   operations: 5000,
   groupBuckets: 350,
-  bucketBytes: 11,
+  headerBucketBytes: 11,
 });
 
 describe('sizeOf()', () => {
