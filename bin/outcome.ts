@@ -7,7 +7,7 @@ import { TidemarkError } from '../schemas/errors.ts';
 import type { Context } from './context.ts';
 
 /** Exit codes of every command; `--help` names them. */
-export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
+export const exitCodes = { ok: 0, failed: 1, usage: 2, differs: 3 } as const;
 
 /** The lines that every `--help` ends with. */
 export const exitCodeHelp = `
@@ -16,8 +16,17 @@ Exit codes:
   1  it failed; the last line on stderr says why
   2  the command line or a setting cannot be used; nothing was done`;
 
-/** A command ends with exit code 1 although it printed its whole result, such as an unequal proof. */
-export class CommandFailed extends Error {}
+/**
+ * A command ends with exit code 1, or one of its own, although it printed its whole result, such as an unequal proof.
+ */
+export class CommandFailed extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = exitCodes.failed) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
 
 /**
  * The exit code of a command that ended with `error`. Writes one line with the error's code, and
@@ -32,6 +41,7 @@ export function outcomeOf(error: unknown, context: Context): number {
   if (['debug', 'trace'].includes(context.environment['TIDEMARK_LOG_LEVEL'] ?? '')) {
     context.stderr.write(`${stackOf(error)}\n`);
   }
+  if (error instanceof CommandFailed) return error.exitCode;
   const isUsage = error instanceof TidemarkError && error.code === 'BAD_SETTING';
   return isUsage ? exitCodes.usage : exitCodes.failed;
 }

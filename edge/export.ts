@@ -126,7 +126,7 @@ async function take(
   if (tally.accepted > 0) {
     const batch = { signal, parts: [{ parts, otlp, digest }], tables };
     const storing = store(isolate, batch, visit);
-    await noted(isolate, { ...parts, signal, ...tallied(tally) }, storing);
+    await noted(isolate, { ...parts, signal, token: digest, ...tallied(tally) }, storing);
   } else {
     const nothing = { token: '', recordedMs: receivedMs, state: 'empty' as const };
     await isolate.notes.add({ ...parts, signal, ...tallied(tally), ...nothing });
@@ -140,19 +140,18 @@ function tallied({ accepted, quarantined, rejectedBy }: Tally) {
   return { accepted, quarantined, rejected: rejectedBy };
 }
 
-/** Notes what became of a request, and throws what storing it throws. */
+/** Notes what became of a request, and throws what storing it throws. `known.token` is its own, outside of groups. */
 async function noted(
   { notes }: Isolate,
-  known: Omit<Note, 'state' | 'token' | 'recordedMs'>,
+  known: Omit<Note, 'state' | 'recordedMs'>,
   storing: Promise<Committed>,
 ): Promise<void> {
-  const unknown = { token: '', recordedMs: known.receivedMs };
   try {
     const { isCopy, isDoubtful, ...stored } = await storing;
     const state = isCopy ? 'copy' : isDoubtful ? 'doubtful' : 'stored';
     await notes.add({ ...known, ...stored, state });
   } catch (error) {
-    await notes.add({ ...known, ...unknown, state: 'refused' });
+    await notes.add({ ...known, recordedMs: known.receivedMs, state: 'refused' });
     throw error;
   }
 }

@@ -89,6 +89,17 @@ export function commitKey(topic: string, partition: string, firstOffset: bigint)
   return `${commitPrefix(topic, partition)}${descending}.json`;
 }
 
+/** Topic, partition and first offset of a commit's key, or `undefined` for a key that is none of ours. */
+export function parseCommitKey(
+  key: string,
+):
+  { readonly topic: string; readonly partition: string; readonly firstOffset: bigint } | undefined {
+  const [, topic, partition, digits] =
+    /^_commits\/([^/]+)\/([^/]+)\/(\d{19})\.json$/.exec(key) ?? [];
+  if (!topic || !partition || !digits) return undefined;
+  return { topic, partition, firstOffset: offsetMax - BigInt(digits) };
+}
+
 /**
  * Prefix of one partition's watermarks. An idle partition has nothing to commit, yet its watermark
  * must move on: that is told by small objects beside the log. The first key is the greatest.

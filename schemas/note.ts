@@ -42,15 +42,20 @@ export const noteStatement = `INSERT INTO ${noteTable} FORMAT JSONEachRow`;
 /** A note as a line of `JSONEachRow`. */
 export function noteLine(note: Note): string {
   return `${JSON.stringify({
-    received_at: note.receivedMs / 1000,
+    received_at: dateTimeMs(note.receivedMs),
     tenant_id: note.tenantId,
     signal: note.signal,
     request_id: note.requestId,
-    recorded_at: note.recordedMs / 1000,
+    recorded_at: dateTimeMs(note.recordedMs),
     token: note.token,
     state: note.state,
     accepted: note.accepted,
     quarantined: note.quarantined,
     rejected: note.rejected,
   })}\n`;
+}
+
+/** As ClickHouse reads a `DateTime64(3, 'UTC')` whatever its settings: `2026-11-22 12:00:00.000`. */
+function dateTimeMs(timeMs: number): string {
+  return new Date(timeMs).toISOString().slice(0, 23).replace('T', ' ');
 }

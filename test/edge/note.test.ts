@@ -82,12 +82,14 @@ describe('Notes', () => {
     await post(requestBytes([span(3, bad)]));
     isUp = false;
     expect((await post(requestBytes([span(4)]))).status).toBe(503);
-    const token = inserts[0]?.url.searchParams.get('insert_deduplication_token');
+    const [token, , , last] = inserts.map(({ url }) =>
+      url.searchParams.get('insert_deduplication_token'),
+    );
     const about = {
-      received_at: nowMs / 1000,
+      received_at: '2026-11-22 12:00:00.000',
       tenant_id: 'default',
       signal: 'traces',
-      recorded_at: nowMs / 1000,
+      recorded_at: '2026-11-22 12:00:00.000',
       token: '',
       quarantined: 0,
     };
@@ -95,7 +97,14 @@ describe('Notes', () => {
     expect(inserts.filter(isNotes).flatMap(({ rows }) => notesIn(rows))).toEqual([
       { ...about, request_id: 'request-1', state: 'stored', token, accepted: 2, rejected },
       { ...about, request_id: 'request-2', state: 'empty', accepted: 0, rejected },
-      { ...about, request_id: 'request-3', state: 'refused', accepted: 1, rejected: {} },
+      {
+        ...about,
+        request_id: 'request-3',
+        state: 'refused',
+        token: last,
+        accepted: 1,
+        rejected: {},
+      },
     ]);
   });
 
