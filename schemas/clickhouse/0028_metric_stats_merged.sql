@@ -248,7 +248,7 @@ SELECT
     multiIf(metric_type != 'Sum', nan, any(aggregation_temporality) = 1, sum(value_sum), NULL) AS increase,
     if(sum(value_points) = 0, nan, min(value_min)) AS value_min,
     if(sum(value_points) = 0, nan, max(value_max)) AS value_max,
-    sum(value_sum) / sum(value_points) AS value_avg,
+    if(sum(value_points) = 0, nan, sum(value_sum) / sum(value_points)) AS value_avg,
     if(sum(value_points) = 0, nan, argMaxIfMerge(value_last)) AS value_last,
     quantilesTDigestIfMerge(0.5, 0.95, 0.99)(value_quantiles)[1] AS value_p50,
     quantilesTDigestIfMerge(0.5, 0.95, 0.99)(value_quantiles)[2] AS value_p95,

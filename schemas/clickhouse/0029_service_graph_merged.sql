@@ -1,12 +1,12 @@
--- The speed layer's spans as far as the service graph needs them: 64 bytes a span, of which ids are the most.
--- Who called whom is only known once the spans of a trace are put side by side, which came in many inserts:
--- service_graph_merged does it when it is read. A trace lies in one of 1,024 slices, so a few slices are
--- a sample of whole traces. Of duplicates one counts. docs/GRAPH.md has the rules.
+-- The speed layer's spans as far as the service graph needs them: some 15 to 30 bytes a span, ids most of all.
+-- Who called whom is known only once the spans of a trace are put side by side, which came in many inserts:
+-- service_graph_merged does it when it is read. Levels 0 to n have 2^n in 65,536 of all traces, so the
+-- first few levels are a sample of whole traces, of whatever size. docs/GRAPH.md has the rules.
 CREATE TABLE IF NOT EXISTS service_graph_realtime
 (
     `date` Date,
     `tenant_id` LowCardinality(String),
-    `slice` UInt16,
+    `level` UInt8 COMMENT '0 to 16, by the hash of the trace id: each from 2 on has twice the traces of the one before',
     `trace` UInt64 COMMENT 'hash of the trace id',
     `span` UInt64,
     `parent` UInt64 COMMENT '0 for none',
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS service_graph_realtime
 )
 ENGINE = MergeTree
 PARTITION BY date
-ORDER BY (tenant_id, date, slice, trace)
+ORDER BY (tenant_id, date, level, trace)
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS service_graph_realtime_mv TO service_graph_realtime AS
@@ -48,7 +48,7 @@ WITH
 SELECT
     toDate(Timestamp, 'UTC') AS date,
     TenantId AS tenant_id,
-    toUInt16(trace % 1024) AS slice,
+    if(trace % 65536 = 0, 0, toUInt8(floor(log2(trace % 65536))) + 1) AS level,
     sipHash64(TraceId) AS trace,
     reinterpretAsUInt64(unhex(SpanId)) AS span,
     reinterpretAsUInt64(unhex(ParentSpanId)) AS parent,
@@ -71,9 +71,9 @@ SELECT
 FROM otel_traces;
 
 -- What users read: the graph of a day (UTC) comes from the batch layer exactly when a run is current for it,
--- else from the speed layer: of all its traces as long as a tenant has about a million spans that day, else of
--- as many slices as have so many. Then calls and errors are scaled up; sample_share says by how much. Spans are
--- joined by their parents alone: links are the batch's.
+-- else from the speed layer: of all its traces while the tenant has about 250,000 spans that day at most, else of
+-- as many levels as have so many. Then calls and errors are scaled up; sample_share says by how much. Of
+-- duplicates one counts. Spans are joined by their parents alone: links are the batch's.
 CREATE VIEW IF NOT EXISTS service_graph_merged AS
 WITH
     (
@@ -82,17 +82,18 @@ WITH
         WHERE period_kind = 'day' AND signal = 'traces'
     ) AS current,
     (
-        SELECT groupArray((tenant_id, date, slices))
+        SELECT groupArray((tenant_id, date, levels))
         FROM
         (
+            -- Levels 0 to 6 have one trace in 1,024.
             SELECT
                 tenant_id,
                 date,
-                toUInt16(greatest(1, exp2(floor(log2(1000000 / count()))))) AS slices
+                toUInt8(greatest(1, 17 + floor(log2(250000 / (1024 * count()))))) AS levels
             FROM service_graph_realtime
-            WHERE slice = 0 AND date NOT IN (SELECT arrayJoin(arrayMap(run -> run.1, current)))
+            WHERE level <= 6 AND date NOT IN (SELECT arrayJoin(arrayMap(run -> run.1, current)))
             GROUP BY tenant_id, date
-            HAVING slices < 1024
+            HAVING 1024 * count() > 250000
         )
     ) AS samples
 SELECT
@@ -133,7 +134,7 @@ SELECT
     toDateTime64(0, 3, 'UTC') AS watermark,
     if(
         has(arrayMap(sample -> (sample.1, sample.2), samples), (tenant_id, date)),
-        arrayFirst(sample -> sample.1 = tenant_id AND sample.2 = date, samples).3 / 1024,
+        exp2(arrayFirst(sample -> sample.1 = tenant_id AND sample.2 = date, samples).3 - 17),
         1
     ) AS sample_share,
     toUInt64(round(count() / sample_share)) AS calls,
@@ -279,11 +280,11 @@ FROM
                                     (
                                         SELECT arrayJoin(arrayMap(sample -> (sample.1, sample.2), samples))
                                     )
-                                    OR (tenant_id, date, slice) IN
+                                    OR (tenant_id, date, level) IN
                                     (
                                         SELECT arrayJoin(arrayFlatten(arrayMap(
                                             sample -> arrayMap(
-                                                slice -> (sample.1, sample.2, slice),
+                                                level -> (sample.1, sample.2, level),
                                                 range(sample.3)
                                             ),
                                             samples
