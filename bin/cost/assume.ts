@@ -35,8 +35,8 @@ export const assumptions = {
 
   requestItems: row(512, 'items', 'bound', "the SDKs' default batch (BSP_MAX_EXPORT_BATCH_SIZE)"),
   spanOtlpBytes: row(395, 'B', 'measured', `${readme}: 53 MB/s at 134,000 spans/s`),
-  logOtlpBytes: row(395, 'B', 'planning', 'as a span'),
-  pointOtlpBytes: row(395, 'B', 'planning', 'as a span'),
+  logOtlpBytes: row(285, 'B', 'measured', 'bench/payload/logs.ts'),
+  pointOtlpBytes: row(194, 'B', 'measured', 'bench/payload/metrics.ts'),
 
   edgeUsPerItem: row(5, 'us', 'measured', `${readme}: workerd, both legs, gzip protobuf`),
   workerRequestsUsdPerMillion: row(0.3, 'USD', 'price', cloudflare),

@@ -28,7 +28,7 @@ describe('the assumptions', () => {
     const named = sources.flatMap((source) => source.match(/TIDEMARK_\w+/g) ?? []);
     expect(named.filter((name) => !(name in settings))).toEqual([]);
     for (const source of sources) {
-      for (const name of source.match(/(docs|schemas)\/[\w/]+\.(md|ts)/g) ?? []) {
+      for (const name of source.match(/(docs|schemas|bench)\/[\w/]+\.(md|ts)/g) ?? []) {
         expect(readFileSync(path.join(root, name), 'utf8'), name).not.toBe('');
       }
     }
