@@ -1,6 +1,12 @@
 /** The partials of a computation in the object store: which there are, reading and removing them. */
 import { TidemarkError } from '../schemas/errors.ts';
-import { partialKey, partialPrefix, type Shard, type ShardReport } from '../schemas/shard.ts';
+import {
+  partialKey,
+  partialPrefix,
+  reusedKey,
+  type Shard,
+  type ShardReport,
+} from '../schemas/shard.ts';
 import { parseSplit, splitKey } from '../schemas/task.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 import type { PartialReader } from './ranges.ts';
@@ -46,6 +52,11 @@ export async function collectPartials(
 
 async function readParts(store: ObjectStore, key: string, shard: Shard): Promise<Shard[]> {
   return parseSplit(key, Buffer.from((await store.get(key)) ?? []).toString(), shard);
+}
+
+/** Says that a run goes on with the partials that are there. Throws OBJECT_STORE. */
+export async function keepPartials(store: ObjectStore, computation: string): Promise<void> {
+  await store.put(reusedKey(computation), JSON.stringify({ version: 1 }));
 }
 
 /** Removes them all. Throws OBJECT_STORE. */

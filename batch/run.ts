@@ -12,7 +12,7 @@ import type { ObjectStore } from '../workers/clients/objects.ts';
 import { mergeOptions, planComputation, type Computation } from './computation.ts';
 import { listInput, type BatchInput } from './input.ts';
 import { loadKernel } from './kernel.ts';
-import { deletePartials, readersOf, storedPartials } from './partials.ts';
+import { deletePartials, keepPartials, readersOf, storedPartials } from './partials.ts';
 import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from './publish.ts';
 import { localRunner, type ShardRunner } from './runner.ts';
 import { currentRun, type PublishedRun } from './runs.ts';
@@ -174,6 +174,7 @@ async function computeRun(run: Run): Promise<RunReport> {
   });
   const reused = keyed.flatMap(({ report }) => report ?? []);
   const missing = keyed.flatMap(({ shard, report }) => (report === undefined ? [shard] : []));
+  if (stored.size > 0) await keepPartials(store, computation.name);
   const listMs = lapMs();
   const runner = options.runner ?? localRunner(settings, options.random);
   const computed = await runner({

@@ -38,13 +38,16 @@ const jobPlan = z.strictObject({
 
 export type JobPlan = z.infer<typeof jobPlan>;
 
+/** Where the plans of jobs lie, a folder for each job. */
+export const jobsPrefix = '_jobs/';
+
 /** Key of a job's plan of one signal. Throws `SettingError` for what cannot be a job's name. */
 export function jobKey(job: string, signal: Signal): string {
   if (!/^[\w.-]{1,100}$/.test(job)) {
     const message = `Cannot use the job "${job}": wanted up to 100 letters, digits, ".", "_" and "-"`;
     throw new SettingError('job', message);
   }
-  return `_jobs/${job}/${signal}.json.gz`;
+  return `${jobsPrefix}${job}/${signal}.json.gz`;
 }
 
 /** Reads a plan. Throws CORRUPT_ARCHIVE. */

@@ -43,12 +43,15 @@ export type WorkerReply =
   | { readonly type: 'split'; readonly shards: readonly Shard[] }
   | { readonly type: 'failed'; readonly message: string; readonly retryable: boolean };
 
+/** Where the partials of all computations lie, each in a folder of its name. */
+export const partialsPrefix = '_partials/';
+
 /**
  * Prefix of the partials of one computation, which is named by what it is a function of. They are
  * deleted once its run is published.
  */
 export function partialPrefix(computation: string): string {
-  return `_partials/${computation}/`;
+  return `${partialsPrefix}${computation}/`;
 }
 
 /**
@@ -63,4 +66,12 @@ export function partialKey(computation: string, shard: Shard): string {
     .digest('hex');
   const index = String(shard.index).padStart(5, '0');
   return `${partialPrefix(computation)}${index}-${hash.slice(0, 16)}.bin`;
+}
+
+/**
+ * Key of the object by which a run says that it goes on with the partials that are there, which may be old: so
+ * that nobody takes them for given up.
+ */
+export function reusedKey(computation: string): string {
+  return `${partialPrefix(computation)}reused.json`;
 }

@@ -102,9 +102,12 @@ export function partialOfStart(key: string): string | undefined {
   return found === undefined ? undefined : `${found}.bin`;
 }
 
+/** Where what fleets are given lies, a folder for each computation. */
+export const tasksPrefix = '_tasks/';
+
 /** Prefix of what a fleet is given to compute of one computation. */
 export function taskPrefix(computation: string): string {
-  return `_tasks/${computation}/`;
+  return `${tasksPrefix}${computation}/`;
 }
 
 /** Key of a stored shard. Named as its partial is: by what it says. */

@@ -2,6 +2,7 @@
  * The sweeper: deletes archive files that can never count again. Knows what is dead from commits and
  * replacements alone, which are never rewritten or deleted, so any number of sweepers may run at any
  * time and be killed at any time. Never touches a commit, a replacement, the spool or a dead letter.
+ * What runs of the batch have left it deletes by age.
  *
  * Why what it deletes can never come to life again is told in docs/SWEEPING.md. In short: a file's
  * name says which commit (or replacement) may name it, and there is one such object for all time.
@@ -21,6 +22,8 @@ import { readHours } from './clients/hours.ts';
 import type { HourFolder } from './clients/hours.ts';
 import type { ObjectEntry, ObjectStore } from './clients/objects.ts';
 import type { Log } from './context.ts';
+import { sweepLeftovers } from './leftovers.ts';
+import type { LeftoverReport } from './leftovers.ts';
 
 export interface SweepOptions {
   readonly store: ObjectStore;
@@ -29,6 +32,11 @@ export interface SweepOptions {
    * Longer than any reader takes from its listing to its last read.
    */
   readonly graceMs: number;
+  /**
+   * What runs of the batch that were given up have left is deleted when nothing was stored for it for this
+   * long, ms; without it, it stays.
+   */
+  readonly leftoversMs?: number | undefined;
   /** Count, and delete nothing. */
   readonly dryRun: boolean;
   /** @default all */
@@ -58,6 +66,8 @@ export interface SweepReport {
   readonly found: Readonly<Record<Fate, Readonly<FileCount>>>;
   /** What was deleted; with `dryRun` nothing. */
   readonly deleted: Readonly<FileCount>;
+  /** What the batch has left: see `LeftoverReport`. */
+  readonly leftovers: LeftoverReport;
   /** Event hours that were looked at. */
   readonly hours: number;
   /** False when it was told to stop before its end. */
@@ -79,11 +89,14 @@ export interface SweepProgress {
  * stays deleted, and it may be called again.
  */
 export async function sweep(options: SweepOptions): Promise<SweepReport> {
-  const sweeper = new Sweeper(options, await askTime(options));
+  const nowMs = await askTime(options);
+  const sweeper = new Sweeper(options, nowMs);
   for (const signal of options.signals ?? (Object.keys(topics) as Signal[])) {
     await sweeper.sweep(signal);
   }
-  return sweeper.report;
+  const { leftoversMs: ageMs } = options;
+  if (ageMs === undefined || !sweeper.report.complete) return sweeper.report;
+  return { ...sweeper.report, leftovers: await sweepLeftovers({ ...options, nowMs, ageMs }) };
 }
 
 const none = (): FileCount => ({ files: 0, bytes: 0 });
@@ -109,7 +122,8 @@ class Sweeper {
       unexplained: none(),
       foreign: none(),
     };
-    this.report = { found: fates, deleted: none(), hours: 0, complete: true };
+    const leftovers = { computations: 0, jobs: 0, ...none() };
+    this.report = { found: fates, deleted: none(), leftovers, hours: 0, complete: true };
   }
 
   async sweep(signal: Signal): Promise<void> {

@@ -43,7 +43,8 @@ Examples:
 
 Any number of sweepers may run at once, on any machines, beside archivers and compactors. One that
 was killed is simply run again. Nothing is deleted that was stored or replaced less than
-TIDEMARK_SWEEP_GRACE_MS ago by the store's own clock. docs/SWEEPING.md says why it is safe.`;
+TIDEMARK_SWEEP_GRACE_MS ago by the store's own clock. Without --from, --to and --signal it also deletes what
+runs of the batch left that were given up TIDEMARK_SWEEP_LEFTOVERS_MS ago or earlier. docs/SWEEPING.md says why it is safe.`;
 
 async function sweepArchive(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
@@ -58,6 +59,7 @@ async function sweepArchive(context: Context, flags: Flags): Promise<void> {
     const report = await sweep({
       store,
       graceMs: settings.TIDEMARK_SWEEP_GRACE_MS,
+      ...(!isPart(flags) && { leftoversMs: settings.TIDEMARK_SWEEP_LEFTOVERS_MS }),
       dryRun: flags.dryRun ?? false,
       ...(flags.signal && { signals: flags.signal }),
       fromHourMs: fromMs,
@@ -75,6 +77,11 @@ async function sweepArchive(context: Context, flags: Flags): Promise<void> {
   }
 }
 
+/** What the batch has left is of no signal and no hour. */
+function isPart({ signal, date, from, to }: Flags): boolean {
+  return [signal, date, from, to].some((given) => given !== undefined);
+}
+
 /** A line now and then. */
 function progressOf(context: Context): (progress: SweepProgress) => void {
   let toldMs = context.now();
@@ -85,7 +92,7 @@ function progressOf(context: Context): (progress: SweepProgress) => void {
   };
 }
 
-function describe({ found, deleted, hours }: SweepReport, { dryRun }: Flags): string {
+function describe({ found, deleted, leftovers, hours }: SweepReport, flags: Flags): string {
   const { live, orphan, replaced, young, pending, abandoned, unexplained, foreign } = found;
   const lines = [
     `Looked at ${hours} hours: ${amount(live)} that count`,
@@ -102,8 +109,14 @@ function describe({ found, deleted, hours }: SweepReport, { dryRun }: Flags): st
     sum.files += each.files;
     sum.bytes += each.bytes;
   }
-  const end = dryRun ? `Would delete ${amount(sum)}` : `Deleted ${amount(deleted)}`;
-  return `${[...lines, end].join('\n')}\n`;
+  const [would, did] = flags.dryRun ? ['Would delete', sum] : ['Deleted', deleted];
+  const { computations, jobs } = leftovers;
+  const left = `${amount(leftovers)} of ${computations} computations and ${jobs} jobs of the batch`;
+  const ends = [
+    `${would} ${amount(did)}`,
+    ...(isPart(flags) ? [] : [`${would} ${left} that were given up`]),
+  ];
+  return `${[...lines, ...ends].join('\n')}\n`;
 }
 
 function amount({ files, bytes }: Readonly<FileCount>): string {

@@ -171,6 +171,13 @@ export const fleetSettings = {
     ['archive'],
     hourMs,
   ),
+  TIDEMARK_SWEEP_LEFTOVERS_MS: integer(
+    'ms',
+    72 * hourMs,
+    'How long nothing was stored for a computation or a job of the batch before `tidemark sweep` takes it for given up; longer than a shard and a merge take',
+    ['archive'],
+    25 * hourMs,
+  ),
   TIDEMARK_SWEEP_EVERY_MS: integer(
     'ms',
     6 * hourMs,

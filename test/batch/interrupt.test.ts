@@ -1,9 +1,13 @@
 /** The batch loses power at every call that it makes, before the call or after it was carried out. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
+import { localRunner, type ShardRequest } from '../../batch/runner.ts';
 import { publishedOf } from '../../batch/signals.ts';
 import { parsePeriod, periodKey, type Period } from '../../schemas/period.ts';
-import { archiveSpans } from '../support/day.ts';
+import { sweepLeftovers } from '../../workers/leftovers.ts';
+import { agedStore } from '../support/aged.ts';
+import { keysUnder } from '../support/committed.ts';
+import { archiveSpans, hourMs } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
@@ -54,6 +58,33 @@ it.each(['2026-10-10', '2026-10-11T07'])(
   },
   300_000,
 );
+
+it('runBatch() goes on with old partials, which a sweeper that comes by leaves alone', async () => {
+  const period = parsePeriod('2026-10-12');
+  await archive(period, seededRandom(seed), 50);
+  const runner = async (request: ShardRequest) => {
+    await localRunner(stack.settings, Math.random)(request);
+    throw new Error('power cut');
+  };
+  await expect(runBatch({ ...optionsFor(period), runner })).rejects.toThrow('power cut');
+  const partials = await keysUnder(stack.store, '_partials/2026-10-12');
+  expect(partials.length).toBeGreaterThan(0);
+
+  const ageMs = 72 * hourMs;
+  const left = async () => {
+    const ages = new Map(partials.map((key) => [key, ageMs + 1]));
+    const store = agedStore(stack.store, ages, nowMs);
+    return sweepLeftovers({ store, nowMs, ageMs, dryRun: true });
+  };
+  expect(await left()).toMatchObject({ computations: 1, files: partials.length });
+  const sweeping = async () => {
+    expect(await left()).toMatchObject({ computations: 0 });
+    return [];
+  };
+  const report = await runBatch({ ...optionsFor(period), runner: sweeping });
+  expect(report).toMatchObject({ outcome: 'published', shardsReused: partials.length });
+  expect(await keysUnder(stack.store, '_partials/2026-10-12')).toEqual([]);
+});
 
 function optionsFor(period: Period): BatchOptions {
   return {
