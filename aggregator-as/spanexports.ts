@@ -17,7 +17,12 @@ export interface SpanExports {
   readonly runsAt: Word;
   readonly groupCount: Word;
   readonly firstGroup: Word;
-  reset(pagesMax: number, byKind: number): number;
+  readonly rowsBegun: Word;
+  readonly linkTotal: Word;
+  readonly linksTaken: Word;
+  readonly endNames: Word;
+  readonly endNameCount: Word;
+  reset(pagesMax: number, byKind: number, graph: number): number;
   begin(runs: number): number;
   roomForPage(bytes: number): number;
   openBlock(
@@ -30,6 +35,7 @@ export interface SpanExports {
   ): number;
   dropBlock(at: number): void;
   orderBlock(at: number): void;
+  orderParents(at: number): void;
   feed(run: number, at: number, tag: number): number;
   roomForPlaces(at: number): number;
   lookUp(codes: number, count: number, dictionary: number, width: number, out: number): void;
@@ -41,6 +47,7 @@ export interface SpanExports {
   nameAt(column: number, name: number): number;
   nameBytes(column: number, name: number): number;
   nameCount(column: number): number;
+  nameOf(column: number, entry: number): number;
   readNames(column: number, at: number, end: number, count: number): number;
   unpack(
     at: number,
@@ -58,4 +65,35 @@ export interface SpanExports {
   greatestDuration(): bigint;
   durationSumLow(): bigint;
   durationSumHigh(): bigint;
+  roomForLevels(bytes: number): number;
+  countPresent(definitions: number, count: number, most: number): number;
+  takeParents(
+    definitions: number,
+    skip: number,
+    count: number,
+    values: number,
+    end: number,
+    out: number,
+  ): number;
+  beginLinks(at: number, from: number, to: number): number;
+  countLinks(repetitions: number, definitions: number, count: number, most: number): number;
+  makeLinks(): number;
+  roomForLinks(at: number, count: number): number;
+  beginHalves(): void;
+  takeHalves(
+    repetitions: number,
+    definitions: number,
+    count: number,
+    most: number,
+    values: number,
+    end: number,
+    width: number,
+  ): number;
+  closeEnds(): number;
+  producerCount(): number;
+  linkCount(): number;
+  consumerCount(): number;
+  firstProducers(): number;
+  firstConsumers(): number;
+  linksFrom(first: number): number;
 }

@@ -55,74 +55,48 @@ const errorFlag = 1;
 const openFlag = 2;
 const peerKindShift = 8;
 
-/** Ends in their order, and how many of each there are. Numbers of names are any. */
-export interface Messages {
-  readonly producers: Iterable<NamedEnd>;
-  readonly links: Iterable<NamedEnd>;
-  readonly consumers: Iterable<MessageEnd>;
-  readonly counts: {
-    readonly producers: number;
-    readonly links: number;
-    readonly consumers: number;
-  };
+export interface MessageCounts {
+  readonly producers: number;
+  readonly links: number;
+  readonly consumers: number;
 }
 
-/**
- * The partial of these ends; producers and links ascend by span already. `renumber` replaces the numbers
- * of an end's names by indexes of `names`, which may grow until the last end.
- */
-export function encodeMessages(
-  { producers, links, consumers, counts }: Messages,
-  renumber: (end: MessageEnd) => Pick<MessageEnd, 'tenant' | 'service' | 'peer'>,
-  names: () => readonly string[],
-): Uint8Array {
+/** Ends as a kernel has written them: records in the order of the body, with numbers of these names. */
+export interface WrittenMessages {
+  readonly names: readonly string[];
+  readonly counts: MessageCounts;
+  /** Views that are valid until the next is asked for. */
+  readonly pieces: Iterable<Uint8Array>;
+}
+
+/** The partial of such ends; producers and links ascend by span already. */
+export function composeMessages({ names, counts, pieces }: WrittenMessages): Uint8Array {
+  const header = writeHeader(names, counts);
   const named = counts.producers + counts.links;
-  const body = new Uint8Array(named * namedEndBytes + counts.consumers * endBytes);
-  const view = new DataView(body.buffer);
-  let at = 0;
-  const write = (end: MessageEnd) => {
-    writeEnd(view, at, { ...end, ...renumber(end) });
-    at += endBytes;
-  };
-  const writeNamed = (end: NamedEnd) => {
-    view.setBigUint64(at, end.traceHigh, true);
-    view.setBigUint64(at + 8, end.traceLow, true);
-    view.setBigUint64(at + 16, end.span, true);
-    at += namedEndBytes - endBytes;
-  };
-  for (const end of producers) {
-    writeNamed(end);
-    write(end);
+  const bodyBytes = named * namedEndBytes + counts.consumers * endBytes;
+  const bytes = new Uint8Array(header.length + bodyBytes);
+  bytes.set(header);
+  let at = header.length;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
   }
-  for (const end of links) {
-    writeNamed(end);
-    writeEnd(view, at, { ...end, ...renumber(end), peer: end.peer });
-    at += endBytes;
-  }
-  for (const end of consumers) write(end);
-  const writer = new VarintWriter(preambleBytes);
-  const texts = names();
-  writer.varint(texts.length);
-  for (const text of texts) writer.name(text);
-  for (const count of [counts.producers, counts.links, counts.consumers]) writer.varint(count);
-  const header = writer.bytes();
-  const bytes = Buffer.concat([header, body]);
-  messagePreamble.write(bytes, header.length, 0, body.length);
+  messagePreamble.write(bytes, header.length, 0, bodyBytes);
   return bytes;
 }
 
-function writeEnd(view: DataView, at: number, end: MessageEnd): void {
-  const flags = (end.isError ? errorFlag : 0) | (end.isOpen ? openFlag : 0);
-  view.setBigUint64(at, end.durationNs, true);
-  view.setUint32(at + 8, end.tenant, true);
-  view.setUint32(at + 12, end.service, true);
-  view.setUint32(at + 16, end.peer, true);
-  view.setUint32(at + 20, flags | (end.peerKind << peerKindShift), true);
+/** The header with its preamble left blank. */
+function writeHeader(names: readonly string[], counts: MessageCounts): Uint8Array {
+  const writer = new VarintWriter(preambleBytes);
+  writer.varint(names.length);
+  for (const text of names) writer.name(text);
+  for (const count of [counts.producers, counts.links, counts.consumers]) writer.varint(count);
+  return writer.bytes();
 }
 
 /**
  * What the partial holds, from at least its header's bytes. Throws `TidemarkError` CORRUPT_ARCHIVE for
- * whatever `encodeMessages` could not have written.
+ * whatever `composeMessages` could not have written.
  */
 export function decodeMessageHeader(bytes: Uint8Array): MessageHeader {
   const { reader, headerBytes, bodyBytes } = messagePreamble.open(bytes, 0);

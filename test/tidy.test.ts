@@ -27,7 +27,8 @@ const mayImport: Record<string, string[]> = {
     'schemas/',
     'aggregator-as/host.ts',
     'aggregator-as/spankernel.ts',
-    'aggregator-as/graphkernel.ts',
+    'aggregator-as/spangraph.ts',
+    'aggregator-as/spanmemory.ts',
     'aggregator-as/logkernel.ts',
     'aggregator-as/pointkernel.ts',
     'workers/clients/',
@@ -64,7 +65,8 @@ const testedThroughOthers = [
   /^workers\/parquet\//,
   /^aggregator-as\/pages\.ts$/,
   // By the tests of traces/compute.ts, which they are parts of.
-  /^aggregator-as\/spanexports\.ts$/,
+  /^aggregator-as\/span(exports|graph|memory)\.ts$/,
+  /^batch\/traces\/columns\.ts$/,
   /^schemas\/compose\.ts$/,
   // By the tests of take.ts and threads.ts.
   /^workers\/(encode|message|thread)\.ts$/,

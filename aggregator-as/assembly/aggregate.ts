@@ -1,16 +1,21 @@
 /**
  * The batch kernel of spans. Files are sorted by trace id, so their row groups are merged like sorted
  * runs: no row is hashed. Per (tenant, service, operation, kind) the counts and durations of the
- * distinct spans come out, as partials keep them. Its host is `spankernel.ts`.
+ * distinct spans come out, as partials keep them; and of a service graph, if one is wanted, the same of
+ * calls, and what only the merge can join. Its host is `spankernel.ts`.
  */
 import { clearCells, makeCodes, writeCells } from './cells';
+import { clearLinks } from './graphlink';
+import { clearNodes } from './graphtrace';
 import { arenaBase, bound, setTop } from './memory';
 import { clearRooms, giveRoom, takeRoom } from './rooms';
 import { Block, giveBlock, makeBlock, makePlaces, Trace, traceOf } from './spanblock';
 import { startDurations, writeDurations } from './spandurations';
 import { absorb, clearGroups, SpanGroup } from './spangroup';
 import { cutFrom, cutIds, cutTo, cutTraces, orderSpanIds } from './spanids';
+import { clearLevels } from './spanlevels';
 import { clearNames } from './spannames';
+import { writePeers } from './spanpeers';
 import {
   advanceLeast,
   blockOf,
@@ -28,11 +33,13 @@ import {
   closeTrace,
   countTrace,
   leaveBlock,
+  nameTrace,
   partCount,
   startTraces,
   traceDone,
   traceFull,
   unplaced,
+  withGraph,
 } from './spantrace';
 
 /** What `merge` wants of its host. */
@@ -57,17 +64,21 @@ let pageRoom: usize = 0;
 
 /**
  * Forgets everything. `pagesMax` bounds the memory, in pages of 64 KiB, at most 65536; `byKind`: a span's
- * kind is part of its identity. False when the bound leaves no room to begin.
+ * kind is part of its identity; `graph`: calls are counted as well. False when the bound leaves no room to
+ * begin.
  */
-export function reset(pagesMax: u32, byKind: bool): bool {
+export function reset(pagesMax: u32, byKind: bool, graph: bool): bool {
   bound(pagesMax);
   setTop(arenaBase());
   clearRooms();
   clearNames();
   clearCells();
+  clearLevels();
+  clearNodes();
+  clearLinks();
   page = 0;
   pageRoom = 0;
-  return clearGroups() && startDurations() && startTraces(byKind);
+  return clearGroups() && startDurations() && startTraces(byKind, graph);
 }
 
 /** Makes room for so many runs. False without room. */
@@ -101,7 +112,8 @@ export function openBlock(
 ): usize {
   const traces = (ids + (<usize>rows << 4) + 7) & ~7;
   if (!cutIds(ids, rows, fromHigh, fromLow, toHigh, toLow, traces)) return 1;
-  const at = makeCodes(cutTo - cutFrom) ? makeBlock(cutTo - cutFrom, cutTraces) : 0;
+  const count = cutTo - cutFrom;
+  const at = makeCodes(count) ? makeBlock(count, cutTraces, withGraph) : 0;
   if (at == 0) return 0;
   const block = changetype<Block>(at);
   memory.copy(block.traces, traces, <usize>(cutTraces + 1) * offsetof<Trace>());
@@ -119,12 +131,19 @@ export function orderBlock(at: usize): void {
   orderSpanIds(block.spanIds, block.rows);
 }
 
+/** The same of its parents' ids, of which those that are not there are zeros. */
+export function orderParents(at: usize): void {
+  const block = changetype<Block>(at);
+  orderSpanIds(block.parents, block.rows);
+}
+
 /** Gives a run its next block: its codes have been read. False without room. */
 export function feed(run: u32, at: usize, tag: u32): bool {
   const block = changetype<Block>(at);
   block.run = run;
   block.tag = tag;
   if (!writeCells(block.rows, block.cells)) return false;
+  if (withGraph) writePeers(block.rows, block.peers);
   feedRun(run, block);
   return true;
 }
@@ -136,12 +155,16 @@ export function roomForPlaces(at: usize): usize {
 }
 
 /**
- * Values of `width` (4 or 8) bytes for the `count` codes at `codes`, from a dictionary of as many as its
+ * Values of `width` (4, 8 or 16) bytes for the `count` codes at `codes`, from a dictionary of as many as its
  * bytes hold; the codes have been checked.
  */
 export function lookUp(codes: usize, count: u32, dictionary: usize, width: u32, out: usize): void {
   const end = codes + (<usize>count << 2);
-  if (width == 8) {
+  if (width == 16) {
+    for (; codes < end; codes += 4, out += 16) {
+      v128.store(out, v128.load(dictionary + (<usize>load<u32>(codes) << 4)));
+    }
+  } else if (width == 8) {
     for (; codes < end; codes += 4, out += 8) {
       store<u64>(out, load<u64>(dictionary + (<usize>load<u32>(codes) << 3)));
     }
@@ -156,6 +179,7 @@ export function lookUp(codes: usize, count: u32, dictionary: usize, width: u32, 
 export function merge(): i32 {
   while (headCount > 0 || partCount > 0) {
     if (partCount > 0 && (headCount == 0 || leastHigh() != openHigh || leastLow() != openLow)) {
+      nameTrace(openHigh, openLow);
       const fine = closeTrace();
       if (fine != traceDone) return wants(fine);
       continue;
@@ -167,6 +191,7 @@ export function merge(): i32 {
     const to = traceOf(block, index + 1).row;
     const isLast = index + 1 == block.traceCount;
     if (partCount == 0 && !isLast && isLeastAlone()) {
+      nameTrace(leastHigh(), leastLow());
       const fine = countTrace(block, from, to);
       if (fine != traceDone) return wants(fine);
       advanceLeast();
@@ -201,9 +226,34 @@ export function writeGroup(group: usize): bool {
 }
 
 export { codesAt } from './cells';
+export {
+  closeEnds,
+  consumerCount,
+  endNameCount,
+  endNames,
+  firstConsumers,
+  firstProducers,
+  linkCount,
+  linksFrom,
+  producerCount,
+} from './graphlink';
 export { cutFrom, cutTo } from './spanids';
 export { findGroup, firstGroup, groupCount } from './spangroup';
-export { nameAt, nameBytes, nameCount, readNames } from './spannames';
+export {
+  beginHalves,
+  beginLinks,
+  countLinks,
+  countPresent,
+  linksTaken,
+  linkTotal,
+  makeLinks,
+  roomForLevels,
+  roomForLinks,
+  rowsBegun,
+  takeHalves,
+  takeParents,
+} from './spanlevels';
+export { nameAt, nameBytes, nameCount, nameOf, readNames } from './spannames';
 export {
   bucketsFound,
   durationSumHigh,
@@ -218,19 +268,3 @@ export {
   stretchesAt,
 } from './spandurations';
 export { unpack } from './unpack';
-
-/** The service graph's kernel, for an instance of its own. */
-export {
-  consumerCount,
-  consumers,
-  foreignCount,
-  foreignLinks,
-  graphFinish,
-  graphFirstGroup,
-  graphGroupCount,
-  graphIngest,
-  graphReset,
-  producerCount,
-  producers,
-  roomForLinks,
-} from './graph';

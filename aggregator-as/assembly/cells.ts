@@ -1,12 +1,13 @@
 /**
  * From the dictionary codes of a row group to cells: which group a row belongs to, and whether it is an
- * error. The five codes of a row become one number, and a table knows the cell of each such number. A
+ * error. Five codes of a row become one number, and a table knows the cell of each such number. A
  * block has at most 65,535 rows, so that two numbers without gaps make one of 32 bits.
  */
 import { giveRoom, takeRoom } from './rooms';
 import { findGroup } from './spangroup';
 import {
   entryCount,
+  groupColumns,
   kinds,
   nameColumns,
   nameOf,
@@ -77,7 +78,7 @@ export function codesAt(column: u32): usize {
 export function writeCells(rows: u32, out: usize): bool {
   let size: u32 = 1;
   memory.fill(combined, 0, <usize>rows << 2);
-  for (let column: u32 = 0; column < nameColumns; column++) {
+  for (let column: u32 = 0; column < groupColumns; column++) {
     const entries = entryCount(column);
     if (entries == 1) continue;
     if (<u64>size * entries > 0xffff_ffff) {

@@ -1,6 +1,5 @@
 /** Lists of records of one size, in chunks that never move. They only grow. */
 import { allocate } from './memory';
-import { fits } from './shard';
 
 @unmanaged
 export class List {
@@ -33,7 +32,7 @@ export function addRecord(list: List): usize {
 
 function addChunk(list: List): bool {
   const bytes = headerBytes + <usize>chunkRecords * list.recordBytes;
-  const chunk = fits(bytes) ? allocate(bytes) : 0;
+  const chunk = allocate(bytes);
   if (chunk == 0) return false;
   store<u32>(chunk, 0);
   if (list.lastChunk == 0) list.firstChunk = <u32>chunk;

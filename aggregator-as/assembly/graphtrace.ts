@@ -1,258 +1,254 @@
 /**
- * Finds the calls among the spans of one trace: dedups them, gives each its caller, and counts an edge
- * wherever the two are of different services, or the two sides of one call. What the sides are when one
- * of them has no span is said in docs/GRAPH.md. Parents are looked up, never followed: cycles are harmless.
+ * Finds the calls among the spans of one trace, which come deduplicated and ascending by id: gives each its
+ * caller, and counts an edge wherever the two are of different services, or the two sides of one call. What
+ * the sides are when one of them has no span is said in docs/GRAPH.md. Parents are looked up, never
+ * followed: cycles are harmless. Nothing of a trace is kept but its calls.
  */
 import { addCall, direct, fromVirtual, message, messageFromVirtual, toVirtual } from './graphcall';
+import { addConsumer, addLink, addProducer } from './graphlink';
 import {
-  addConsumer,
-  addProducer,
-  linkConsumerAt,
-  linkEdgeAt,
-  linkHighAt,
-  linkLowAt,
-  linkNextAt,
-  linkSpanAt,
-} from './graphlink';
-import * as rows from './graphrow';
-import { hasCalled, isCalled, isIncoming, isMarked, isNested, isOutgoing, kindOf, mark } from './graphrow';
-import { sortAddresses } from './graphsort';
+  clientKind,
+  consumerKind,
+  hasCalled,
+  internalKind,
+  isCalled,
+  isIncoming,
+  isNested,
+  isOutgoing,
+  Node,
+  nodeBytes,
+  producerKind,
+  serverKind,
+} from './graphnode';
+import { giveRoom, takeRoom } from './rooms';
+import { Block, cellOf, durationOf, Link, linkBytes, linksEnd, linksOf, parentOf, peerOf, spanIdOf } from './spanblock';
+import { SpanGroup } from './spangroup';
+import { peerKindOf, peerNameOf } from './spanpeers';
 
-/** Code of the node that calls servers whose trace begins with them: `user`. */
+/** Number of the node that calls servers whose trace begins with them: `user`, which the host names first. */
 const userNode: u32 = 0;
 /** As among the kinds of peers: a messaging system. */
 const messagingPeer: u32 = 2;
 
-/** The distinct spans of the trace: addresses, ascending by tenant, span id, kind. */
-let spans: usize = 0;
-let spanCount: u32 = 0;
+/** The distinct spans of the trace, ascending by span id, tenant, kind. */
+let nodes: usize = 0;
+let nodeRoom: usize = 0;
+let nodeCount: u32 = 0;
+let hasLinks: bool = false;
 let traceHigh: u64 = 0;
 let traceLow: u64 = 0;
-let kindMask: u32 = 0xff;
 
-/** Whether a span's kind is part of its identity. */
-export function setIdentity(byKind: bool): void {
-  kindMask = byKind ? 0xff : 0;
+/** Forgets the memory that traces share. */
+export function clearNodes(): void {
+  nodes = 0;
+  nodeRoom = 0;
+  nodeCount = 0;
 }
 
-/**
- * Counts the calls of a trace, whose rows' addresses stand at `at`; `scratch` has room for as many. False
- * when there is no room.
- */
-export function joinTrace(at: usize, count: u32, scratch: usize): bool {
-  spans = at;
-  traceHigh = load<u64>(load<u32>(at), rows.traceHighAt);
-  traceLow = load<u64>(load<u32>(at), rows.traceLowAt);
-  if (count > 1) sortAddresses(at, count, scratch, precedes);
-  spanCount = dropCopies(count);
-  for (let i: u32 = 0; i < spanCount; i++) if (!joinCaller(spanOf(i))) return false;
-  for (let i: u32 = 0; i < spanCount; i++) if (!joinLinks(spanOf(i))) return false;
-  for (let i: u32 = 0; i < spanCount; i++) if (!closeEnds(spanOf(i))) return false;
+/** Begins a trace of at most so many spans. False without room. */
+export function beginNodes(count: u32): bool {
+  const bytes = <usize>count * nodeBytes;
+  nodeCount = 0;
+  hasLinks = false;
+  if (bytes <= nodeRoom) return true;
+  if (nodeRoom > 0) giveRoom(nodes, nodeRoom);
+  nodeRoom = 0;
+  nodes = takeRoom(bytes);
+  if (nodes == 0) return false;
+  nodeRoom = bytes;
   return true;
 }
 
 // @ts-ignore: decorator
 @inline
-function spanOf(index: u32): usize {
-  return load<u32>(spans + (<usize>index << 2));
+function nodeAt(index: u32): Node {
+  return changetype<Node>(nodes + <usize>index * nodeBytes);
 }
 
-/** By identity, then the copy that is kept first: the same one as in `dedup.ts`. */
-function precedes(a: usize, b: usize): bool {
-  const order = compareSpan(a, load<u32>(b, rows.tenantAt), load<u64>(b, rows.spanAt));
-  if (order != 0) return order < 0;
-  const kindA = kindOf(a) & kindMask;
-  const kindB = kindOf(b) & kindMask;
-  if (kindA != kindB) return kindA < kindB;
-  if (load<i64>(a, rows.ingestedAt) != load<i64>(b, rows.ingestedAt))
-    return load<i64>(a, rows.ingestedAt) < load<i64>(b, rows.ingestedAt);
-  if (load<i32>(a, rows.partitionAt) != load<i32>(b, rows.partitionAt))
-    return load<i32>(a, rows.partitionAt) < load<i32>(b, rows.partitionAt);
-  if (load<i64>(a, rows.offsetAt) != load<i64>(b, rows.offsetAt))
-    return load<i64>(a, rows.offsetAt) < load<i64>(b, rows.offsetAt);
-  if (load<u32>(a, rows.itemIndexAt) != load<u32>(b, rows.itemIndexAt))
-    return load<u32>(a, rows.itemIndexAt) < load<u32>(b, rows.itemIndexAt);
-  if (load<u64>(a, rows.durationAt) != load<u64>(b, rows.durationAt))
-    return load<u64>(a, rows.durationAt) < load<u64>(b, rows.durationAt);
-  return load<u8>(a, rows.errorAt) < load<u8>(b, rows.errorAt);
+/** Adds a span of the trace; those are added in their order. */
+export function addNode(block: Block, row: u32): void {
+  const node = nodeAt(nodeCount++);
+  const cell = cellOf(block, row);
+  const group = changetype<SpanGroup>(cell & ~1);
+  node.spanId = spanIdOf(block, row);
+  node.parent = parentOf(block, row);
+  node.duration = durationOf(block, row);
+  node.tenant = group.tenant;
+  node.service = group.service;
+  node.peer = peerOf(block, row);
+  node.kind = group.kind;
+  node.error = cell & 1;
+  node.marks = 0;
+  node.links = <u32>linksOf(block, row);
+  node.linksEnd = <u32>linksEnd(block, row);
+  if (node.links != node.linksEnd) hasLinks = true;
 }
 
-function compareSpan(row: usize, tenant: u32, span: u64): i32 {
-  const own = load<u32>(row, rows.tenantAt);
-  if (own != tenant) return own < tenant ? -1 : 1;
-  const id = load<u64>(row, rows.spanAt);
-  return id == span ? 0 : id < span ? -1 : 1;
-}
-
-/** Moves the first copy of each span to the front, and clears all for their edges. Returns how many. */
-function dropCopies(count: u32): u32 {
-  let kept: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const row = spanOf(i);
-    store<u64>(row, 0, rows.edgeInAt);
-    if (kept != 0 && isSameSpan(spanOf(kept - 1), row)) continue;
-    store<u32>(spans + (<usize>kept << 2), <u32>row);
-    kept++;
+/** Counts the calls of the trace that was added. False without room. */
+export function joinTrace(high: u64, low: u64): bool {
+  traceHigh = high;
+  traceLow = low;
+  for (let i: u32 = 0; i < nodeCount; i++) if (!joinCaller(nodeAt(i))) return false;
+  if (hasLinks) {
+    for (let i: u32 = 0; i < nodeCount; i++) if (!joinLinks(nodeAt(i))) return false;
   }
-  return kept;
+  for (let i: u32 = 0; i < nodeCount; i++) if (!closeEnds(nodeAt(i))) return false;
+  return true;
 }
 
-function isSameSpan(a: usize, b: usize): bool {
-  if (compareSpan(a, load<u32>(b, rows.tenantAt), load<u64>(b, rows.spanAt)) != 0) return false;
-  return ((kindOf(a) ^ kindOf(b)) & kindMask) == 0;
+// @ts-ignore: decorator
+@inline
+function isSpan(node: Node, span: u64, tenant: u32): bool {
+  return node.spanId == span && node.tenant == tenant;
 }
 
-/** Index of the first span of the tenant that has this id or a greater one. */
-function lowerBound(tenant: u32, span: u64): u32 {
+/** Index of the first span that has this id and tenant, or greater ones. */
+function lowerBound(span: u64, tenant: u32): u32 {
   let low: u32 = 0;
-  let high = spanCount;
+  let high = nodeCount;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (compareSpan(spanOf(middle), tenant, span) < 0) low = middle + 1;
+    const node = nodeAt(middle);
+    if (node.spanId < span || (node.spanId == span && node.tenant < tenant)) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-function joinCaller(row: usize): bool {
-  const caller = callerOf(row);
-  store<u32>(row, <u32>caller, rows.callerAt);
+function joinCaller(node: Node): bool {
+  const caller = callerOf(node);
+  node.caller = <u32>caller;
   if (caller == 0) return true;
-  const kind = kindOf(row);
-  const callerKind = kindOf(caller);
-  const isPair = isOutgoing(callerKind) && isIncoming(kind);
-  if (!isPair && load<u32>(row, rows.serviceAt) == load<u32>(caller, rows.serviceAt)) {
-    if (isOutgoing(kind) && isOutgoing(callerKind)) mark(caller, isNested);
+  const other = changetype<Node>(caller);
+  const isPair = isOutgoing(other.kind) && isIncoming(node.kind);
+  if (!isPair && node.service == other.service) {
+    if (isOutgoing(node.kind) && isOutgoing(other.kind)) other.marks |= isNested;
     return true;
   }
-  const isMessage = callerKind == rows.producerKind || kind == rows.consumerKind;
-  const edge = connect(caller, row, isMessage ? message : direct);
-  store<u32>(row, <u32>edge, rows.edgeInAt);
-  return edge != 0;
+  const isMessage = other.kind == producerKind || node.kind == consumerKind;
+  return connect(other, node, isMessage ? message : direct);
 }
 
 /** Counts a call from one span to another. An outgoing caller's error is the call's as well. */
-function connect(caller: usize, row: usize, connection: u32): usize {
-  mark(caller, hasCalled);
-  mark(row, isCalled);
-  const isOut = isOutgoing(kindOf(caller));
-  const failed = load<u8>(row, rows.errorAt) != 0 || (isOut && load<u8>(caller, rows.errorAt) != 0);
-  const from = load<u32>(caller, rows.serviceAt);
-  return addCall(row, connection, from, load<u32>(row, rows.serviceAt), failed);
+function connect(caller: Node, node: Node, connection: u32): bool {
+  caller.marks |= hasCalled;
+  node.marks |= isCalled;
+  const failed = node.error != 0 || (isOutgoing(caller.kind) && caller.error != 0);
+  return addCall(node, connection, caller.service, node.service, failed);
 }
 
 /** The span that called this one: the near side that shares its id, else its parent. 0 for none. */
-function callerOf(row: usize): usize {
-  const span = load<u64>(row, rows.spanAt);
-  if (isIncoming(kindOf(row))) {
-    const near = bestOf(row, span, true);
+function callerOf(node: Node): usize {
+  if (isIncoming(node.kind) && sharesId(node)) {
+    const near = bestOf(node, node.spanId, true);
     if (near != 0) return near;
   }
-  const parent = load<u64>(row, rows.parentAt);
-  return parent == 0 || parent == span ? 0 : bestOf(row, parent, false);
+  return node.parent == 0 || node.parent == node.spanId ? 0 : bestOf(node, node.parent, false);
+}
+
+/** Whether a neighbour has the node's id: they are in its order. */
+function sharesId(node: Node): bool {
+  const at = changetype<usize>(node);
+  const end = nodes + <usize>nodeCount * nodeBytes;
+  if (at > nodes && changetype<Node>(at - nodeBytes).spanId == node.spanId) return true;
+  return at + nodeBytes < end && changetype<Node>(at + nodeBytes).spanId == node.spanId;
 }
 
 /**
- * Of the spans with an id, the one that may call `row`. Of the two sides of one call that share an id
+ * Of the spans with an id, the one that may call `node`. Of the two sides of one call that share an id
  * children belong to the far side, which itself was called by the near one (`near`).
  */
-function bestOf(row: usize, span: u64, near: bool): usize {
-  const tenant = load<u32>(row, rows.tenantAt);
+function bestOf(node: Node, span: u64, near: bool): usize {
   let best: usize = 0;
-  for (let i = lowerBound(tenant, span); i < spanCount; i++) {
-    const other = spanOf(i);
-    if (compareSpan(other, tenant, span) != 0) break;
-    if (other == row || (near && !isOutgoing(kindOf(other)))) continue;
-    if (best == 0 || rankOf(kindOf(other)) < rankOf(kindOf(best))) best = other;
+  let bestRank: u32 = 0;
+  for (let i = lowerBound(span, node.tenant); i < nodeCount; i++) {
+    const other = nodeAt(i);
+    if (!isSpan(other, span, node.tenant)) break;
+    if (other == node || (near && !isOutgoing(other.kind))) continue;
+    const rank = rankOf(other.kind);
+    if (best != 0 && rank >= bestRank) continue;
+    best = changetype<usize>(other);
+    bestRank = rank;
   }
   return best;
 }
 
 /** Server, consumer, internal, unspecified, other, client, producer. */
 function rankOf(kind: u32): u32 {
-  if (isIncoming(kind)) return kind == rows.serverKind ? 0 : 1;
-  if (isOutgoing(kind)) return kind == rows.clientKind ? 5 : 6;
-  return kind == rows.internalKind ? 2 : kind == 0 ? 3 : 4;
+  if (isIncoming(kind)) return kind == serverKind ? 0 : 1;
+  if (isOutgoing(kind)) return kind == clientKind ? 5 : 6;
+  return kind == internalKind ? 2 : kind == 0 ? 3 : 4;
 }
 
 /** Connects a consumer with the producers in its trace that its links name, one call for each link. */
-function joinLinks(row: usize): bool {
-  const caller: usize = load<u32>(row, rows.callerAt);
-  const first: usize = load<u32>(row, rows.linksAt);
-  for (let link = first; link != 0; link = load<u32>(link, linkNextAt)) {
+function joinLinks(node: Node): bool {
+  for (let at: usize = node.links; at < <usize>node.linksEnd; at += linkBytes) {
+    const link = changetype<Link>(at);
     if (isForeign(link)) continue;
-    const producer = producerOf(row, load<u64>(link, linkSpanAt));
-    if (producer == 0 || producer == row || producer == caller) continue;
-    const edge = connect(producer, row, message);
-    if (edge == 0) return false;
-    store<u32>(link, <u32>edge, linkEdgeAt);
+    const producer = producerOf(node, link.spanId);
+    if (producer == 0 || producer == <usize>node.caller) continue;
+    if (!connect(changetype<Node>(producer), node, message)) return false;
   }
   return true;
 }
 
 // @ts-ignore: decorator
 @inline
-function isForeign(link: usize): bool {
-  return load<u64>(link, linkHighAt) != traceHigh || load<u64>(link, linkLowAt) != traceLow;
+function isForeign(link: Link): bool {
+  return link.high != traceHigh || link.low != traceLow;
 }
 
-function producerOf(row: usize, span: u64): usize {
-  const tenant = load<u32>(row, rows.tenantAt);
-  for (let i = lowerBound(tenant, span); i < spanCount; i++) {
-    const other = spanOf(i);
-    if (compareSpan(other, tenant, span) != 0) break;
-    if (kindOf(other) == rows.producerKind) return other;
+function producerOf(node: Node, span: u64): usize {
+  for (let i = lowerBound(span, node.tenant); i < nodeCount; i++) {
+    const other = nodeAt(i);
+    if (!isSpan(other, span, node.tenant)) break;
+    if (other.kind == producerKind && other != node) return changetype<usize>(other);
   }
   return 0;
 }
 
 /** Gives a virtual node to what has no other side, unless only the merge can say whether it has. */
-function closeEnds(row: usize): bool {
-  const kind = kindOf(row);
-  const peerKind = <u32>load<u8>(row, rows.peerKindAt);
-  if (isOutgoing(kind)) {
-    const isOpen = peerKind != 0 && !isMarked(row, hasCalled | isNested);
-    if (kind == rows.producerKind) return addProducer(row, traceHigh, traceLow, isOpen);
-    if (!isOpen) return true;
-    const service = load<u32>(row, rows.serviceAt);
-    const failed = load<u8>(row, rows.errorAt) != 0;
-    const peer = load<u32>(row, rows.peerAt);
-    return keepOut(row, addCall(row, toVirtual + peerKind, service, peer, failed));
-  }
-  if (kind == rows.serverKind) return closeServer(row);
-  return kind == rows.consumerKind ? closeConsumer(row, peerKind) : true;
+function closeEnds(node: Node): bool {
+  if (isOutgoing(node.kind)) return closeCaller(node);
+  if (node.kind == serverKind) return closeServer(node);
+  return node.kind == consumerKind ? closeConsumer(node) : true;
 }
 
-function keepOut(row: usize, edge: usize): bool {
-  store<u32>(row, <u32>edge, rows.edgeOutAt);
-  return edge != 0;
+function closeCaller(node: Node): bool {
+  const isOpen = node.peer != 0 && (node.marks & (hasCalled | isNested)) == 0;
+  if (node.kind == producerKind) return addProducer(node, traceHigh, traceLow, isOpen);
+  if (!isOpen) return true;
+  const connection = toVirtual + peerKindOf(node.peer);
+  return addCall(node, connection, node.service, peerNameOf(node.peer), node.error != 0);
 }
 
-function isRoot(row: usize): bool {
-  return load<u64>(row, rows.parentAt) == 0 && !isMarked(row, isCalled);
+function isRoot(node: Node): bool {
+  return node.parent == 0 && (node.marks & isCalled) == 0;
 }
 
-function closeServer(row: usize): bool {
-  if (!isRoot(row)) return true;
-  const failed = load<u8>(row, rows.errorAt) != 0;
-  const service = load<u32>(row, rows.serviceAt);
-  return keepOut(row, addCall(row, fromVirtual, userNode, service, failed));
+function closeServer(node: Node): bool {
+  if (!isRoot(node)) return true;
+  return addCall(node, fromVirtual, userNode, node.service, node.error != 0);
 }
 
-function closeConsumer(row: usize, peerKind: u32): bool {
-  const first: usize = load<u32>(row, rows.linksAt);
-  const isOpen = !isMarked(row, isCalled) && (isRoot(row) || first != 0);
-  let consumer: u32 = 0;
-  for (let link = first; link != 0; link = load<u32>(link, linkNextAt)) {
+function closeConsumer(node: Node): bool {
+  const isOpen = (node.marks & isCalled) == 0 && (isRoot(node) || node.links != node.linksEnd);
+  let isListed = false;
+  for (let at: usize = node.links; at < <usize>node.linksEnd; at += linkBytes) {
+    const link = changetype<Link>(at);
     if (!isForeign(link)) continue;
-    if (consumer == 0) consumer = addConsumer(row, isOpen);
-    if (consumer == 0) return false;
-    store<u32>(link, consumer, linkConsumerAt);
+    if (!isListed && !addConsumer(node, isOpen)) return false;
+    isListed = true;
+    if (!addLink(node, link)) return false;
   }
-  if (!isOpen || consumer != 0) return true;
-  const connection = peerKind == messagingPeer ? messageFromVirtual : fromVirtual;
-  const caller = peerKind == 0 ? userNode : load<u32>(row, rows.peerAt);
-  const failed = load<u8>(row, rows.errorAt) != 0;
-  const service = load<u32>(row, rows.serviceAt);
-  return keepOut(row, addCall(row, connection, caller, service, failed));
+  if (!isOpen || isListed) return true;
+  const isMessage = peerKindOf(node.peer) == messagingPeer;
+  const caller = node.peer == 0 ? userNode : peerNameOf(node.peer);
+  return addCall(
+    node,
+    isMessage ? messageFromVirtual : fromVirtual,
+    caller,
+    node.service,
+    node.error != 0,
+  );
 }

@@ -13,24 +13,30 @@ export const services: u32 = 1;
 export const operations: u32 = 2;
 export const kinds: u32 = 3;
 export const statuses: u32 = 4;
-export const nameColumns: u32 = 5;
+/** Those that a row's group and error depend on. */
+export const groupColumns: u32 = 5;
+/** What spans call their peers: numbered with the services, as both are nodes of the service graph. */
+export const peers: u32 = 5;
+export const peerKinds: u32 = 6;
+export const nameColumns: u32 = 7;
 
-const dictionaries = memory.data(160, 8);
+const dictionaries = memory.data(224, 8);
 /** Of each column: numbers of the current row group's dictionary entries, and how many there are. */
-const numbers = memory.data(20, 8);
-const rooms = memory.data(20, 8);
-const counts = memory.data(20, 8);
+const numbers = memory.data(28, 8);
+const rooms = memory.data(28, 8);
+const counts = memory.data(28, 8);
 
 /** Forgets all names. */
 export function clearNames(): void {
-  memory.fill(dictionaries, 0, 160);
-  memory.fill(numbers, 0, 20);
-  memory.fill(rooms, 0, 20);
-  memory.fill(counts, 0, 20);
+  memory.fill(dictionaries, 0, 224);
+  memory.fill(numbers, 0, 28);
+  memory.fill(rooms, 0, 28);
+  memory.fill(counts, 0, 28);
 }
 
 function dictionaryOf(column: u32): Dictionary {
-  return changetype<Dictionary>(dictionaries + (<usize>column << 5));
+  const own = column == peers ? services : column;
+  return changetype<Dictionary>(dictionaries + (<usize>own << 5));
 }
 
 /** How many names the column has. */
@@ -44,6 +50,15 @@ export function nameAt(column: u32, name: u32): usize {
 
 export function nameBytes(column: u32, name: u32): u32 {
   return entryOf(dictionaryOf(column), name).bytes;
+}
+
+/** By their bytes, as numbers depend on what was read first. */
+export function compareNames(column: u32, a: u32, b: u32): i32 {
+  if (a == b) return 0;
+  const bytesA = nameBytes(column, a);
+  const bytesB = nameBytes(column, b);
+  const order = memory.compare(nameAt(column, a), nameAt(column, b), min(bytesA, bytesB));
+  return order != 0 ? order : <i32>bytesA - <i32>bytesB;
 }
 
 /** Entries of the current row group's dictionary. */

@@ -2,6 +2,7 @@
  * Counts the rows of one trace: finds the copies of a span, keeps one of them, and adds what is kept to its
  * group. Which copy is kept never depends on the order of the runs: the one that was received first.
  */
+import { addNode, beginNodes, joinTrace } from './graphtrace';
 import { allocate } from './memory';
 import {
   Block,
@@ -9,10 +10,15 @@ import {
   comparePlaces,
   durationOf,
   giveBlock,
+  linksEnd,
+  linksOf,
+  parentOf,
+  peerOf,
   spanIdOf,
 } from './spanblock';
 import { keepDuration, SpanGroup } from './spangroup';
-import { kinds, nameAt, nameBytes, operations, services } from './spannames';
+import { compareNames, kinds, operations, services } from './spannames';
+import { comparePeers } from './spanpeers';
 import { giveRoom, takeRoom } from './rooms';
 
 /** A part of the trace: rows [from, to) of a block. */
@@ -42,6 +48,11 @@ export const traceUnplaced: i32 = 2;
 export let unplaced: usize = 0;
 
 let byKind: bool = true;
+/** Whether traces are joined to a service graph as well. */
+export let withGraph: bool = false;
+/** The trace that is counted. */
+let traceHigh: u64 = 0;
+let traceLow: u64 = 0;
 /** Traces are numbered from 1, so that a group sees whether it has counted this one. */
 let traceNumber: u32 = 0;
 let parts: usize = 0;
@@ -52,8 +63,9 @@ let rowCount: u32 = 0;
 let leaving: usize = 0;
 
 /** Begins a shard. `withKind`: a span's kind is part of its identity. False without room. */
-export function startTraces(withKind: bool): bool {
+export function startTraces(withKind: bool, graph: bool): bool {
   byKind = withKind;
+  withGraph = graph;
   traceNumber = 0;
   partCount = 0;
   rowCount = 0;
@@ -90,6 +102,14 @@ export function leaveBlock(block: Block): void {
   leaving = changetype<usize>(block);
 }
 
+/** Says which trace is counted next. */
+// @ts-ignore: decorator
+@inline
+export function nameTrace(high: u64, low: u64): void {
+  traceHigh = high;
+  traceLow = low;
+}
+
 /** Counts the open trace and closes it. After `traceUnplaced` it is still open. */
 export function closeTrace(): i32 {
   const only = changetype<Part>(parts);
@@ -117,7 +137,10 @@ export function countTrace(block: Block, from: u32, to: u32): i32 {
   for (let row = from; row < to; row++) {
     if (!countRow(cellOf(block, row), durationOf(block, row))) return traceFull;
   }
-  return traceDone;
+  if (!withGraph) return traceDone;
+  if (!beginNodes(to - from)) return traceFull;
+  for (let row = from; row < to; row++) addNode(block, row);
+  return joinTrace(traceHigh, traceLow) ? traceDone : traceFull;
 }
 
 // @ts-ignore: decorator
@@ -261,9 +284,32 @@ function isSame(a: Entry, b: Entry): bool {
   );
 }
 
+/** Whether two copies say the same of calls: parent, peer and links. */
+function isSameCall(a: Entry, b: Entry): bool {
+  return compareCalls(a, b) == 0;
+}
+
+function compareCalls(a: Entry, b: Entry): i32 {
+  const blockA = changetype<Block>(a.block);
+  const blockB = changetype<Block>(b.block);
+  const parentA = parentOf(blockA, a.row);
+  const parentB = parentOf(blockB, b.row);
+  if (parentA != parentB) return parentA < parentB ? -1 : 1;
+  const peer = comparePeers(peerOf(blockA, a.row), peerOf(blockB, b.row));
+  if (peer != 0) return peer;
+  const linksA = linksOf(blockA, a.row);
+  const linksB = linksOf(blockB, b.row);
+  const bytesA = linksEnd(blockA, a.row) - linksA;
+  const bytesB = linksEnd(blockB, b.row) - linksB;
+  return bytesA != bytesB ? <i32>bytesA - <i32>bytesB : memory.compare(linksA, linksB, bytesA);
+}
+
+/** Whether it does not matter which of the copies is kept. */
 function areSame(at: usize, end: usize): bool {
+  const first = changetype<Entry>(at);
   for (let next = at + entryBytes; next < end; next += entryBytes) {
-    if (!isSame(changetype<Entry>(at), changetype<Entry>(next))) return false;
+    const other = changetype<Entry>(next);
+    if (!isSame(first, other) || (withGraph && !isSameCall(first, other))) return false;
   }
   return true;
 }
@@ -286,14 +332,16 @@ function findPlaces(first: usize, end: usize): i32 {
 }
 
 function countEntries(first: usize, end: usize): i32 {
+  if (withGraph && !beginNodes(rowCount)) return traceFull;
   for (let at = first; at < end; ) {
     const next = copiesEnd(at, end);
     const kept = next - at > entryBytes ? keepOne(at, next) : changetype<Entry>(at);
     const block = changetype<Block>(kept.block);
     if (!countRow(cellOf(block, kept.row), durationOf(block, kept.row))) return traceFull;
+    if (withGraph) addNode(block, kept.row);
     at = next;
   }
-  return traceDone;
+  return !withGraph || joinTrace(traceHigh, traceLow) ? traceDone : traceFull;
 }
 
 /** The copy that is kept; all others are counted as dropped. */
@@ -333,14 +381,6 @@ function isEarlier(a: Entry, b: Entry): bool {
   if (service != 0) return service < 0;
   const operation = compareNames(operations, groupA.operation, groupB.operation);
   if (operation != 0) return operation < 0;
-  return compareNames(kinds, groupA.kind, groupB.kind) < 0;
-}
-
-/** By their bytes, as numbers depend on what was read first. */
-function compareNames(column: u32, a: u32, b: u32): i32 {
-  if (a == b) return 0;
-  const bytesA = nameBytes(column, a);
-  const bytesB = nameBytes(column, b);
-  const order = memory.compare(nameAt(column, a), nameAt(column, b), min(bytesA, bytesB));
-  return order != 0 ? order : <i32>bytesA - <i32>bytesB;
+  const kind = compareNames(kinds, groupA.kind, groupB.kind);
+  return kind != 0 || !withGraph ? kind < 0 : compareCalls(a, b) < 0;
 }

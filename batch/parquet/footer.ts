@@ -19,17 +19,21 @@ export interface ChunkPlace {
 
 /** A column that has values. */
 interface Leaf {
+  /** Of the column of the schema that it is or is within. */
   readonly name: string;
   /** parquet.thrift's Type. */
   readonly type: number;
   /** Bytes of a value, of those that have a length. */
   readonly width: number;
-  readonly isRequired: boolean;
+  /** Whether it is no column of its own, but the values within lists. */
+  readonly isList: boolean;
+  /** The definition level of a value that is there: 0 of a column that is required. */
+  readonly most: number;
 }
 
 export interface RowGroupPlace {
   readonly rows: number;
-  /** By name; only columns that are required, and not within another. */
+  /** By name; of columns that have others within them only lists of values that are required. */
   readonly chunks: ReadonlyMap<string, ChunkPlace>;
   /** Least and greatest value of the first column, where it is stated. */
   readonly least: string | undefined;
@@ -95,22 +99,44 @@ interface Element {
   children: number;
 }
 
-/** All leaves in their order; those within a group, of which nothing is wanted, are `undefined`. */
+/** All leaves in their order; of those within a group, only the one of a list of values is known. */
 function readSchema(reader: ThriftReader): (Leaf | undefined)[] {
   const elements: Element[] = [];
   reader.list(() => elements.push(readElement(reader)));
   const leaves: (Leaf | undefined)[] = [];
-  let within = 0;
-  for (const { name, type, width, repetition, children } of elements.slice(1)) {
-    if (children > 0) {
-      within += within > 0 ? children - 1 : children;
-      continue;
-    }
-    const leaf = { name, type, width, isRequired: repetition === 0 };
-    leaves.push(within > 0 ? undefined : leaf);
-    within = Math.max(0, within - 1);
+  for (let at = 1; at < elements.length;) {
+    const end = endOf(elements, at);
+    const within = elements.slice(at, end);
+    const found = within.filter(({ children }) => children === 0).length;
+    const leaf = leafOf(within);
+    leaves.push(...(leaf ? [leaf] : Array.from({ length: found }, () => undefined)));
+    at = end;
   }
   return leaves;
+}
+
+/** Where the elements end that are within the one at `at`, itself included. */
+function endOf(elements: readonly Element[], at: number): number {
+  let left = 1;
+  let end = at;
+  for (; left > 0 && end < elements.length; end += 1) left += (elements[end]?.children ?? 0) - 1;
+  return end;
+}
+
+const [required, optional, repeated] = [0, 1, 2];
+
+/** A column of values, or (LogicalTypes.md, Lists) one of lists of three levels. */
+function leafOf([column, list, item, ...more]: readonly Element[]): Leaf | undefined {
+  if (column === undefined || column.repetition === repeated || more.length > 0) return undefined;
+  const { name } = column;
+  const most = column.repetition === optional ? 1 : 0;
+  if (list === undefined) {
+    return { name, type: column.type, width: column.width, isList: false, most };
+  }
+  if (item === undefined || list.repetition !== repeated || item.repetition !== required) {
+    return undefined;
+  }
+  return { name, type: item.type, width: item.width, isList: true, most: most + 1 };
 }
 
 function readElement(reader: ThriftReader): Element {
@@ -148,7 +174,7 @@ function readRowGroup(
         }
         const { place, ends: own } = readChunk(reader, leaf);
         if (isFirst) ends = own;
-        if (place !== undefined && leaf.isRequired) chunks.set(leaf.name, place);
+        if (place !== undefined) chunks.set(leaf.name, place);
       });
     } else if (id === 3) rows = reader.int();
     else return false;

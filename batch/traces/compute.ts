@@ -12,17 +12,12 @@ import { UnknownLayout } from '../parquet/pages.ts';
 import { mapBounded, mergeLimits, readRanges, type RangeRead } from '../ranges.ts';
 import type { OnFile } from '../read.ts';
 import { fillFromArrow, placesFromArrow } from './arrowblocks.ts';
-import {
-  blockColumns,
-  fillBlock,
-  fillPlaces,
-  placeColumns,
-  type Chunk,
-  type Chunks,
-} from './blocks.ts';
+import { blockColumns, fillBlock, fillPlaces, placeColumns } from './blocks.ts';
+import type { Chunk, Chunks } from './columns.ts';
+import { graphColumns } from './graphblocks.ts';
 
 const placeNames = placeColumns.map(({ name }) => name);
-const allColumns: ReadonlySet<string> = new Set([...blockColumns, ...placeNames]);
+const allColumns: ReadonlySet<string> = new Set([...blockColumns, ...graphColumns, ...placeNames]);
 /** Once so many blocks had to be asked where their rows were received, all are, as they are read. */
 const asksMax = 2;
 
@@ -115,12 +110,16 @@ class Merge {
   readonly #options: ComputeOptions;
   readonly #range: IdRange;
   readonly #filled: Filled[] = [];
+  /** Of each block. */
+  readonly #columns: readonly string[];
   #asks = 0;
 
   constructor(shard: ShardRange, runs: readonly Run[], options: ComputeOptions) {
     this.#runs = runs;
     this.#options = options;
     this.#range = rangeOf(shard);
+    const withGraph = options.kernel.graph !== undefined;
+    this.#columns = withGraph ? [...blockColumns, ...graphColumns] : blockColumns;
   }
 
   /** Gives every run its first block. */
@@ -202,7 +201,7 @@ class Merge {
   async #fillFromArrow(group: RowGroup, run: Run): Promise<Filled | undefined> {
     const { kernel, read } = this.#options;
     const { readRowGroup } = await import('../read.ts');
-    const batches = await readRowGroup(read, group.file, group.index, blockColumns);
+    const batches = await readRowGroup(read, group.file, group.index, this.#columns);
     let first = 0;
     for (const batch of batches) {
       const start = first;
@@ -239,7 +238,7 @@ class Merge {
   #request(run: Run): void {
     const group = run.rowGroups[run.next];
     if (group === undefined || run.ahead !== undefined) return;
-    run.ahead = this.#read(group, blockColumns);
+    run.ahead = this.#read(group, this.#columns);
     // It is awaited in its turn; another one may fail first.
     run.ahead.catch(() => undefined);
   }

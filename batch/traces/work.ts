@@ -3,62 +3,49 @@
  * partial follows that of the groups.
  */
 import { SpanKernel } from '../../aggregator-as/spankernel.ts';
-import {
-  kernelBaseBytes,
-  kernelGraphBaseBytes,
-  kernelGraphRowBytes,
-  kernelRowBytes,
-} from '../../schemas/limits/batch.ts';
 import type { ShardRange } from '../../schemas/shard.ts';
 import type { ReadRange } from '../../workers/clients/remote.ts';
 import type { OnFile } from '../read.ts';
-import type { RowSlice, ShardWork, WorkOptions } from '../work.ts';
+import type { ShardWork, WorkOptions } from '../work.ts';
 import { Footers, mergeShard } from './compute.ts';
 import { encodeGroups } from './encode.ts';
-import { graphColumns } from './graphcolumns.ts';
-import { GraphWork } from './graphwork.ts';
-
-/** The service graph's part of the memory. */
-function graphMemory(memoryBytes: number): number {
-  const share = kernelGraphRowBytes / (kernelGraphRowBytes + kernelRowBytes);
-  const shared = memoryBytes - kernelBaseBytes - kernelGraphBaseBytes;
-  return kernelGraphBaseBytes + Math.floor(Math.max(0, shared) * share);
-}
+import { encodeGraph, graphWords } from './graph.ts';
 
 export function startSpanWork(options: WorkOptions): ShardWork {
   return new SpanWork(options);
 }
 
 class SpanWork implements ShardWork {
-  /** Those of the service graph: the rest reads its own. */
-  readonly columns: readonly string[];
+  /** It reads its rows itself. */
+  readonly columns: readonly string[] = [];
   readonly #kernel: SpanKernel;
-  readonly #graph: GraphWork | undefined;
+  readonly #edgesMax: number;
   readonly #footers = new Footers();
 
-  constructor(options: WorkOptions) {
-    const { kernel, memoryBytes, kind } = options;
-    const graphBytes = kind === 'day' ? graphMemory(memoryBytes) : 0;
-    this.#kernel = new SpanKernel(kernel, { memoryBytesMax: memoryBytes - graphBytes });
-    this.#graph =
-      kind === 'day' ? new GraphWork({ ...options, memoryBytes: graphBytes }) : undefined;
-    this.columns = kind === 'day' ? graphColumns : [];
+  constructor({ kernel, memoryBytes, kind, edgesMax }: WorkOptions) {
+    this.#kernel = new SpanKernel(kernel, {
+      memoryBytesMax: memoryBytes,
+      ...(kind === 'day' && { graph: graphWords }),
+    });
+    this.#edgesMax = edgesMax;
   }
 
-  reset(): void {
-    this.#graph?.reset();
-  }
+  // eslint-disable-next-line class-methods-use-this -- a merge begins anew by itself
+  reset(): void {}
 
   merge(shard: ShardRange, read: ReadRange, onFile: OnFile): Promise<void> {
     return mergeShard(shard, { kernel: this.#kernel, footers: this.#footers, read, onFile });
   }
 
-  add(rows: RowSlice): void {
-    this.#graph?.add(rows);
+  // eslint-disable-next-line class-methods-use-this -- it wants no rows
+  add(): void {
+    throw new Error('Bug: spans read their rows themselves');
   }
 
   finish(): Uint8Array {
     const groups = encodeGroups(this.#kernel);
-    return this.#graph === undefined ? groups : Buffer.concat([groups, this.#graph.finish()]);
+    const { graph } = this.#kernel;
+    if (graph === undefined) return groups;
+    return Buffer.concat([groups, encodeGraph(this.#kernel, graph, this.#edgesMax)]);
   }
 }

@@ -51,14 +51,11 @@ export const shardBucketsMax = 1_000_000;
 export const kernelPointRowBytes = 88;
 
 /**
- * The same of the service graph, which has rows of its own: 88 for the row, then 8 for its place in its
- * trace and 16 for its duration and a sort.
+ * What the service graph takes beside: levels of a page; for each row its duration as one of a call, and its
+ * share of messages; and of the row groups that are merged, parents, peers and links.
  */
-export const kernelGraphBaseBytes = 1024 * 1024;
-export const kernelGraphRowBytes = 112;
-
-/** Nodes of the service graph in one shard: services and what spans name as their peers. */
-export const shardNodesMax = 4_000_000;
+export const kernelGraphBaseBytes = 2 * 1024 * 1024;
+export const kernelGraphRowBytes = 24;
 
 /** Producers of messages that the merge joins at once; of each partial's links it reads at least so many. */
 export const messageBlockEnds = 65_536;

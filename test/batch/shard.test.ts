@@ -61,8 +61,8 @@ describe('computeShard()', () => {
     const files = [{ key: file?.key ?? '', bytes: file?.bytes ?? 0, hourMs: 0, rowGroups: [1] }];
     await computeShard({ ...shard, files }, options);
     expect(store.requests).toMatchObject({ head: 0, put: 1, list: 0, delete: 0 });
-    // Footer and columns for the figures, and again for the service graph.
-    expect(store.requests.get).toBeLessThanOrEqual(9);
+    // The footer, then the columns of the figures and of the service graph, once.
+    expect(store.requests.get).toBeLessThanOrEqual(6);
     // A quarter of the rows, less the messages that are in the file and in no figure.
     const most = (file?.bytes ?? 0) / 4 + footerBytesGuess + 2 * rangeGapBytesMax;
     expect(store.bytesRead).toBeLessThan(most);

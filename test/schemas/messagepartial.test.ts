@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import {
   compareSpans,
   decodeMessageHeader,
-  encodeMessages,
   endBytes,
   namedEndBytes,
   readEnd,
@@ -10,6 +9,7 @@ import {
   type MessageEnd,
   type NamedEnd,
 } from '../../schemas/messagepartial.ts';
+import { encodeMessages } from '../support/messages.ts';
 
 const end: MessageEnd = {
   durationNs: 2n ** 64n - 1n,
@@ -25,16 +25,10 @@ const link: NamedEnd = { ...named, peer: 4_000_000_000, peerKind: 0, isOpen: tru
 const names = ['acme', 'größe', ''];
 
 function encoded(): Uint8Array {
-  const counts = { producers: 1, links: 1, consumers: 1 };
-  const ends = { producers: [named], links: [link], consumers: [end], counts };
-  return encodeMessages(
-    ends,
-    (given) => given,
-    () => names,
-  );
+  return encodeMessages({ producers: [named], links: [link], consumers: [end] }, names);
 }
 
-describe('encodeMessages()', () => {
+describe('composeMessages()', () => {
   it('writes what its readers read', () => {
     const bytes = encoded();
     const header = decodeMessageHeader(bytes);

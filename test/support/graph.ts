@@ -1,8 +1,15 @@
 /**
  * The service graph once more, plainly, from spans as objects: the oracle of the graph's kernel and its
- * merge. It knows all spans at once, and neither shards nor traces' order. Also makes spans of chance.
+ * merge. It knows all spans at once, and neither shards nor traces' order. Also makes spans of chance, and
+ * what the batch makes of them.
  */
-import type { GraphColumns } from '../../aggregator-as/graphkernel.ts';
+import { mergeGraph } from '../../batch/traces/graphtable.ts';
+import type { GroupStats } from '../../batch/traces/merge.ts';
+import { memoryReader } from '../../batch/traces/sections.ts';
+import { spanPreamble } from '../../schemas/partial.ts';
+import { idEnd } from '../../schemas/shard.ts';
+import { mergedPartial } from './merged.ts';
+import { writeSpanFile, type SpanRow } from './spans.ts';
 
 export interface GraphSpan {
   readonly tenant: string;
@@ -145,74 +152,92 @@ function callerOf(
   return spansOf(span.parentId)[0];
 }
 
-/** Numbers for texts, in the order in which they come. */
-export class Codes {
-  readonly #codes: Map<string, number>;
+const kindNames = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer', ''];
 
-  constructor(...texts: string[]) {
-    this.#codes = new Map(texts.map((text, code) => [text, code]));
-  }
+/** What makes a peer of that kind, of whatever name. */
+const peerAttributes = {
+  '': {},
+  database: { 'db.system.name': 'postgresql' },
+  messaging_system: { 'messaging.system': 'kafka' },
+  virtual_node: {},
+};
 
-  get values(): string[] {
-    return [...this.#codes.keys()];
-  }
-
-  code(text: string): number {
-    const code = this.#codes.get(text) ?? this.#codes.size;
-    this.#codes.set(text, code);
-    return code;
-  }
-}
-
-const peerKindNumbers = ['', 'database', 'messaging_system', 'virtual_node'];
-
-/** The spans as one batch of columns. */
-export function graphColumns(
-  rows: readonly GraphSpan[],
-  tenants: Codes,
-  nodes: Codes,
-): GraphColumns {
-  const longs = (of: (row: GraphSpan) => bigint) => bigEndian(rows.map(of), 8);
-  const links = rows.flatMap((row) => row.links);
-  let end = 0;
+/** The span as a row of a file; what it calls its peer by is in its attributes. */
+function rowOf(span: GraphSpan): SpanRow {
+  const { tenant, service, peerKind, peer, partition, offset, itemIndex } = span;
   return {
-    rows: rows.length,
-    traceIds: bigEndian(
-      rows.map((row) => row.traceId),
-      16,
-    ),
-    spanIds: longs((row) => row.spanId),
-    parentIds: longs((row) => row.parentId),
-    durations: BigUint64Array.from(rows, (row) => row.durationNs),
-    ingestedMs: BigInt64Array.from(rows, (row) => row.ingestedMs),
-    partitions: Int32Array.from(rows, (row) => row.partition),
-    offsets: BigInt64Array.from(rows, (row) => row.offset),
-    itemIndexes: Uint32Array.from(rows, (row) => row.itemIndex),
-    tenants: Uint32Array.from(rows, (row) => tenants.code(row.tenant)),
-    services: Uint32Array.from(rows, (row) => nodes.code(row.service)),
-    peers: Uint32Array.from(rows, (row) => nodes.code(row.peer)),
-    kinds: Uint8Array.from(rows, (row) => row.kind),
-    errors: Uint8Array.from(rows, (row) => Number(row.isError)),
-    peerKinds: Uint8Array.from(rows, (row) => peerKindNumbers.indexOf(row.peerKind)),
-    linkOffsets: Int32Array.from([0, ...rows.map((row) => (end += row.links.length))]),
-    linkTraceIds: bigEndian(
-      links.map((link) => link.traceId),
-      16,
-    ),
-    linkSpanIds: bigEndian(
-      links.map((link) => link.spanId),
-      8,
-    ),
+    tenant,
+    service,
+    traceId: hex(span.traceId, 32),
+    spanId: hex(span.spanId, 16),
+    ...(span.parentId !== 0n && { parentSpanId: hex(span.parentId, 16) }),
+    kind: kindNames[span.kind] ?? '',
+    operation: 'call',
+    status: span.isError ? 'Error' : 'Unset',
+    timestampNs: 0n,
+    durationNs: span.durationNs,
+    attributes: { ...peerAttributes[peerKind], ...(peerKind !== '' && { 'peer.service': peer }) },
+    links: span.links.map((link) => {
+      return { traceId: hex(link.traceId, 32), spanId: hex(link.spanId, 16) };
+    }),
+    ingestedMs: Number(span.ingestedMs),
+    partition,
+    offset,
+    itemIndex,
   };
 }
 
-function bigEndian(ids: readonly bigint[], width: number): Uint8Array {
-  const bytes = new Uint8Array(ids.length * width);
-  for (const [index, id] of ids.entries()) {
-    const hex = id.toString(16).padStart(2 * width, '0');
-    bytes.set(Buffer.from(hex, 'hex'), index * width);
+function hex(id: bigint, digits: number): string {
+  return id.toString(16).padStart(digits, '0');
+}
+
+export interface GraphOptions {
+  readonly shards?: number;
+  readonly edgesMax?: number;
+  readonly files?: number;
+  /** Rows of each row group. */
+  readonly rowGroupRows?: number;
+}
+
+/** The graph of the spans from files and shards of traces, through kernel, partials and merge. */
+export async function computeGraph(
+  module: WebAssembly.Module,
+  spans: readonly GraphSpan[],
+  { shards = 1, edgesMax = 1_000_000, files = 1, rowGroupRows = 50_000 }: GraphOptions = {},
+): Promise<GroupStats[]> {
+  const parts = Array.from({ length: files }, (_, file) =>
+    spans.filter((__, place) => place % files === file).map(rowOf),
+  );
+  const written = parts
+    .filter((rows) => rows.length > 0)
+    .map((rows) => writeSpanFile(rows, rowGroupRows));
+  const partials: Buffer[] = [];
+  for (const range of rangesOf(spans, shards)) {
+    const { partial } = await mergedPartial(module, written, { ...range, edgesMax });
+    partials.push(partial);
   }
-  return bytes;
+  return mergeGraph(partials.toReversed().map(graphSections), edgesMax);
+}
+
+/** The two parts of a shard's graph that follow its groups. */
+export function graphSections(partial: Uint8Array) {
+  const edges = partial.subarray(spanPreamble.byteLength(partial));
+  const end = spanPreamble.byteLength(edges);
+  return {
+    edges: memoryReader(edges.subarray(0, end)),
+    messages: memoryReader(edges.subarray(end)),
+  };
+}
+
+/** So many ranges of trace ids, each of about as many traces. */
+function rangesOf(spans: readonly GraphSpan[], count: number) {
+  const ids = [...new Set(spans.map(({ traceId }) => traceId))].toSorted((a, b) =>
+    a < b ? -1 : 1,
+  );
+  const starts = Array.from({ length: count }, (_, range) =>
+    range === 0 ? 0n : (ids[Math.floor((range * ids.length) / count)] ?? idEnd),
+  );
+  return starts.map((idFrom, range) => ({ idFrom, idTo: starts[range + 1] ?? idEnd }));
 }
 
 /** Spans of chance: few ids, so that there are copies, shared ids, cycles, and parents that are missing. */

@@ -2,6 +2,7 @@
 import { SpanKernel } from '../../aggregator-as/spankernel.ts';
 import { Footers, mergeShard } from '../../batch/traces/compute.ts';
 import { encodeGroups } from '../../batch/traces/encode.ts';
+import { encodeGraph, graphWords } from '../../batch/traces/graph.ts';
 import { idEnd, type ShardRange } from '../../schemas/shard.ts';
 import { writeSpanFile, type SpanFile, type SpanRow } from './spans.ts';
 
@@ -11,12 +12,23 @@ export interface MergeCost {
   memoryBytes: number;
 }
 
+export interface MergedOptions {
+  readonly idFrom?: bigint;
+  readonly idTo?: bigint;
+  readonly memoryBytes?: number;
+  readonly kindInIdentity?: boolean;
+  /** With a service graph, of so many edges of a tenant. */
+  readonly edgesMax?: number;
+}
+
 /** The partial of the rows of these files within [idFrom, idTo), and what it cost. */
 export async function mergedPartial(
   module: WebAssembly.Module,
   files: readonly Pick<SpanFile, 'bytes' | 'rowGroups'>[],
-  { idFrom = 0n, idTo = idEnd, memoryBytes = 64 * 1024 * 1024, kindInIdentity = true } = {},
+  options: MergedOptions = {},
 ): Promise<{ partial: Buffer; cost: MergeCost }> {
+  const { idFrom = 0n, idTo = idEnd, memoryBytes = 64 * 1024 * 1024 } = options;
+  const { kindInIdentity = true, edgesMax } = options;
   const cost = { requests: 0, bytes: 0, memoryBytes: 0 };
   const shard: ShardRange = {
     idFrom,
@@ -28,7 +40,11 @@ export async function mergedPartial(
       rowGroups: rowGroups.map((_, rowGroup) => rowGroup),
     })),
   };
-  const kernel = new SpanKernel(module, { memoryBytesMax: memoryBytes, kindInIdentity });
+  const kernel = new SpanKernel(module, {
+    memoryBytesMax: memoryBytes,
+    kindInIdentity,
+    ...(edgesMax !== undefined && { graph: graphWords }),
+  });
   const read = (key: string, start: number, end: number) => {
     const bytes = files[Number(key.slice(5))]?.bytes.slice(start, end) ?? new Uint8Array();
     cost.requests += 1;
@@ -36,7 +52,10 @@ export async function mergedPartial(
     return Promise.resolve(bytes);
   };
   await mergeShard(shard, { kernel, footers: new Footers(), read });
-  const partial = Buffer.from(encodeGroups(kernel));
+  const parts = [encodeGroups(kernel)];
+  const { graph } = kernel;
+  if (graph !== undefined) parts.push(encodeGraph(kernel, graph, edgesMax ?? 0));
+  const partial = Buffer.concat(parts);
   cost.memoryBytes = kernel.memoryBytes;
   return { partial, cost };
 }

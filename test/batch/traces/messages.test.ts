@@ -5,8 +5,9 @@ import { Calls } from '../../../batch/traces/calls.ts';
 import { joinMessages } from '../../../batch/traces/messages.ts';
 import { memoryReader } from '../../../batch/traces/sections.ts';
 import { messageBlockEnds } from '../../../schemas/limits/batch.ts';
-import { encodeMessages, type NamedEnd } from '../../../schemas/messagepartial.ts';
+import type { NamedEnd } from '../../../schemas/messagepartial.ts';
 import { decodePartialHeader } from '../../../schemas/partial.ts';
+import { encodeMessages } from '../../support/messages.ts';
 
 const names = ['acme', 'shop', 'store', 'kafka/orders'];
 
@@ -17,17 +18,7 @@ function end(traceHigh: bigint, span: bigint, more: Partial<NamedEnd>): NamedEnd
 }
 
 function partial(producers: NamedEnd[], links: NamedEnd[], consumers: NamedEnd[]): Uint8Array {
-  const counts = {
-    producers: producers.length,
-    links: links.length,
-    consumers: consumers.length,
-  };
-  const ends = { producers, links, consumers, counts };
-  return encodeMessages(
-    ends,
-    (given) => given,
-    () => names,
-  );
+  return encodeMessages({ producers, links, consumers }, names);
 }
 
 function summary(partials: readonly Uint8Array[]): string[] {

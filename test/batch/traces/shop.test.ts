@@ -3,17 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { SpanStatusCode } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { expect, it } from 'vitest';
-import { GraphKernel } from '../../../aggregator-as/graphkernel.ts';
 import { connectionOf } from '../../../batch/traces/edges.ts';
-import { encodeGraph } from '../../../batch/traces/graph.ts';
-import { mergeGraph } from '../../../batch/traces/graphtable.ts';
-import { memoryReader } from '../../../batch/traces/sections.ts';
 import { Emitter } from '../../../dev/traffic/emit.ts';
 import { Random } from '../../../dev/traffic/random.ts';
 import { journeys } from '../../../dev/traffic/shop.ts';
 import { planRequest, type PlannedSpan } from '../../../dev/traffic/trace.ts';
-import { spanPreamble } from '../../../schemas/partial.ts';
-import { Codes, graphColumns, type GraphSpan } from '../../support/graph.ts';
+import { computeGraph, type GraphSpan } from '../../support/graph.ts';
 import { peerOf } from '../../support/peer.ts';
 
 const url = new URL('../../../aggregator-as/build/aggregate.wasm', import.meta.url);
@@ -107,20 +102,8 @@ it("the demo's shop has the graph that its generator planned, from any number of
     emitter.emit(planned, Date.UTC(2026, 10, 21, 12));
   }
   expect(plan.edges.size).toBeGreaterThan(20);
-  for (const shards of [1n, 5n]) {
-    const sections = Array.from({ length: Number(shards) }, (_, shard) => {
-      const kernel = new GraphKernel(module, { memoryBytesMax: 2 ** 26 });
-      const [tenants, nodes] = [new Codes(), new Codes('user')];
-      const own = spans.filter(({ traceId }) => (traceId * shards) >> 128n === BigInt(shard));
-      kernel.add(graphColumns(own, tenants, nodes));
-      const names = { tenants: tenants.values, nodes: nodes.values };
-      const bytes = encodeGraph(kernel, names, 10_000);
-      const end = spanPreamble.byteLength(bytes);
-      const [edges, messages] = [bytes.subarray(0, end), bytes.subarray(end)].map(memoryReader);
-      if (edges === undefined || messages === undefined) throw new Error('Bug: two parts');
-      return { edges, messages };
-    });
-    const groups = await mergeGraph(sections, 10_000);
+  for (const shards of [1, 5]) {
+    const groups = await computeGraph(module, spans, { shards, edgesMax: 10_000 });
     const computed = groups.map((group) => {
       const { type, virtual } = connectionOf(group);
       const key = `${group.serviceName} → ${group.operationName} ${type} ${virtual}`;
