@@ -13,7 +13,10 @@ import { driftCommand } from './commands/drift.ts';
 import { importCommand } from './commands/import.ts';
 import { kafkaRestCommand } from './commands/kafkarest.ts';
 import { keyCommand } from './commands/key.ts';
+import { ledgerCommand } from './commands/ledger.ts';
+import { lookupCommand } from './commands/lookup.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { repairCommand } from './commands/repair.ts';
 import { replayCommand } from './commands/replay.ts';
 import { retainCommand } from './commands/retain.ts';
 import { startCommand } from './commands/start.ts';
@@ -74,12 +77,15 @@ export function program(context: Context): Command {
     .addCommand(batchCommand(context))
     .addCommand(verifyCommand(context))
     .addCommand(driftCommand(context))
+    .addCommand(ledgerCommand(context))
+    .addCommand(repairCommand(context))
     .addCommand(compactCommand(context))
     .addCommand(sweepCommand(context))
     .addCommand(retainCommand(context))
     .addCommand(migrateCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(traceCommand(context))
+    .addCommand(lookupCommand(context))
     .addCommand(replayCommand(context))
     .addCommand(importCommand(context))
     .addCommand(checkCommand(context))

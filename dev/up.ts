@@ -32,6 +32,8 @@ export interface UpOptions {
    * port for it. @default false
    */
   readonly metrics?: boolean;
+  /** Whether traces that ClickHouse does not have are looked up in the archive; likewise. @default false */
+  readonly lookup?: boolean;
 }
 
 /** A running stack. */
@@ -55,7 +57,10 @@ const root = path.join(import.meta.dirname, '..');
  * PROGRAM_ENDED or PROGRAM_MISSING with the reason; then nothing is left running.
  */
 export async function up(options: UpOptions): Promise<Stack> {
-  const quiet = options.metrics ? {} : { TIDEMARK_METRICS_PORT: 0 };
+  const quiet = {
+    ...(!options.metrics && { TIDEMARK_METRICS_PORT: 0 }),
+    ...(!options.lookup && { TIDEMARK_LOOKUP_PORT: 0, TIDEMARK_LOOKUP_URL: '' }),
+  };
   const local = { ...embedded(options.settings, options.environment), ...quiet };
   const settings = options.kafka ? withKafka(local) : local;
   const directory = path.resolve(settings.TIDEMARK_DATA);
@@ -66,6 +71,8 @@ export async function up(options: UpOptions): Promise<Stack> {
     await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
     const { TIDEMARK_METRICS_PORT: metricsPort } = settings;
     if (metricsPort !== 0) await assertPortFree(metricsPort, 'metrics', '--metrics-port');
+    const { TIDEMARK_LOOKUP_PORT: lookupPort } = settings;
+    if (lookupPort !== 0) await assertPortFree(lookupPort, 'trace lookups', '--lookup-port');
     if (options.kafka) parts.addKafka(await prepare(settings, options));
     await parts.start();
   } catch (error) {
@@ -98,6 +105,10 @@ export function embedded(settings: Settings, environment: UpOptions['environment
     TIDEMARK_AUTH: environment['TIDEMARK_AUTH'] ?? auth,
     CLICKHOUSE_URL: `http://127.0.0.1:${settings.TIDEMARK_CLICKHOUSE_PORT}`,
     S3_ENDPOINT: `http://127.0.0.1:${settings.TIDEMARK_PORT}/cdn-cgi/local/r2/s3`,
+    TIDEMARK_LOOKUP_URL:
+      settings.TIDEMARK_LOOKUP_PORT === 0
+        ? ''
+        : `http://127.0.0.1:${settings.TIDEMARK_LOOKUP_PORT}`,
   };
 }
 
@@ -109,6 +120,7 @@ class Parts {
   readonly #edge: Child;
   readonly #archive: Child;
   readonly #schedule: Child | undefined;
+  readonly #lookup: Child | undefined;
   readonly #directory: string;
   #kafka: KafkaParts | undefined;
   readonly #stopping = new AbortController();
@@ -154,6 +166,16 @@ class Parts {
     );
     const archive = [path.join(root, 'bin/tidemark.js'), 'archive'];
     this.#archive = this.#child('archive', undefined, archive, {}, archiveNice);
+    const lookup = [path.join(root, 'bin/tidemark.js'), 'lookup', '--json'];
+    this.#lookup =
+      settings.TIDEMARK_LOOKUP_PORT === 0 ? undefined : this.#child('lookup', 'ready', lookup);
+    const schedule = [path.join(root, 'bin/tidemark.js'), 'batch', 'schedule'];
+    // The port of metrics is the archiver's.
+    const quiet = { TIDEMARK_METRICS_PORT: '0' };
+    this.#schedule =
+      options.schedulesBatch === false
+        ? undefined
+        : this.#child('schedule', undefined, schedule, quiet, archiveNice);
   }
 
   /** To be called before `start`. */
@@ -164,14 +186,21 @@ class Parts {
   }
 
   get died(): Promise<TidemarkError> {
-    const programs = [this.#clickhouse, this.#edge, this.#archive, this.#schedule, this.#kafka];
+    const programs = [
+      this.#clickhouse,
+      this.#edge,
+      this.#archive,
+      this.#schedule,
+      this.#lookup,
+      this.#kafka,
+    ];
     return Promise.race(programs.flatMap((program) => (program ? [program.died] : [])));
   }
 
   async start(): Promise<void> {
     await Promise.all([this.#startClickHouse(), this.#edge.start()]);
     await this.#kafka?.start();
-    await this.#archive.start();
+    await Promise.all([this.#archive.start(), this.#lookup?.start()]);
     this.#startDrain();
     this.#repeat('compact', this.#settings.TIDEMARK_COMPACT_EVERY_MS);
     this.#repeat('sweep', this.#settings.TIDEMARK_SWEEP_EVERY_MS);
@@ -182,7 +211,12 @@ class Parts {
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const timer of this.#timers.splice(0)) timer.stop();
-    await Promise.all([this.#archive.stop(), this.#schedule?.stop(), ...this.#running.values()]);
+    await Promise.all([
+      this.#archive.stop(),
+      this.#schedule?.stop(),
+      this.#lookup?.stop(),
+      ...this.#running.values(),
+    ]);
     await this.#edge.stop();
     await this.#kafka?.stop();
     await this.#clickhouse.stop();

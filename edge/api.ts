@@ -15,9 +15,11 @@ import {
   apiRowsDefault,
 } from '../schemas/limits/api.ts';
 import { documentOf } from './api/openapi.ts';
+import { lookUp } from './api/lookup.ts';
 import { badParameters, problem, problemOf } from './api/problem.ts';
 import type { ParameterFault } from './api/problem.ts';
 import { readRows } from './api/read.ts';
+import { isWhole } from './api/resource.ts';
 import type { Asked, Cursor, Resource, Row } from './api/resource.ts';
 import { resources } from './api/resources.ts';
 import type { Isolate } from './export.ts';
@@ -48,12 +50,18 @@ async function answer(isolate: Isolate, resource: Resource, context: Context): P
   const { tenantId } = await authorize(context.req.raw, { what: 'read' }, access);
   const asked = askedOf(resource, context, tools.now());
   if (asked instanceof Response) return asked;
-  const rows = await readRows(resource.read(asked), tenantId, settings, tools);
+  const stored = await readRows(resource.read(asked), tenantId, settings, tools);
+  const traceId = stored.length === 0 ? resource.archivedTrace?.(asked) : undefined;
+  const rows = traceId === undefined ? stored : await lookUp(traceId, tenantId, settings, tools);
   if (resource.isOneThing === true && rows.length === 0) {
     throw new TidemarkError('NOT_FOUND', `Cannot find this ${resource.name}`);
   }
   const next = nextOf(resource, rows, asked);
-  const isFinal = rows.length > 0 && rows.every((row) => row['isFinal'] === true);
+  const steps = resource.stepsOf?.(rows);
+  const isFinal =
+    rows.length > 0 &&
+    rows.every((row) => row['isFinal'] === true) &&
+    (steps === undefined || isWhole(steps, asked));
   const seconds = isFinal ? apiFinalSeconds : apiLiveSeconds;
   return context.json({ data: rows, ...(next !== undefined && { next }) }, 200, {
     'Cache-Control': seconds > 0 ? `private, max-age=${seconds}` : 'no-store',

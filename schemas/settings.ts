@@ -5,6 +5,7 @@
 import { SettingError } from './errors.ts';
 import { edgeSettings } from './settings/edge.ts';
 import { fleetSettings } from './settings/fleet.ts';
+import { lookupSettings } from './settings/lookup.ts';
 import type { SettingRow } from './settings/row.ts';
 import { servicesSettings } from './settings/services.ts';
 import { taskSettings } from './settings/tasks.ts';
@@ -15,6 +16,7 @@ export const settings = {
   ...edgeSettings,
   ...fleetSettings,
   ...taskSettings,
+  ...lookupSettings,
 } as const satisfies Record<string, SettingRow>;
 
 export type SettingName = keyof typeof settings;

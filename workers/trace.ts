@@ -12,6 +12,8 @@ import type { CallOptions, ObjectStore } from './clients/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
 import { ArchiveFile } from './clients/parquet.ts';
 import type { RowColumns } from './clients/rows.ts';
+import { TraceRows } from './lookup/row.ts';
+import type { TraceRow } from './lookup/row.ts';
 import { Rebuilder } from './rebuild.ts';
 
 const hourMs = 3_600_000;
@@ -40,6 +42,8 @@ export interface ArchivedSpan {
   readonly isDuplicate: boolean;
   /** An ExportTraceServiceRequest of this span alone. */
   readonly request: Uint8Array;
+  /** The span as the read API shows it. */
+  readonly row: () => TraceRow;
 }
 
 export interface TraceSearch {
@@ -119,6 +123,7 @@ function deliveriesOf(columns: RowColumns, id: Uint8Array, tenantId?: string): D
   const rows = rowsOf(columns, id);
   if (rows.length === 0) return [];
   const rebuilder = new Rebuilder(signal, columns);
+  const shown = new TraceRows(columns);
   const tenants = columns.names('TenantId');
   const kinds = columns.names('SpanKind');
   const parents = columns.ids('ParentSpanId', 8);
@@ -139,6 +144,7 @@ function deliveriesOf(columns: RowColumns, id: Uint8Array, tenantId?: string): D
         indexes.values[row] ?? 0,
       ],
       request: rebuilder.request(Uint32Array.of(row)),
+      row: () => shown.row(row),
     }));
 }
 
@@ -183,10 +189,10 @@ function judged(deliveries: readonly Delivery[]): ArchivedSpan[] {
   const seen = new Set<string>();
   return deliveries
     .toSorted((left, right) => compareArrivals(left.arrival, right.arrival))
-    .map(({ tenantId, spanId, parentSpanId, request, identity }) => {
+    .map(({ tenantId, spanId, parentSpanId, request, row, identity }) => {
       const isDuplicate = seen.has(identity);
       seen.add(identity);
-      return { tenantId, spanId, parentSpanId, isDuplicate, request };
+      return { tenantId, spanId, parentSpanId, isDuplicate, request, row };
     });
 }
 

@@ -102,6 +102,8 @@ function urlOf(
     max_result_bytes: String(apiAnswerBytesMax),
     cancel_http_readonly_queries_on_client_close: '1',
     additional_table_filters: wallOf(tenantId),
+    // What the row policies of deploy/clickhouse/reader.sql go by, where they are in force.
+    log_comment: tenantId,
     // Last: in read-only mode no setting changes any more, so no query can take the wall away.
     readonly: '1',
   };

@@ -34,6 +34,12 @@ export type Asked<Query> = Query & {
   readonly cursor: Cursor | undefined;
 };
 
+/** The steps of a range that an answer has. */
+export interface StepsSeen {
+  readonly begins: readonly unknown[];
+  readonly stepSeconds: number;
+}
+
 export interface Resource {
   /** Below `/api/v1`. */
   readonly path: string;
@@ -47,8 +53,12 @@ export interface Resource {
   readonly read: (asked: Asked<Record<string, unknown>>) => Read;
   /** Column whose value orders the rows of a resource that has pages, newest first. */
   readonly orderedBy?: string;
+  /** Begins of the steps that rows tell of, where more rows of the range may come for others. */
+  readonly stepsOf?: (rows: readonly Row[]) => StepsSeen;
   /** Whether no rows mean that there is no such thing. */
   readonly isOneThing?: boolean;
+  /** The trace that is looked for in the archive where ClickHouse has no row. */
+  readonly archivedTrace?: (asked: Asked<Record<string, unknown>>) => string;
 }
 
 /** A resource with the types of its parameters. */
@@ -56,10 +66,11 @@ export function resource<
   Query extends z.ZodMiniObject,
   Path extends z.ZodMiniObject = z.ZodMiniObject,
 >(
-  of: Omit<Resource, 'query' | 'pathParameters' | 'read'> & {
+  of: Omit<Resource, 'query' | 'pathParameters' | 'read' | 'archivedTrace'> & {
     readonly query: Query;
     readonly pathParameters?: Path;
     readonly read: (asked: Asked<z.output<Query> & z.output<Path>>) => Read;
+    readonly archivedTrace?: (asked: Asked<z.output<Query> & z.output<Path>>) => string;
   },
 ): Resource {
   return of as unknown as Resource;
@@ -120,6 +131,14 @@ export const cursor = z.optional(
 
 export const layer = z.enum(['batch', 'realtime']);
 
+/** What a row of a merged view says of the layer that it comes from. */
+export const provenance = {
+  layer,
+  runId: described(z.string(), 'Empty of rows that are live'),
+  isFinal: z.boolean(),
+  watermark: described(z.string(), 'Everything received before this is in the run'),
+};
+
 export const hexTraceId = described(
   z.string().check(z.regex(/^[0-9a-fA-F]{32}$/)),
   '32 hex digits',
@@ -128,6 +147,12 @@ export const hexTraceId = described(
 /** The parameters of a query over the range: its begin, its end, and the rows wanted. */
 export function rangeOf({ fromMs, toMs, rowsMax }: Asked<object>) {
   return { from: fromMs, to: toMs, rows: rowsMax };
+}
+
+/** Whether the steps make up the range: then rows that are all final are all that there will be. */
+export function isWhole({ begins, stepSeconds }: StepsSeen, { fromMs, toMs }: Asked<object>) {
+  const stepMs = stepSeconds * 1000;
+  return new Set(begins).size === Math.ceil(toMs / stepMs) - Math.floor(fromMs / stepMs);
 }
 
 /** That a row's nanoseconds lie in the range. */

@@ -92,7 +92,8 @@ const attributes = z.record(z.string(), z.string());
 export const trace = resource({
   path: '/traces/{traceId}',
   name: 'trace',
-  summary: 'The spans of one trace in the speed layer, by start; copies of a span are shown once',
+  summary:
+    'The spans of one trace, by start, from the speed layer, else from the archive; copies of a span are shown once',
   query: z.object({}),
   pathParameters: z.object({
     traceId: hexTraceId,
@@ -110,8 +111,10 @@ export const trace = resource({
     attributes,
     resource: attributes,
     events: z.array(z.object({ time, name: z.string(), attributes })),
+    layer: described(z.enum(['realtime', 'archive']), 'Where the spans are from'),
   }),
   isOneThing: true,
+  archivedTrace: ({ traceId }) => traceId,
   read: ({ traceId }) => ({
     sql: `SELECT Timestamp AS time, SpanId AS spanId, ParentSpanId AS parentSpanId,
         ServiceName AS service, SpanName AS operation, SpanKind AS kind, StatusCode AS status,
@@ -119,7 +122,7 @@ export const trace = resource({
         SpanAttributes AS attributes, ResourceAttributes AS resource,
         arrayMap((at, name, own) -> CAST((at, name, own),
           'Tuple(time DateTime64(9), name String, attributes Map(String, String))'),
-          Events.Timestamp, Events.Name, Events.Attributes) AS events
+          Events.Timestamp, Events.Name, Events.Attributes) AS events, 'realtime' AS layer
       FROM otel_traces
       WHERE TenantId = {tenant:String} AND TraceId = lower({traceId:String})
         AND Timestamp >= (SELECT min(Start) ${ofTrace})

@@ -2,7 +2,7 @@
 
 export type SettingKind = 'string' | 'secret' | 'url' | 'integer' | 'choice';
 export type Program =
-  'edge' | 'archive' | 'batch' | 'compact' | 'retain' | 'kafka-rest' | 'start' | 'all';
+  'edge' | 'archive' | 'batch' | 'compact' | 'retain' | 'kafka-rest' | 'lookup' | 'start' | 'all';
 
 export interface SettingRow {
   readonly kind: SettingKind;

@@ -25,15 +25,25 @@ export function readAdmit(settings: AdmitSettings): Admit {
     throw new SettingError('KAFKA_REST_USER', message);
   }
   const basic = Buffer.from(`${user}:${password}`).toString('base64');
-  const wanted = [user === '' ? '' : `basic ${basic}`, token === '' ? '' : `bearer ${token}`]
-    .filter((text) => text !== '')
-    .map(digest);
-  if (wanted.length > 0) return (authorization) => isAmong(wanted, authorization ?? '');
-  if (loopback.test(host)) return () => true;
+  const wanted = [user === '' ? '' : `basic ${basic}`, token === '' ? '' : `bearer ${token}`];
+  const known = wanted.filter((text) => text !== '');
+  if (known.length > 0 || isLoopback(host)) return admitOnly(known);
   throw new SettingError(
     'TIDEMARK_KAFKA_REST_HOST',
     `Cannot serve on ${host} to anybody: set KAFKA_REST_USER and KAFKA_REST_PASSWORD or KAFKA_REST_TOKEN`,
   );
+}
+
+/** Whether only programs of this machine can reach what listens there. */
+export function isLoopback(host: string): boolean {
+  return loopback.test(host);
+}
+
+/** Admits those who come with one of these credentials, such as `bearer …`; without any, everybody. */
+export function admitOnly(credentials: readonly string[]): Admit {
+  const wanted = credentials.map(digest);
+  if (wanted.length === 0) return () => true;
+  return (authorization) => isAmong(wanted, authorization ?? '');
 }
 
 function isAmong(wanted: readonly Buffer[], authorization: string): boolean {

@@ -17,6 +17,7 @@ interface Span {
   readonly attributes: Readonly<Record<string, string>>;
   readonly resource: Readonly<Record<string, string>>;
   readonly events: readonly { readonly time: string; readonly name: string }[];
+  readonly layer: 'realtime' | 'archive';
 }
 
 interface Placed {
@@ -50,7 +51,8 @@ function waterfall(spans: readonly Span[]): HTMLElement[] {
   const endMs = Math.max(...placed.map((each) => each.startMs + each.span.durationMs));
   const lengthMs = Math.max(endMs - startMs, 0.001);
   const services = new Set(spans.map(({ service }) => service));
-  const summary = `${spans.length} spans of ${services.size} services in ${duration(lengthMs)}`;
+  const from = spans.some(({ layer }) => layer === 'archive') ? ', from the archive' : '';
+  const summary = `${spans.length} spans of ${services.size} services in ${duration(lengthMs)}${from}`;
   const rows = placed.map((each) => rowOf(each, startMs, lengthMs));
   return [h('p', {}, summary), h('ol', { class: 'waterfall' }, ...rows)];
 }
