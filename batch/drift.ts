@@ -135,7 +135,8 @@ function publishedSource({ table, period }: DriftOptions): string {
   return `(SELECT * FROM ${table} WHERE ${column} = {period:${type}} AND run_id = {run:String})`;
 }
 
-function windowOf({ startMs, endMs }: Period): EventWindow {
+/** The window of a period. */
+export function windowOf({ startMs, endMs }: Period): EventWindow {
   return { from: time(startMs), to: time(endMs) };
 }
 
@@ -155,7 +156,8 @@ async function countSlices(options: DriftOptions, window: EventWindow): Promise<
   return Math.max(1, Math.ceil(rows / settings.TIDEMARK_VERIFY_ROWS));
 }
 
-function during({ speedTime }: SignalDrift, { from, to }: EventWindow): string {
+/** That a row's time lies in the window. */
+export function during({ speedTime }: SignalDrift, { from, to }: EventWindow): string {
   return `${speedTime} >= ${from} AND ${speedTime} < ${to}`;
 }
 

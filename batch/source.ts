@@ -22,18 +22,21 @@ export function inSlice({ by, index, count }: Slice): string {
 
 /**
  * A subquery over Parquet files of the bucket, all of their rows or a slice. `keys` are those of archive
- * files, at least one; throws `TidemarkError` CORRUPT_ARCHIVE for another.
+ * files, at least one; throws `TidemarkError` CORRUPT_ARCHIVE for another. `more` are columns that
+ * ClickHouse has beside those of files, such as `_path`.
  */
 export function filesSource(
   settings: SourceSettings,
   keys: readonly string[],
   structure: readonly string[],
   slice: Slice = { by: [], index: 0, count: 1 },
+  more: readonly string[] = [],
 ): string {
+  const columns = ['*', ...more].join(', ');
   const sources: string[] = [];
   for (let from = 0; from < keys.length; from += verifyFilesPerSource) {
     const part = s3Function(settings, keys.slice(from, from + verifyFilesPerSource), structure);
-    sources.push(`SELECT * FROM ${part} WHERE ${inSlice(slice)}`);
+    sources.push(`SELECT ${columns} FROM ${part} WHERE ${inSlice(slice)}`);
   }
   return `(${sources.join(' UNION ALL ')})`;
 }

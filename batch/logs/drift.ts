@@ -8,6 +8,13 @@ import type { SignalDrift } from '../drift.ts';
 /** The severity number as the speed table has it: a byte, 0 for what that cannot hold. */
 const severity = 'if(SeverityNumber BETWEEN 0 AND 255, SeverityNumber, 0)';
 
+/** What a record is matched by, over the archive's columns and over the speed table's. */
+export const archivedRecord = `sipHash128(TenantId, ServiceName, toUnixTimestamp64Nano(Timestamp),
+          toUInt8(${severity}), SeverityText,
+          lower(hex(ifNull(TraceId, ''))), lower(hex(ifNull(SpanId, ''))), Body)`;
+export const storedRecord = `sipHash128(toString(TenantId), toString(ServiceName),
+        toUnixTimestamp64Nano(Timestamp), SeverityNumber, toString(SeverityText), TraceId, SpanId, Body)`;
+
 export const logDrift: SignalDrift = {
   structure: [
     'TenantId String',
@@ -33,9 +40,7 @@ export const logDrift: SignalDrift = {
   archive: (source) => `
     SELECT
       argMin(
-        sipHash128(TenantId, ServiceName, toUnixTimestamp64Nano(Timestamp),
-          toUInt8(${severity}), SeverityText,
-          lower(hex(ifNull(TraceId, ''))), lower(hex(ifNull(SpanId, ''))), Body),
+        ${archivedRecord},
         (IngestedAt, Partition, Offset, ItemIndex)
       ) AS item,
       TenantId AS tenant,
@@ -45,8 +50,7 @@ export const logDrift: SignalDrift = {
     GROUP BY TenantId, ContentHash, ContentOccurrence`,
   speed: (source) => `
     SELECT
-      sipHash128(toString(TenantId), toString(ServiceName), toUnixTimestamp64Nano(Timestamp),
-        SeverityNumber, toString(SeverityText), TraceId, SpanId, Body) AS item,
+      ${storedRecord} AS item,
       toString(TenantId) AS tenant,
       toString(ServiceName) AS service,
       SeverityNumber >= 17 AS failed

@@ -6,7 +6,7 @@
 import type { SignalDrift } from '../drift.ts';
 
 /** Speed tables by the archive's word for their kind. */
-const types = {
+export const pointTypes = {
   otel_metrics_gauge: 'Gauge',
   otel_metrics_sum: 'Sum',
   otel_metrics_histogram: 'Histogram',
@@ -14,8 +14,8 @@ const types = {
   otel_metrics_summary: 'Summary',
 } as const;
 
-/** A point's identity in both layers. */
-function item(type: string): string {
+/** A point's identity in both layers; `type` is an expression. */
+export function pointItem(type: string): string {
   const texts = [
     'TenantId',
     'ServiceName',
@@ -53,12 +53,12 @@ export const pointDrift: SignalDrift = {
   ],
   archiveBy: ['MetricName', 'toUnixTimestamp64Nano(TimeUnix)'],
   speedBy: ['toString(MetricName)', 'toUnixTimestamp64Nano(TimeUnix)'],
-  speedTables: Object.keys(types),
+  speedTables: Object.keys(pointTypes),
   speedTime: 'TimeUnix',
   repeats: false,
   archive: (source, { from, to }) => `
     SELECT
-      any(${item('MetricType')}) AS item,
+      any(${pointItem('MetricType')}) AS item,
       TenantId AS tenant,
       any(ServiceName) AS service,
       min(IngestedAt) AS received
@@ -67,7 +67,7 @@ export const pointDrift: SignalDrift = {
     GROUP BY TenantId, SeriesHash, StartTimeUnix, TimeUnix`,
   speed: (source, table) => `
     SELECT
-      ${item(`'${types[table as keyof typeof types]}'`)} AS item,
+      ${pointItem(`'${pointTypes[table as keyof typeof pointTypes]}'`)} AS item,
       toString(TenantId) AS tenant,
       toString(ServiceName) AS service,
       0 AS failed

@@ -1,6 +1,11 @@
 /** How the layers of traces are compared: spans by tenant, trace id, span id and kind. */
 import type { EventWindow, SignalDrift } from '../drift.ts';
 
+/** A span's identity, over the archive's columns and over the speed table's. */
+export const archivedSpan =
+  'sipHash128(TenantId, lower(hex(TraceId)), lower(hex(SpanId)), SpanKind)';
+export const storedSpan = 'sipHash128(toString(TenantId), TraceId, SpanId, toString(SpanKind))';
+
 export const spanDrift: SignalDrift = {
   structure: [
     'TenantId String',
@@ -20,7 +25,7 @@ export const spanDrift: SignalDrift = {
   repeats: false,
   archive: (source) => `
     SELECT
-      sipHash128(TenantId, lower(hex(TraceId)), lower(hex(SpanId)), SpanKind) AS item,
+      ${archivedSpan} AS item,
       any(TenantId) AS tenant,
       argMin(ServiceName, (IngestedAt, Partition, Offset, ItemIndex)) AS service,
       min(IngestedAt) AS received
@@ -28,7 +33,7 @@ export const spanDrift: SignalDrift = {
     GROUP BY item`,
   speed: (source) => `
     SELECT
-      sipHash128(toString(TenantId), TraceId, SpanId, toString(SpanKind)) AS item,
+      ${storedSpan} AS item,
       toString(TenantId) AS tenant,
       toString(ServiceName) AS service,
       StatusCode = 'Error' AS failed

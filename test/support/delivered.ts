@@ -29,12 +29,13 @@ export async function archiveDeliveries(
   const [first] = deliveries;
   if (first === undefined) return [];
   const partition = first.partition < 0 ? 'spool' : String(first.partition);
-  const place = { topic, partition, firstOffset: first.offset, attempt: 'a1' };
+  const place = { topic, partition, firstOffset: first.offset };
   const files: Commit['files'] = [];
   for (const hour of columns.hours()) {
     const { bytes, rowGroups } = encodeParquet(hour);
     const { hourMs, quarantined, rows, timeMinNs, timeMaxNs } = hour;
-    const key = fileKey(signal, hourMs, place);
+    // Quarantined items have a file of their own in the hour of their receipt.
+    const key = fileKey(signal, hourMs, { ...place, attempt: quarantined ? 'a2' : 'a1' });
     await store.put(key, bytes);
     const times = { timeMinNs: String(timeMinNs), timeMaxNs: String(timeMaxNs) };
     files.push({ key, bytes: bytes.length, rows, hourMs, ...times, quarantined, rowGroups });

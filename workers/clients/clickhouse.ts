@@ -2,6 +2,8 @@
  * ClickHouse as the programs use it: rows out, rows in, commands; over `@clickhouse/client`. Errors
  * carry ClickHouse's code and whether the same call may succeed later. It composes no SQL.
  */
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import {
   ClickHouseError as ServerError,
   ClickHouseLogLevel,
@@ -49,6 +51,11 @@ export interface ClickHouse {
     rows: readonly Readonly<Record<string, unknown>>[],
     options?: InsertOptions,
   ): Promise<void>;
+  /**
+   * Runs an INSERT statement that ends in `FORMAT …`, with data in that format. Made to be repeated
+   * with the token of `options`, as `insertRows` is.
+   */
+  insertBytes(statement: string, data: Uint8Array, options?: InsertOptions): Promise<void>;
   /** Creates CLICKHOUSE_DATABASE if it is not there. */
   createDatabase(): Promise<void>;
   close(): Promise<void>;
@@ -114,6 +121,17 @@ export function openClickHouse(
         });
       });
     },
+    insertBytes: (statement, data, { idempotent = false, deduplicationToken } = {}) => {
+      const token = deduplicationToken ?? '';
+      return call('insert into', idempotent || token !== '', async () => {
+        const { stream } = await client.exec({
+          query: statement,
+          values: Readable.from([data], { objectMode: false }),
+          clickhouse_settings: token === '' ? {} : { insert_deduplication_token: token },
+        });
+        await drained(stream);
+      });
+    },
     async createDatabase() {
       // A request that names a database which is not there is refused, whatever it asks for.
       const first = clientOf(settings, 'default');
@@ -127,6 +145,12 @@ export function openClickHouse(
     },
     close: () => client.close(),
   };
+}
+
+/** Reads an answer that says nothing to its end, so that its connection can be used again. */
+async function drained(stream: Readable): Promise<void> {
+  stream.resume();
+  await finished(stream);
 }
 
 function clientOf(settings: ClickHouseSettings, database: string): ClickHouseClient {
