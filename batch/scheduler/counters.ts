@@ -26,6 +26,9 @@ export interface ScheduleCounters {
   /** `drift`: missing, duplicated, unarchived, late, errors or quantiles. */
   readonly drift: Gauge<'signal' | 'drift'>;
   readonly driftDay: Gauge<'signal'>;
+  /** `difference`: the faults of `schemas/difference.ts`. */
+  readonly books: Gauge<'signal' | 'difference'>;
+  readonly booksDay: Gauge<'signal'>;
 }
 
 /** From a second to three hours. */
@@ -80,6 +83,17 @@ export function scheduleCounters(registry: Registry): ScheduleCounters {
     driftDay: gauge(
       'drift_day_seconds',
       'Start of the last day whose layers were compared (Unix seconds)',
+      'signal',
+    ),
+    books: gauge(
+      'books_difference_items',
+      'Items by which the books of the last day that was balanced are off, by difference',
+      'signal',
+      'difference',
+    ),
+    booksDay: gauge(
+      'books_day_seconds',
+      'Start of the last day whose books were balanced (Unix seconds)',
       'signal',
     ),
   };

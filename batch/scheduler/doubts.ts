@@ -1,8 +1,10 @@
 /**
- * Shows what is doubtful about the published figures: ended periods that are provisional, and how far the
- * layers were apart when they were last compared. It reads what is published and compares nothing itself.
+ * Shows what is doubtful about the published figures: ended periods that are provisional, how far the layers
+ * were apart when they were last compared, and what the books lacked when they were last balanced. It reads
+ * what others stored and compares nothing itself.
  */
 import type { Signal } from '../../schemas/archive.ts';
+import { differenceKinds } from '../../schemas/difference.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { doubtsPauseMs, driftItemsMin } from '../../schemas/limits/batch.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
@@ -15,7 +17,10 @@ import type { Pulse } from './pulse.ts';
 
 export interface DoubtsOptions {
   readonly clickhouse: ClickHouse;
-  readonly counters: Pick<ScheduleCounters, 'provisional' | 'drift' | 'driftDay'>;
+  readonly counters: Pick<
+    ScheduleCounters,
+    'provisional' | 'drift' | 'driftDay' | 'books' | 'booksDay'
+  >;
   readonly pulse: Pick<Pulse, 'fault'>;
 }
 
@@ -36,6 +41,7 @@ export class Doubts {
     try {
       this.#showProvisional(await readProvisional(clickhouse, nowMs));
       this.#showDrift(await readDrift(clickhouse));
+      this.#showBooks(await readBooks(clickhouse));
       pulse.fault('doubts', undefined);
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error;
@@ -45,8 +51,8 @@ export class Doubts {
 
   /** Shows nothing more: another scheduler leads. */
   hide(): void {
-    const { provisional, drift, driftDay } = this.#options.counters;
-    for (const gauge of [provisional, drift, driftDay]) gauge.reset();
+    const { provisional, drift, driftDay, books, booksDay } = this.#options.counters;
+    for (const gauge of [provisional, drift, driftDay, books, booksDay]) gauge.reset();
   }
 
   #showProvisional(found: readonly Provisional[]): void {
@@ -59,6 +65,16 @@ export class Doubts {
     for (const { signal, daySeconds, ratios } of found) {
       driftDay.set({ signal }, daySeconds);
       for (const [name, ratio] of Object.entries(ratios)) drift.set({ signal, drift: name }, ratio);
+    }
+  }
+
+  #showBooks(found: readonly Books[]): void {
+    const { books, booksDay } = this.#options.counters;
+    for (const { signal, daySeconds, items } of found) {
+      booksDay.set({ signal }, daySeconds);
+      for (const difference of faults) {
+        books.set({ signal, difference }, Number(items[difference] ?? 0));
+      }
     }
   }
 }
@@ -125,4 +141,30 @@ async function readDrift(clickhouse: ClickHouse): Promise<Drift[]> {
       Object.entries(ratiosOfDay).map(([name, ratio]) => [name, Number(ratio)]),
     ),
   }));
+}
+
+interface Books {
+  readonly signal: Signal;
+  /** Start of the newest day whose books were balanced, seconds since 1970. */
+  readonly daySeconds: number;
+  /** Items by the name of the difference. */
+  readonly items: Readonly<Record<string, string | number>>;
+}
+
+/** Differences that should not be; of others nobody need be told. */
+const faults = Object.entries(differenceKinds).flatMap(([name, { weight }]) =>
+  weight === 'fault' ? [name] : [],
+);
+
+async function readBooks(clickhouse: ClickHouse): Promise<Books[]> {
+  const rows = await clickhouse.query<
+    Omit<Books, 'daySeconds'> & { readonly day: string | number }
+  >(
+    `SELECT signal, toUnixTimestamp(toStartOfDay(max(minute), 'UTC')) AS day,
+       sumMap(differences) AS items
+     FROM ledger WHERE (signal, toDate(minute, 'UTC')) IN
+       (SELECT signal, max(toDate(minute, 'UTC')) FROM ledger_minutes GROUP BY signal)
+     GROUP BY signal`,
+  );
+  return rows.map(({ signal, day, items }) => ({ signal, daySeconds: Number(day), items }));
 }

@@ -34,7 +34,9 @@ beforeEach(() => {
 
 type Labels = Readonly<Record<string, string>>;
 
-async function shown(name: 'provisional' | 'drift' | 'driftDay'): Promise<Map<string, number>> {
+type Shown = 'provisional' | 'drift' | 'driftDay' | 'books' | 'booksDay';
+
+async function shown(name: Shown): Promise<Map<string, number>> {
   const { values } = await counters[name].get();
   return new Map(
     values.map(({ labels, value }) => [Object.values(labels as Labels).join(' '), value]),
@@ -111,6 +113,31 @@ describe('Doubts.show()', () => {
     expect(found.get('traces unarchived')).toBe(0);
     expect(await shown('driftDay')).toEqual(
       new Map([['traces', Date.parse('2026-11-21T00:00:00Z') / 1000]]),
+    );
+  });
+
+  it('shows the faults in the books of the newest day, as balanced last', async () => {
+    const minuteOf = (minute: string, computedAt: string, differences: object) => ({
+      signal: 'logs',
+      tenant_id: 'shop',
+      minute,
+      computed_at: computedAt,
+      differences,
+    });
+    const [early, late] = ['2026-11-22T06:00:00Z', '2026-11-22T07:00:00Z'];
+    await clickhouse.insertRows('ledger_minutes', [
+      minuteOf('2026-11-20T10:00:00Z', late, { file_gone: 7 }),
+      minuteOf('2026-11-21T10:00:00Z', early, { file_gone: 8 }),
+      minuteOf('2026-11-21T10:01:00Z', late, { lost_before_archive: 2, sent_again: 5 }),
+      minuteOf('2026-11-21T23:59:00Z', late, { lost_before_archive: 1 }),
+    ]);
+    await new Doubts({ clickhouse, counters, pulse }).show(nowMs);
+    const found = await shown('books');
+    expect(found.get('logs lost_before_archive')).toBe(3);
+    expect(found.get('logs file_gone')).toBe(0);
+    expect(found.has('logs sent_again')).toBe(false);
+    expect(await shown('booksDay')).toEqual(
+      new Map([['logs', Date.parse('2026-11-21T00:00:00Z') / 1000]]),
     );
   });
 
