@@ -204,6 +204,7 @@ class Parts {
     this.#startDrain();
     this.#repeat('compact', this.#settings.TIDEMARK_COMPACT_EVERY_MS);
     this.#repeat('sweep', this.#settings.TIDEMARK_SWEEP_EVERY_MS);
+    this.#repeat('ledger', this.#settings.TIDEMARK_LEDGER_EVERY_MS, ['--quiet']);
     await this.#schedule?.start();
   }
 
@@ -245,12 +246,16 @@ class Parts {
   }
 
   /** Runs a command again and again: one at a time; what one could not do the next one does. */
-  #repeat(name: 'compact' | 'sweep', everyMs: number): void {
+  #repeat(
+    name: 'compact' | 'sweep' | 'ledger',
+    everyMs: number,
+    flags: readonly string[] = [],
+  ): void {
     if (everyMs === 0) return;
     const run = async () => {
       if (this.#running.has(name)) return;
       const program = runProgram({
-        args: [path.join(root, 'bin/tidemark.js'), name],
+        args: [path.join(root, 'bin/tidemark.js'), name, ...flags],
         environment: this.#environment,
         onLine: (line) => this.#options.onLine(name, line),
         signal: this.#stopping.signal,

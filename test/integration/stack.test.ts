@@ -113,6 +113,16 @@ async function tidemark(args: readonly string[], addresses: Addresses) {
   return { code: child.exitCode, stdout };
 }
 
+/** Who keeps the schedule, once somebody does. */
+async function leader(addresses: Addresses): Promise<unknown> {
+  for (;;) {
+    const { stdout } = await tidemark(['status', '--json'], addresses);
+    const { schedule } = JSON.parse(stdout) as { schedule?: { leader?: unknown } };
+    if (schedule?.leader !== undefined) return schedule.leader;
+    await pause(200);
+  }
+}
+
 /** What a command printed with `--json`, one document a line. */
 function linesOf(stdout: string): unknown[] {
   return stdout
@@ -129,6 +139,7 @@ describe('tidemark start', () => {
     const offset = await archivedOffset(first.addresses);
     expect(Number(offset)).toBeGreaterThan(0);
 
+    expect(await leader(first.addresses)).toMatchObject({ released: false });
     const migrated = await tidemark(['migrate', '--json'], first.addresses);
     expect(migrated.code).toBe(0);
     expect(JSON.parse(migrated.stdout)).toMatchObject({ pending: [] });
