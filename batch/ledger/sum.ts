@@ -1,6 +1,7 @@
 /** Sums the minutes of a ledger up by tenant, and lists differences by name. Pure. */
-import { differenceKinds } from './balance.ts';
-import type { DifferenceKind, DifferenceText, LedgerMinute } from './balance.ts';
+import { differenceKinds } from '../../schemas/difference.ts';
+import type { DifferenceKind, DifferenceText } from '../../schemas/difference.ts';
+import type { LedgerMinute } from './balance.ts';
 
 /** One kind of difference of one tenant. */
 export interface Difference extends DifferenceText {

@@ -16,6 +16,7 @@ interface LedgerFlags {
   readonly signal?: Signal;
   readonly tenant?: string;
   readonly json?: boolean;
+  readonly quiet?: boolean;
 }
 
 const help = `
@@ -35,25 +36,35 @@ Examples:
 /** How often progress is told. */
 const progressMs = 2000;
 
+/** A flush of Kafka may wait for an hour; by then its minutes have settled, mostly. */
+const settleMsMax = 7_200_000;
+
 /** The command; prints a table for each signal, or a line of JSON. */
 export function ledgerCommand(context: Context): Command {
   return new Command('ledger')
     .description('check the books: received = archived + rejected, every difference by name')
-    .option('--date <YYYY-MM-DD>', 'the day of receipt, UTC; without it, today', day)
+    .option(
+      '--date <YYYY-MM-DD>',
+      'the day of receipt, UTC; without it today, and yesterday until two hours after it',
+      day,
+    )
     .addOption(signalOption())
     .option('--tenant <id>', 'show and judge only this tenant')
     .option('--json', 'print one line of JSON for each signal')
+    .option('--quiet', 'print nothing but faults, as from cron')
     .addHelpText('after', help)
     .action((flags: LedgerFlags) => ledger(context, flags));
 }
 
 async function ledger(context: Context, flags: LedgerFlags): Promise<void> {
-  const period = flags.date ?? periodAt('day', context.now());
+  const periods = flags.date ? [flags.date] : openDays(context.now());
   const wanted: readonly Signal[] = flags.signal ? [flags.signal] : ['traces', 'logs', 'metrics'];
   const alerts: string[] = [];
   await withClients(context, async (clients) => {
-    for (const signal of wanted) {
-      alerts.push(...(await balance(context, clients, { ...flags, date: period, signal })));
+    for (const date of periods) {
+      for (const signal of wanted) {
+        alerts.push(...(await balance(context, clients, { ...flags, date, signal })));
+      }
     }
   });
   if (alerts.length > 0) {
@@ -61,11 +72,23 @@ async function ledger(context: Context, flags: LedgerFlags): Promise<void> {
   }
 }
 
+/** The days of which minutes may have settled since the last look. */
+function openDays(nowMs: number): Period[] {
+  const [before, today] = [periodAt('day', nowMs - settleMsMax), periodAt('day', nowMs)];
+  return before.name === today.name ? [today] : [before, today];
+}
+
 /** Prints the books of one signal; returns its alerts. */
 async function balance(
   context: Context,
   clients: Clients,
-  { date, signal, tenant, json }: LedgerFlags & { readonly date: Period; readonly signal: Signal },
+  {
+    date,
+    signal,
+    tenant,
+    json,
+    quiet,
+  }: LedgerFlags & { readonly date: Period; readonly signal: Signal },
 ): Promise<string[]> {
   const { balanceDay } = await import('../../batch/ledger.ts');
   const { sumTenants } = await import('../../batch/ledger/sum.ts');
@@ -88,9 +111,8 @@ async function balance(
   );
   const alerts = ledgerAlerts(signal, tenants);
   const balanced = { period: date, signal, settledMs, tenants, goneFiles };
-  context.stdout.write(
-    json === true ? `${lineOf({ ...balanced, alerts })}\n` : describeLedger(balanced),
-  );
+  const text = json === true ? `${lineOf({ ...balanced, alerts })}\n` : describeLedger(balanced);
+  if (quiet !== true) context.stdout.write(text);
   return alerts;
 }
 

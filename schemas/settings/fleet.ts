@@ -186,6 +186,14 @@ export const fleetSettings = {
     0,
     24 * hourMs,
   ),
+  TIDEMARK_LEDGER_EVERY_MS: integer(
+    'ms',
+    120_000,
+    'Pause between two looks at the books of today in the embedded stack; 0: none',
+    ['start'],
+    0,
+    24 * hourMs,
+  ),
   TIDEMARK_RETENTION: row(
     'string',
     '',

@@ -184,6 +184,20 @@ async function publish(): Promise<void> {
       p99_ms: 6,
     })),
   );
+  await clickhouse.insertRows('ledger_minutes', [
+    {
+      signal: 'traces',
+      tenant_id: 'default',
+      minute: `${today} 00:00:00`,
+      computed_at: new Date().toISOString(),
+      is_settled: true,
+      received: 90,
+      accepted: 90,
+      archived: 90,
+      speed: 79,
+      differences: { missing_in_speed: 11 },
+    },
+  ]);
   await clickhouse.insertRows('batch_runs', [
     {
       signal: 'traces',
@@ -225,10 +239,12 @@ const places: readonly (readonly [string, string, string])[] = [
   ['service', '#/service?service=cart', 'GET /cart'],
   ['traces', '#/traces?status=Error', 'GET /cart'],
   ['trace', `#/trace?id=${traceId.toString('hex')}`, '2 spans of 2 services'],
-  ['graph', '#/graph', 'redis'],
+  ['graph', `#/graph?date=${yesterday}`, 'redis'],
+  ['live graph', '#/graph', 'live'],
   ['logs', '#/logs', '<img src=x onerror=alert(1)> is only text'],
   ['metrics', '#/metrics?metric=queue.length&kind=gauge', 'queue.length'],
   ['trust', '#/trust', 'run-1'],
+  ['books', '#/trust', 'missing in the speed layer'],
 ];
 
 describe.skipIf(!hasBrowser)('the dashboard', () => {

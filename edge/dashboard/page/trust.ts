@@ -1,4 +1,6 @@
 /** How far figures can be trusted: what the batch has published, and what it corrected. */
+import { booksOf } from '../books.ts';
+import type { Day, Difference } from '../books.ts';
 import { field, fill, h, table } from '../dom.ts';
 import { day } from '../page.ts';
 import type { Page } from '../page.ts';
@@ -34,10 +36,14 @@ export const trust: Page = {
   title: () => 'Completeness and drift',
   open: (root, visit) => {
     const date = visit.place.parameters.get('date') ?? day(visit.nowMs(), 1);
-    const [periods, drift] = [h('div', {}), h('div', {})];
+    const booksDate = visit.place.parameters.get('books') ?? day(visit.nowMs(), 0);
+    const [periods, books, drift] = [h('div', {}), h('div', {}), h('div', {})];
     const change = (value: string) => visit.change({ date: value });
+    const changeBooks = (value: string) => visit.change({ books: value });
     root.append(
       periods,
+      h('div', { class: 'controls' }, field('Books of the day', booksDate, changeBooks, 'date')),
+      books,
       h('div', { class: 'controls' }, field('Drift of the day', date, change, 'date')),
       drift,
     );
@@ -45,11 +51,15 @@ export const trust: Page = {
       isLive: true,
       async refresh(signal) {
         const to = visit.nowMs() + 1000;
-        const [published, found] = await Promise.all([
+        const [published, found, days, differences] = await Promise.all([
           read<Period>('completeness', { from: to - shownMs, to, limit: 200 }, signal),
           read<Drift>('drift', { date, limit: 1000 }, signal),
+          read<Day>('ledger', { date: booksDate, step: 'day' }, signal),
+          read<Difference>('ledger/differences', { date: booksDate }, signal),
         ]);
         fill(periods, periodsOf(published.data, visit.nowMs()));
+        const when = { date: booksDate, nowMs: visit.nowMs() };
+        fill(books, booksOf(days.data, differences.data, when));
         fill(drift, driftOf(found.data, date));
       },
     };
