@@ -5,9 +5,8 @@ import {
   bound,
   date,
   described,
-  layer,
   limit,
-  number,
+  provenance,
   range,
   rangeOf,
   resource,
@@ -16,9 +15,9 @@ import {
 } from './resource.ts';
 import type { Asked } from './resource.ts';
 
-const service = text('Only this service');
-const operation = text('Only this operation (the span name)');
-const kind = z.optional(
+export const service = text('Only this service');
+export const operation = text('Only this operation (the span name)');
+export const kind = z.optional(
   described(
     z.enum(['Server', 'Client', 'Producer', 'Consumer', 'Internal', 'Unspecified']),
     'Only spans of this kind',
@@ -26,25 +25,25 @@ const kind = z.optional(
 );
 
 const milliseconds = described(z.nullable(z.number()), 'Milliseconds');
-const durations = { p50Ms: milliseconds, p95Ms: milliseconds, p99Ms: milliseconds };
-const counts = { spans: z.int(), errors: z.int(), traces: z.int() };
+export const durations = { p50Ms: milliseconds, p95Ms: milliseconds, p99Ms: milliseconds };
+export const counts = { spans: z.int(), errors: z.int(), traces: z.int() };
 
 /** Quantiles, in ms, of what the live rollup has. */
-const liveQuantiles = `
+export const liveQuantiles = `
   (quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_quantiles) AS quantiles)[1] / 1e6 AS p50Ms,
   quantiles[2] / 1e6 AS p95Ms, quantiles[3] / 1e6 AS p99Ms`;
 
-const liveCounts = `
+export const liveCounts = `
   sum(total_spans) AS spans, sum(error_count) AS errors,
   uniqCombined64Merge(14)(unique_traces) AS traces`;
 
-interface Filters {
+export interface Filters {
   readonly service?: string | undefined;
   readonly operation?: string | undefined;
   readonly kind?: string | undefined;
 }
 
-function filtersOf({ service: name, operation: of, kind: spanKind }: Filters) {
+export function filtersOf({ service: name, operation: of, kind: spanKind }: Filters) {
   return [
     'tenant_id = {tenant:String}',
     name !== undefined && 'service_name = {service:String}',
@@ -53,7 +52,7 @@ function filtersOf({ service: name, operation: of, kind: spanKind }: Filters) {
   ];
 }
 
-const withinMinutes = [
+export const withinMinutes = [
   'minute >= toStartOfMinute(fromUnixTimestamp64Milli({from:Int64}))',
   'minute < fromUnixTimestamp64Milli({to:Int64})',
 ];
@@ -71,14 +70,6 @@ export const services = resource({
     parameters: bound({ kind: asked.kind, ...rangeOf(asked) }),
   }),
 });
-
-/** What a row says of the layer that it comes from. */
-const provenance = {
-  layer,
-  runId: z.string(),
-  isFinal: z.boolean(),
-  watermark: z.string(),
-};
 
 /** What a merged view says of an operation. */
 const mergedColumns = `
@@ -128,6 +119,7 @@ export const hours = resource({
     ...durations,
     ...provenance,
   }),
+  stepsOf: (rows) => ({ begins: rows.map(({ hour }) => hour), stepSeconds: 3600 }),
   read: (asked) => ({
     sql: `SELECT hour, ${mergedColumns}
       FROM service_stats_hourly_merged ${where([
@@ -174,39 +166,10 @@ export const rates = resource({
 const sparkPoints = 60;
 
 /** Steps of a series, seconds. */
-const steps = [60, 300, 900, 3600, 21_600, 86_400] as const;
-
-export const timeseries = resource({
-  path: '/timeseries',
-  name: 'timeseries',
-  summary: 'Rate, errors and durations over time, live, in steps that follow from the range',
-  query: z.object({
-    ...range,
-    service,
-    operation,
-    kind,
-    step: z.optional(
-      number(`Least seconds of a point, rounded up to one of ${steps.join(', ')}`, 60, 86_400),
-    ),
-  }),
-  row: z.object({ time: z.string(), stepSeconds: z.int(), ...counts, ...durations }),
-  read: (asked) => ({
-    sql: `SELECT toStartOfInterval(minute, toIntervalSecond({step:UInt32}), 'UTC') AS time,
-        {step:UInt32} AS stepSeconds, ${liveCounts}, ${liveQuantiles}
-      FROM service_stats_realtime ${where([...filtersOf(asked), ...withinMinutes])}
-      GROUP BY time ORDER BY time LIMIT {rows:UInt32}`,
-    parameters: bound({
-      service: asked.service,
-      operation: asked.operation,
-      kind: asked.kind,
-      step: steps.find((step) => step >= Math.max(asked.step ?? 0, stepOf(asked))),
-      ...rangeOf({ ...asked, rowsMax: apiPointsMax + 2 }),
-    }),
-  }),
-});
+export const steps = [60, 300, 900, 3600, 21_600, 86_400] as const;
 
 /** The shortest step that keeps the range below so many points. */
-function stepOf({ fromMs, toMs }: Asked<object>, pointsMax = apiPointsMax): number {
+export function stepOf({ fromMs, toMs }: Asked<object>, pointsMax = apiPointsMax): number {
   const seconds = (toMs - fromMs) / 1000;
   return steps.find((step) => seconds / step <= pointsMax) ?? 86_400;
 }

@@ -4,14 +4,17 @@ import * as z from 'zod/mini';
 import { apiRowsMax } from '../../schemas/limits/api.ts';
 import { completeness, drift, runs } from '../../edge/api/books.ts';
 import { graph } from '../../edge/api/graph.ts';
+import { differences, ledger } from '../../edge/api/ledger.ts';
 import { logs } from '../../edge/api/logs.ts';
-import { metrics, points } from '../../edge/api/metrics.ts';
+import { metrics, points, series } from '../../edge/api/metrics.ts';
 import { problemOf } from '../../edge/api/problem.ts';
 import { readRows } from '../../edge/api/read.ts';
 import type { Resource } from '../../edge/api/resource.ts';
 import { resources } from '../../edge/api/resources.ts';
-import { hours, operations, rates, services, timeseries } from '../../edge/api/services.ts';
+import { hours, operations, rates, services } from '../../edge/api/services.ts';
+import { timeseries } from '../../edge/api/timeseries.ts';
 import { trace, traces } from '../../edge/api/traces.ts';
+import { bucketOf } from '../../schemas/histogram.ts';
 import { digest, hex } from '../../schemas/key.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { tenantColumns } from '../../schemas/tables.ts';
@@ -67,6 +70,26 @@ function span(tenant: string, index: number, more: Record<string, unknown> = {})
   };
 }
 
+/** Books of two minutes, and of one of them as they had been computed before. */
+function booksOf(tenant: string) {
+  const about = { signal: 'traces', tenant_id: tenant, is_settled: true };
+  const newer = { ...about, computed_at: '2026-11-22 14:00:00' };
+  return [
+    { ...about, computed_at: '2026-11-22 13:40:00', minute: '2026-11-22 13:30:00', received: 7 },
+    {
+      ...newer,
+      minute: '2026-11-22 13:30:00',
+      received: 10,
+      rejected: 1,
+      rejected_by: { trace_id_zero: 1 },
+      archived: 9,
+      differences: { missing_in_speed: 4, sent_again: 2 },
+    },
+    { ...newer, minute: '2026-11-22 13:31:00', received: 5, archived: 5 },
+    { ...newer, minute: '2026-11-23 00:00:00', received: 100 },
+  ];
+}
+
 beforeAll(async () => {
   server = await startClickHouse();
   const settings = readSettings({ CLICKHOUSE_URL: server.url });
@@ -95,6 +118,7 @@ beforeAll(async () => {
       TenantId: tenant,
     }));
     await clickhouse.insertRows('otel_metrics_gauge', values);
+    await clickhouse.insertRows('ledger_minutes', booksOf(tenant));
   }
   edge = await startEdge({ CLICKHOUSE_URL: server.url, TIDEMARK_KEYS: await recordsOf() });
   base = `${edge.origin}/api/v1`;
@@ -128,7 +152,11 @@ const examples: readonly (readonly [Resource, string])[] = [
   [traces, `/traces?${hour}&status=Error&minDurationMs=1&attribute=http.route%3D/acme/0`],
   [trace, `/traces/${traceId}`],
   [logs, `/logs?${hour}&severity=17&search=LINE`],
+  [graph, '/graph?date=2026-11-22&service=acme-shop'],
   [metrics, `/metrics?${hour}`],
+  [series, `/series?${hour}&metric=queue.length&kind=gauge`],
+  [ledger, '/ledger?date=2026-11-22&step=minute&signal=traces'],
+  [differences, '/ledger/differences?date=2026-11-22'],
   [points, `/points?${hour}&metric=queue.length&kind=gauge`],
 ];
 
@@ -146,7 +174,6 @@ describe('GET /api/v1/…', () => {
     [completeness, '/completeness'],
     [runs, '/runs'],
     [drift, '/drift?date=2026-11-22'],
-    [graph, '/graph?date=2026-11-22'],
   ])('$name is empty before any run', async (_, where) => {
     const { status, body } = await get(where);
     expect([status, body.data]).toEqual([200, []]);
@@ -170,6 +197,19 @@ describe('GET /api/v1/…', () => {
       spans: 41,
       layer: 'realtime',
     });
+  });
+
+  it('adds the books of a day up as they were computed last, and names differences', async () => {
+    const { body } = await get('/ledger?date=2026-11-22');
+    const figures = { received: 15, rejected: 1, archived: 14, differing: 4, isSettled: true };
+    const time = '2026-11-22T13:00:00Z';
+    expect(body.data).toMatchObject([{ time, ...figures, rejectedBy: { trace_id_zero: 1 } }]);
+    const minute = '2026-11-22T13:30:00Z';
+    const about = { signal: 'traces', minutes: 1, from: minute, to: minute };
+    expect((await get('/ledger/differences?date=2026-11-22')).body.data).toEqual([
+      { ...about, kind: 'missing_in_speed', items: 4 },
+      { ...about, kind: 'sent_again', items: 2 },
+    ]);
   });
 
   it('shows a trace once, whatever copies there are', async () => {
@@ -204,6 +244,117 @@ describe('GET /api/v1/…', () => {
     },
     120_000,
   );
+
+  it('gives the hours of published periods exactly, and says how long answers may be kept', async () => {
+    // Hour 10 has 1, 2 and 3 ms; hour 11 has 4 ms. The graph and the metrics are of the day.
+    const key = { run_id: 'run', tenant_id: 'acme', service_name: 'old-shop' };
+    const stateOf = (...ns: bigint[]) => ({ buckets: ns.map(bucketOf), counts: ns.map(() => 1) });
+    await clickhouse.insertRows('service_stats_hourly_batch', [
+      {
+        ...{
+          ...key,
+          hour: '2026-11-20T10:00:00Z',
+          operation_name: 'a',
+          total_spans: 2,
+          error_count: 1,
+        },
+        ...{ min_ms: 1, max_ms: 2, p50_ms: 1.5, quantile_state: stateOf(1_000_000n, 2_000_000n) },
+      },
+      {
+        ...{ ...key, hour: '2026-11-20T10:00:00Z', operation_name: 'b', total_spans: 1 },
+        ...{ min_ms: 3, max_ms: 3, p50_ms: 3, quantile_state: stateOf(3_000_000n) },
+      },
+      {
+        ...{ ...key, hour: '2026-11-20T11:00:00Z', operation_name: 'a', total_spans: 1 },
+        ...{
+          min_ms: 4,
+          max_ms: 4,
+          p50_ms: 4,
+          unique_traces: 1,
+          quantile_state: stateOf(4_000_000n),
+        },
+      },
+    ]);
+    // What the speed layer knows of these hours does not count; hours 9 and 12 are live.
+    await clickhouse.insertRows('otel_traces', [
+      span('acme', 0, { Timestamp: '2026-11-20T09:00:00Z', ServiceName: 'old-shop' }),
+      span('acme', 1, { Timestamp: '2026-11-20T10:00:00Z', ServiceName: 'old-shop' }),
+      span('acme', 2, { Timestamp: '2026-11-20T12:00:00Z', ServiceName: 'old-shop' }),
+    ]);
+    const day = { date: '2026-11-20', run_id: 'run', tenant_id: 'acme' };
+    await clickhouse.insertRows('service_graph_batch', [
+      { ...day, caller: 'user', callee: 'old-shop', calls: 3 },
+    ]);
+    const metric = { metric_name: 'queue.length', metric_type: 'Gauge', series: 'ab' };
+    const gauge = { ...day, service_name: 'old-shop', ...metric };
+    await clickhouse.insertRows('metric_stats_batch', [
+      { ...gauge, hour: '2026-11-20T10:00:00Z', points: 2, value_avg: 7 },
+    ]);
+    await clickhouse.insertRows('metric_series_batch', [
+      { ...gauge, attributes: { queue: 'old' } },
+    ]);
+    const named = ['10', '11'].map((at) => ['traces', 'hour', `2026-11-20T${at}:00:00Z`]);
+    const days = ['traces', 'metrics'].map((of) => [of, 'day', '2026-11-20T00:00:00Z']);
+    await clickhouse.insertRows(
+      'batch_runs',
+      [...named, ...days].map(([of, kind, start]) => ({
+        ...{ signal: of, period_kind: kind, period_start: start, run_id: 'run' },
+        ...{ published_at: 1, is_final: true },
+      })),
+    );
+    const of = (from: number, to: number) =>
+      `from=2026-11-20T${from}:00:00Z&to=2026-11-20T${to}:00:00Z&service=old-shop`;
+    const kept = async (where: string) => {
+      const { headers, body } = await get(where);
+      return { kept: headers.get('cache-control'), data: body.data };
+    };
+    const exact = await kept(`/timeseries?${of(10, 12)}&step=3600`);
+    expect(exact).toMatchObject({
+      kept: 'private, max-age=3600',
+      data: [
+        {
+          time: '2026-11-20T10:00:00Z',
+          spans: 3,
+          errors: 1,
+          layer: 'batch',
+          isFinal: true,
+          traces: null,
+        },
+        { spans: 1, p50Ms: 4, traces: 1, layer: 'batch' },
+      ],
+    });
+    // The median of three spans, in a bucket that is 1/64 wide.
+    expect(Math.abs(Number(exact.data[0]?.['p50Ms']) / 2 - 1)).toBeLessThan(1 / 64);
+    const mixed = await kept(`/timeseries?${of(10, 13)}&step=3600`);
+    expect(mixed.kept).toBe('no-store');
+    expect(mixed.data.map(({ layer }) => layer)).toEqual(['batch', 'batch', 'realtime']);
+    // Six hours of which one is live are live as a whole.
+    expect((await kept(`/timeseries?${of(10, 13)}&step=21600`)).data).toMatchObject([
+      { time: '2026-11-20T06:00:00Z', spans: 2, layer: 'realtime' },
+      { time: '2026-11-20T12:00:00Z', spans: 1, layer: 'realtime' },
+    ]);
+    expect(await kept(`/timeseries?${of(10, 12)}`)).toMatchObject({
+      kept: 'no-store',
+      data: [{ spans: 1, layer: 'realtime' }],
+    });
+    expect((await kept(`/hours?${of(10, 12)}`)).kept).toBe('private, max-age=3600');
+    expect((await kept(`/hours?${of(10, 13)}`)).kept).toBe('no-store');
+    expect(await kept('/graph?date=2026-11-20')).toMatchObject({
+      kept: 'private, max-age=3600',
+      data: [{ caller: 'user', callee: 'old-shop', calls: 3, layer: 'batch', sampleShare: 1 }],
+    });
+    const asked = 'metric=queue.length&kind=gauge';
+    expect(await kept(`/series?${of(10, 11)}&${asked}`)).toMatchObject({
+      kept: 'private, max-age=3600',
+      data: [
+        { attributes: { queue: 'old' }, points: [2], avg: [7], runIds: ['run'], isFinal: true },
+      ],
+    });
+    expect((await kept(`/series?${of(10, 12)}&${asked}`)).kept).toBe('no-store');
+    expect((await kept(`/metrics?${of(10, 12)}`)).data).toMatchObject([
+      { service: 'old-shop', metric: 'queue.length', points: 2, lastHour: '2026-11-20T10:00:00Z' },
+    ]);
+  });
 
   it('says which parameter cannot be used, and why', async () => {
     for (const [path, name] of [

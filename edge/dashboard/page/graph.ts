@@ -1,11 +1,12 @@
-/** Who calls whom, of a day that the batch has published: as a drawing, and as a table. */
+/** Who calls whom on a day, exact where the batch has published it: as a drawing, and as a table. */
 import { field, fill, h, svg, table } from '../dom.ts';
 import { day, href } from '../page.ts';
 import type { Page } from '../page.ts';
 import { read } from '../read.ts';
-import { count, duration, hue, share } from '../show.ts';
+import { badge, count, duration, hue, share } from '../show.ts';
+import type { Provenance } from '../show.ts';
 
-interface Edge {
+interface Edge extends Provenance {
   readonly caller: string;
   readonly callee: string;
   readonly connectionType: string;
@@ -15,6 +16,7 @@ interface Edge {
   readonly p50Ms: number | null;
   readonly p95Ms: number | null;
   readonly p99Ms: number | null;
+  readonly sampleShare: number;
 }
 
 const [width, rowHeight, nodeWidth] = [920, 44, 150];
@@ -22,7 +24,7 @@ const [width, rowHeight, nodeWidth] = [920, 44, 150];
 export const graph: Page = {
   title: () => 'Service graph',
   open: (root, visit) => {
-    const date = visit.place.parameters.get('date') ?? day(visit.nowMs(), 1);
+    const date = visit.place.parameters.get('date') ?? day(visit.nowMs());
     const region = h('div', {});
     const change = (value: string) => visit.change({ date: value });
     root.append(h('div', { class: 'controls' }, field('Day', date, change, 'date')), region);
@@ -30,13 +32,23 @@ export const graph: Page = {
       isLive: false,
       async refresh(signal) {
         const { data } = await read<Edge>('graph', { date, limit: 1000 }, signal);
-        const none = `The batch has published no graph of ${date}.`;
+        const none = `Nothing is known of calls on ${date}.`;
         if (data.length === 0) fill(region, h('p', { class: 'empty' }, none));
-        else fill(region, drawing(data, date), tableOf(data, date));
+        else fill(region, standingOf(data), drawing(data, date), tableOf(data, date));
       },
     };
   },
 };
+
+/** What the figures are: a day is of one layer, and a large one that is live is a sample. */
+function standingOf([first]: readonly Edge[]): HTMLElement {
+  if (first === undefined) return h('p', {});
+  const whole =
+    first.layer === 'batch' ? '' : ' Calls are joined by their parents, links are left out.';
+  const sample =
+    first.sampleShare < 1 ? ` Scaled up from ${share(first.sampleShare, 1)} of all traces.` : '';
+  return h('p', { class: 'legend' }, badge(first), whole, sample);
+}
 
 /** Column of each node: one more than its farthest caller's, circles left aside. */
 function layers(edges: readonly Edge[]): Map<string, number> {
@@ -115,7 +127,7 @@ function nodeOf(name: string, { x, y }: Spot): SVGElement {
 
 function tableOf(rows: readonly Edge[], date: string): HTMLElement {
   return table(
-    `Calls on ${date} (UTC), exact`,
+    `Calls on ${date} (UTC)`,
     [
       {
         title: 'Caller',

@@ -1,4 +1,5 @@
-/** Which metrics there are, and the points of one gauge or sum. */
+/** Which metrics there are, and one gauge or sum: its points, or in longer ranges its hours. */
+import { bandsOf } from '../bands.ts';
 import { Chart } from '../chart.ts';
 import { choice, field, fill, h, table } from '../dom.ts';
 import { href, rangeName, rangeOf, ranges } from '../page.ts';
@@ -20,6 +21,17 @@ interface Points {
   readonly times: readonly string[];
   readonly values: readonly (number | null)[];
 }
+
+interface Hours {
+  readonly service: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly hours: readonly string[];
+  readonly avg: readonly (number | null)[];
+  readonly last: readonly (number | null)[];
+}
+
+/** Ranges of which hours are shown: exact where the batch has published their days. */
+const longRanges = ['24h', '7d'];
 
 /** Lines of one chart that can be told apart. */
 const linesMax = 6;
@@ -48,7 +60,18 @@ export const metrics: Page = {
         const asked = { ...rangeOf(visit), service: get('service') };
         if (metric !== '') {
           const of = { ...asked, metric, kind: get('kind') };
-          chart.show(seriesOf((await read<Points>('points', of, signal)).data));
+          if (longRanges.includes(rangeName(visit))) {
+            const [found, bands] = await Promise.all([
+              read<Hours>('series', of, signal),
+              bandsOf('metrics', asked, signal),
+            ]);
+            chart.show({
+              ...seriesOf(found.data.map((hours) => pointsOf(hours, get('kind') === 'sum'))),
+              bands,
+            });
+          } else {
+            chart.show(seriesOf((await read<Points>('points', of, signal)).data));
+          }
         }
         const { data } = await read<Metric>('metrics', { ...asked, limit: 1000 }, signal);
         if (data.length === 0)
@@ -58,6 +81,11 @@ export const metrics: Page = {
     };
   },
 };
+
+/** The hours as points: the mean of a gauge, the last value of a sum. */
+function pointsOf({ service, attributes, hours, avg, last }: Hours, isSum: boolean): Points {
+  return { service, attributes, times: hours, values: isSum ? last : avg };
+}
 
 /** The first few series on one axis of time. */
 function seriesOf(found: readonly Points[]) {

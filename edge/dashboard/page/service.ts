@@ -1,6 +1,6 @@
 /** One service: its charts, with what is exact marked, and its operations of a day. */
+import { bandsOf } from '../bands.ts';
 import { Chart } from '../chart.ts';
-import type { Band } from '../chart.ts';
 import { choice, field, fill, h, table } from '../dom.ts';
 import { day, href, rangeName, rangeOf, ranges } from '../page.ts';
 import type { Page, Visit } from '../page.ts';
@@ -21,13 +21,6 @@ interface Operation extends Point {
   readonly operation: string;
   readonly kind: string;
   readonly layer: string;
-  readonly isFinal: boolean;
-}
-
-interface Period {
-  readonly signal: string;
-  readonly period: string;
-  readonly periodKind: 'day' | 'hour';
   readonly isFinal: boolean;
 }
 
@@ -56,7 +49,7 @@ export const service: Page = {
         const asked = rangeOf(visit);
         const [points, bands, rows] = await Promise.all([
           read<Point>('timeseries', { ...asked, service: name }, signal),
-          bandsOf(asked, signal),
+          bandsOf('traces', asked, signal),
           read<Operation>('operations', { date, service: name, limit: 1000 }, signal),
         ]);
         const times = points.data.map(({ time }) => Date.parse(time) / 1000);
@@ -87,23 +80,6 @@ export const service: Page = {
   },
 };
 
-/** The hours and days of the range that the batch has published. */
-async function bandsOf(
-  asked: { readonly from: number; readonly to: number },
-  signal: AbortSignal,
-): Promise<Band[]> {
-  const { data } = await read<Period>(
-    'completeness',
-    { ...asked, signal: 'traces', limit: 1000 },
-    signal,
-  );
-  return data.map(({ period, periodKind, isFinal }) => {
-    const from = Date.parse(period) / 1000;
-    const standing = isFinal ? 'exact' : 'provisional';
-    return { from, to: from + (periodKind === 'day' ? 86_400 : 3600), standing };
-  });
-}
-
 function legend(): HTMLElement {
   return h(
     'p',
@@ -113,7 +89,7 @@ function legend(): HTMLElement {
     badge({ layer: 'batch', isFinal: false }),
     ' hatched: published, but more may come. ',
     badge({ layer: 'realtime', isFinal: false }),
-    ' nothing behind the line. The lines themselves are live.',
+    ' nothing behind the line. Lines of up to 24 hours are live, of 7 days exact where their hours are published.',
   );
 }
 
