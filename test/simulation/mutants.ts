@@ -14,6 +14,8 @@ export interface Mutant {
   readonly put: string;
   /** Kafka partitions of the schedules that notice it. */
   readonly partitions: number;
+  /** Where its schedules begin: shortly before the first seed that notices it. @default 1 */
+  readonly firstSeed?: number;
 }
 
 const root = new URL('../../', import.meta.url);
@@ -91,6 +93,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     find: 'else this.#goTo(next);\n    this.#adopted',
     put: 'else this.settle();\n    this.#adopted',
     partitions: 2,
+    firstSeed: 80,
   },
   credulous: {
     breaks: 'a gap in what was fetched is believed when it is seen once',
@@ -105,6 +108,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     find: ' && this.#gap[1] === first',
     put: '',
     partitions: 2,
+    firstSeed: 185,
   },
   punctual: {
     breaks: "Kafka's watermark trusts the clocks of producers",
@@ -119,6 +123,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     find: 'this.#end = { offset: batch.highWatermark, seenMs };',
     put: 'this.#end = { offset: batch.highWatermark, seenMs: Math.max(seenMs, heldSinceMs) };',
     partitions: 2,
+    firstSeed: 1150,
   },
   impatient: {
     breaks: 'the sweeper deletes files whose commit does not exist yet',
@@ -126,6 +131,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     find: "<= firstOffset) return 'pending'",
     put: "<= firstOffset) return 'orphan'",
     partitions: 0,
+    firstSeed: 40,
   },
   rude: {
     breaks: 'the sweeper deletes what was replaced at once',
@@ -147,6 +153,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     find: "return (await putOnce(store, key, JSON.stringify(replacement))) === 'won';",
     put: 'return key !== JSON.stringify(replacement);',
     partitions: 0,
+    firstSeed: 130,
   },
   backward: {
     breaks: 'a reader lists replacements before file keys',
@@ -156,6 +163,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     put: `const replacements = await listReplacements(store, signal, fromHourMs, toHourMs);
   const listed = await listFileKeys(store, signal, fromHourMs, toHourMs);`,
     partitions: 0,
+    firstSeed: 700,
   },
   negligent: {
     breaks: 'a compactor drops its files when nobody knows whether its replacement was stored',
@@ -166,6 +174,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     throw error;
   });`,
     partitions: 0,
+    firstSeed: 320,
   },
 };
 
