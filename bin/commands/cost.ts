@@ -23,9 +23,10 @@ interface Flags {
 }
 
 const examples = `
-Every number that it goes by has a name, a unit and a source; --assumptions prints them. Figures that
-were measured were measured on one machine and one shape of data; prices are list prices and get old.
-Put your own in their place with --set, or in a JSON file such as {"spanParquetBytes": 80}.
+Every number that it goes by has a name, a unit and a source; --assumptions prints them. Figures
+that were measured were measured on one machine and one shape of data; prices are list prices and
+get old. Put your own in their place with --set, or in a JSON file such as
+{"spanParquetBytes": 80}. docs/SCALING.md says what the figures mean.
 
 Examples:
   tidemark cost --spans-per-day 1e9
