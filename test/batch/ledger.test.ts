@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { balanceDay } from '../../batch/ledger.ts';
 import type { Differences } from '../../batch/ledger/balance.ts';
+import { matchMinutes } from '../../batch/ledger/match.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { periodAt } from '../../schemas/period.ts';
 import { readSettings } from '../../schemas/settings.ts';
@@ -288,6 +289,106 @@ describe('balanceDay()', () => {
     const drained = await books('traces', sinceMs);
     expect(gained(found.differences, drained.differences)).toEqual({ in_spool: -17 });
   }, 120_000);
+});
+
+/** A day of its own, whose notes and rows are put there by hand. */
+const past = Date.parse('2026-11-10T00:00:00Z');
+
+interface Case {
+  readonly tenant: string;
+  /** After the day's beginning, ms. */
+  readonly at: number;
+  readonly token: string;
+  readonly accepted: number;
+  readonly rows: number;
+  readonly state?: string;
+  readonly quarantined?: number;
+  readonly recordedAt?: number;
+}
+
+async function put(cases: readonly Case[]): Promise<void> {
+  const iso = (afterMs: number) => new Date(past + afterMs).toISOString();
+  await clickhouse.insertRows(
+    'ledger_received',
+    cases.map(({ tenant, at, token, accepted, ...more }) => ({
+      signal: 'traces',
+      tenant_id: tenant,
+      received_at: iso(at),
+      recorded_at: iso(more.recordedAt ?? at),
+      request_id: randomUUID(),
+      token,
+      accepted,
+      state: more.state ?? 'stored',
+      quarantined: more.quarantined ?? 0,
+    })),
+  );
+  const rows = cases.flatMap(({ tenant, at, rows: count }) =>
+    Array.from({ length: count }, () => ({
+      Timestamp: iso(at),
+      TenantId: tenant,
+      IngestedAt: iso(at),
+      TraceId: randomUUID(),
+    })),
+  );
+  await clickhouse.insertRows('otel_traces', rows);
+}
+
+describe('matchMinutes()', () => {
+  it('matches rows with notes by request: repeats, refusals, one millisecond, midnight, groups', async () => {
+    await put([
+      // Refused, though the rows were stored; sent again, and known by its token.
+      { tenant: 'a', at: 1000, token: 'a', accepted: 3, rows: 3, state: 'refused' },
+      { tenant: 'a', at: 2000, token: 'a', accepted: 3, rows: 0 },
+      // Sent twice, and neither is there: it is missing once.
+      { tenant: 'b', at: 3000, token: 'b', accepted: 5, rows: 0 },
+      { tenant: 'b', at: 4000, token: 'b', accepted: 5, rows: 0 },
+      // Refused and not stored; nor was it when it came again.
+      { tenant: 'c', at: 5000, token: 'c', accepted: 2, rows: 0, state: 'refused' },
+      { tenant: 'c', at: 6000, token: 'c', accepted: 2, rows: 0 },
+      // Two of one millisecond, of which one is there.
+      { tenant: 'd', at: 7000, token: 'd1', accepted: 4, rows: 4 },
+      { tenant: 'd', at: 7000, token: 'd2', accepted: 6, rows: 0 },
+      // One lost, another one doubled: they do not take each other away.
+      { tenant: 'e', at: 8000, token: 'e1', accepted: 7, rows: 0 },
+      { tenant: 'e', at: 9000, token: 'e2', accepted: 7, rows: 14 },
+      // Sent again after midnight.
+      { tenant: 'f', at: -100, token: 'f', accepted: 8, rows: 8 },
+      { tenant: 'f', at: 100, token: 'f', accepted: 8, rows: 0 },
+      // Quarantined items are in the archive only, copies nowhere.
+      { tenant: 'g', at: 1000, token: 'g', accepted: 9, rows: 7, quarantined: 2 },
+      { tenant: 'g', at: 1001, token: 'g', accepted: 1, rows: 0, state: 'copy' },
+      // A group whose record began in the minute before.
+      { tenant: 'h', at: 60_001, token: 'h', accepted: 10, rows: 10, recordedAt: 59_999 },
+    ]);
+    const minutes = await matchMinutes({
+      clickhouse,
+      of: 'traces',
+      startMs: past,
+      endMs: past + 86_400_000,
+      run: 'none',
+      pastMaxMs: 86_400_000,
+      futureMaxMs: 86_400_000,
+    });
+    const found = minutes.map((minute) => {
+      const { tenantId, minuteMs, keptOnce, missing, duplicated, storedThoughRefused } = minute;
+      const { accepted, given, speed, unnoted } = minute;
+      const differing = { keptOnce, missing, duplicated, storedThoughRefused, unnoted };
+      const told = Object.entries(differing).filter(([, items]) => items > 0);
+      const place = `${tenantId} ${(minuteMs - past) / 60_000}`;
+      return [place, accepted, given, speed, Object.fromEntries(told)];
+    });
+    expect(found.toSorted()).toEqual([
+      ['a 0', 3, 3, 3, { keptOnce: 3, storedThoughRefused: 3 }],
+      ['b 0', 10, 10, 0, { keptOnce: 5, missing: 5 }],
+      ['c 0', 2, 2, 0, { missing: 2 }],
+      ['d 0', 10, 10, 4, { missing: 6 }],
+      ['e 0', 14, 14, 14, { missing: 7, duplicated: 7 }],
+      ['f 0', 8, 8, 0, { keptOnce: 8 }],
+      ['g 0', 10, 9, 7, {}],
+      ['h 0', 0, 10, 0, {}],
+      ['h 1', 10, 0, 10, {}],
+    ]);
+  });
 });
 
 async function spooled(): Promise<string[]> {
