@@ -15,11 +15,12 @@ const benches: Record<string, (items?: number) => Promise<void>> = {
   memory: async () => (await import('./memory.ts')).memory(),
   batch: async (items) => (await import('./batch.ts')).batch(items),
   archive: async (items) => (await import('./archive.ts')).archive(items),
+  views: async (items) => (await import('./views.ts')).views(items),
 };
 
 const usage = `usage: npm run bench -- [--json] [--items N] [${Object.keys(benches).join('|')}]...
   --items N  items of each signal in "archive" (default 1000000; five times as many spans), spans in "batch"
-             (default 5000000)`;
+             (default 5000000) and in "views" (default 20000000)`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
