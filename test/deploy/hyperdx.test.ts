@@ -245,6 +245,12 @@ describe('its search', () => {
     ['an attribute by its index', `mapContains(LogAttributes, 'currency')`, 7],
     ['an attribute that is missing', `NOT mapContains(LogAttributes, 'user')`, 7],
     ['a resource attribute', `ResourceAttributes['k8s.pod.name'] = 'payment-0'`, 7],
+    [
+      'what narrows the primary key',
+      `toStartOfFiveMinutes(Timestamp) >= toStartOfFiveMinutes(fromUnixTimestamp64Milli(${startMs}))
+         AND toDate(Timestamp) <= toDate(fromUnixTimestamp64Milli(${endMs}))`,
+      7,
+    ],
     ['a number', `toFloat64OrNull(LogAttributes['order.id']) BETWEEN 2 AND 4`, 3],
   ])('finds by %s', async (_, condition, count) => {
     const sql = `SELECT count() AS n FROM otel_logs WHERE inRange(TimestampTime) AND (${condition})`;
