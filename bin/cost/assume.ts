@@ -100,6 +100,7 @@ export const assumptions = {
 
   clickHouseUsPerItem: row(36, 'us', 'measured', `${readme}: 0.9 cores at 50 x 500 spans/s`),
   clickHouseSpanBytes: row(49, 'B', 'measured', `${readme} (archive)`),
+  clickHouseGraphBytes: row(26, 'B', 'measured', 'docs/SCALING.md: a span in its other tables'),
   clickHouseLogBytes: row(75, 'B', 'planning', 'as in Parquet'),
   clickHousePointBytes: row(41, 'B', 'planning', 'as in Parquet'),
   clickHouseReplicas: row(2, 'copies', 'planning', 'each inserts and merges'),

@@ -68,6 +68,7 @@ export function sizeOf(signal: Signal, load: Load, a: Assumptions): SignalSize {
   const itemsDay = load.items[signal];
   const [otlp, parquet, clickHouse, archiver] = perSignal[signal];
   const perSecond = itemsDay / secondsOfDay;
+  const others = signal === 'traces' ? a.clickHouseGraphBytes : 0;
   const archiverCores = (perSecond * a.peakFactor) / a[archiver];
   const otlpBytesDay = itemsDay * a[otlp];
   const partitions = load.kafka ? partitionsOf(otlpBytesDay, archiverCores, a) : 0;
@@ -82,7 +83,7 @@ export function sizeOf(signal: Signal, load: Load, a: Assumptions): SignalSize {
     requestsDay: itemsDay / a.requestItems,
     otlpBytesDay,
     parquetBytesDay: itemsDay * a[parquet],
-    clickHouseBytesDay: itemsDay * a[clickHouse],
+    clickHouseBytesDay: itemsDay * (a[clickHouse] + others),
     archiverCores,
     partitions,
     flushesDay,

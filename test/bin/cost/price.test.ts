@@ -73,11 +73,12 @@ describe('costOf() of 100,000 spans a second', () => {
   });
 
   it('has the bill of ClickHouse, archivers and batch', () => {
-    const given = { ...one, clickHouseUsPerItem: 10, clickHouseSpanBytes: 50 };
+    const given = { ...one, clickHouseUsPerItem: 10 };
+    const bytes = { clickHouseSpanBytes: 40, clickHouseGraphBytes: 10 };
     // 100,000 a second, twice that at the peak, 10 us, two replicas, half of the cores for queries.
     expect(lineOf(load, 'servers', given)).toMatchObject({ amount: 8 });
     // 432 GB a day, 7 days, two replicas, disks 70 % full: 8,640 GB.
-    const { lines } = costOf(load, assume(given));
+    const { lines } = costOf(load, assume({ ...given, ...bytes }));
     const disk = lines.find(({ part, what }) => part === 'clickhouse' && what === 'disk');
     expect(disk?.amount).toBeCloseTo(8640, 6);
     expect(disk?.usdMonth).toBeCloseTo(691.2, 6);
