@@ -69,6 +69,25 @@ export function gofakes3(): Promise<Peer> {
   return built('gofakes3', unfit, (directory) => install(unfit, directory));
 }
 
+const prometheusModule = 'github.com/prometheus/prometheus';
+const prometheusVersion = 'v0.305.0';
+
+/** Prometheus's promtool, which reads rules and runs their tests. Throws in CI when it cannot be built. */
+export function promtool(): Promise<Peer> {
+  return built('promtool', prometheusVersion, async (directory) => {
+    // Its own module excludes versions, and so cannot be installed by its name.
+    const module = path.join(directory, 'module');
+    mkdirSync(module);
+    writeFileSync(path.join(module, 'go.mod'), 'module promtool\n\ngo 1.25\n');
+    const command = `${prometheusModule}/cmd/promtool`;
+    await tool('go', ['-C', module, 'get', `${command}@${prometheusVersion}`]);
+    const output = path.join(directory, 'promtool');
+    // Without service discovery, which is most of it and no part of rules.
+    const tags = 'remove_all_sd,netgo,builtinassets';
+    await tool('go', ['-C', module, 'build', '-tags', tags, '-o', output, command]);
+  });
+}
+
 const pythonPackages = [
   'opentelemetry-sdk==1.45.2',
   'opentelemetry-exporter-otlp-proto-http==1.45.2',
