@@ -17,8 +17,8 @@ import type { LedgerMinute, Standing } from './ledger/balance.ts';
 import { copyCommits } from './ledger/commits.ts';
 import { findGone } from './ledger/files.ts';
 import type { GoneFile } from './ledger/files.ts';
-import { matchMinutes } from './ledger/match.ts';
-import type { MinuteSums } from './ledger/match.ts';
+import { matchMinutes, readRepairs } from './ledger/match.ts';
+import type { MinuteSums, Repaired } from './ledger/match.ts';
 import { oldestNoteMs, storeSpooled } from './ledger/spools.ts';
 import { storeMinutes } from './ledger/store.ts';
 
@@ -69,10 +69,9 @@ export async function balanceDay(options: LedgerOptions): Promise<SignalLedger> 
   });
   const goneFiles = await findGone({ ...options, fromMs: day.startMs, toMs: day.endMs });
   const standing = { settledMs, countedFromMs: countedFrom(sums) };
-  const minutes = withGone(
-    sums.map((minute) => judge(minute, standing)),
-    goneFiles,
-  );
+  const repaired = await readRepairs({ clickhouse, of, startMs: day.startMs });
+  const judged = sums.map((minute) => judge(minute, standing));
+  const minutes = withGone(withRepairs(judged, repaired), goneFiles);
   await storeMinutes(clickhouse, of, minutes, nowMs);
   return { of, settledMs, minutes, goneFiles };
 }
@@ -88,6 +87,22 @@ async function settledUntil({ store, of, nowMs }: LedgerOptions): Promise<Standi
 function countedFrom(sums: readonly MinuteSums[]): number {
   const last = sums.findLast(({ uncounted }) => uncounted > 0);
   return last === undefined ? 0 : last.minuteMs + 60_000;
+}
+
+/** Calls what is missing removed, as far as repairs have removed something; the earliest first. */
+function withRepairs(
+  minutes: readonly LedgerMinute[],
+  { items, untilMs }: Repaired,
+): LedgerMinute[] {
+  let left = items;
+  return minutes.map((minute) => {
+    const { missing_in_speed: missing = 0, ...others } = minute.differences;
+    const removed = minute.minuteMs < untilMs ? Math.min(left, missing) : 0;
+    if (removed === 0) return minute;
+    left -= removed;
+    const rest = missing > removed ? { missing_in_speed: missing - removed } : {};
+    return { ...minute, differences: { ...others, ...rest, removed_by_repair: removed } };
+  });
 }
 
 /**

@@ -97,9 +97,17 @@ class Repair {
     const parts = await this.#parts(compared, files);
     const counted = isDryRun ? await this.#count(compared, parts) : undefined;
     const mended = counted ?? (await this.#mend(compared, parts, files));
+    if (mended.removed > 0) await this.#tellLedger(mended.removed);
     const rollups = await this.#rollups(parts.length === 1 ? dayMs : hourMs);
     const { rowsRemoved } = listed;
     return { signal: of, period, isDryRun, ...mended, rollups, rowsRemoved };
+  }
+
+  /** Else the books would miss what came twice. */
+  async #tellLedger(removed: number): Promise<void> {
+    const { clickhouse, of, period, nowMs } = this.#options;
+    const repaired = { signal: of, day: period.name, repaired_at: new Date(nowMs()).toISOString() };
+    await clickhouse.insertRows('ledger_repairs', [{ ...repaired, removed }]);
   }
 
   #compared(files: readonly PeriodFile[]): Compared {

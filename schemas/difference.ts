@@ -57,6 +57,11 @@ export const differenceKinds = {
     hint: 'minutes near these cannot be compared; nothing to do',
     weight: 'notice',
   },
+  removed_by_repair: {
+    title: 'removed by a repair, because they were there twice',
+    hint: 'other requests brought the same items; nothing to do',
+    weight: 'notice',
+  },
   sent_again: {
     title: 'sent again, kept once in the speed layer',
     hint: 'ClickHouse knew the request by its token; nothing to do',

@@ -145,7 +145,7 @@ class Adding {
   }
 
   #decode(record: RawRecord): Tally {
-    const { name, receivedMs, tenantId, request, offset, fault } = record;
+    const { name, tenantId, request, offset, fault } = record;
     const { topic, partitionNumber, pastMaxMs, futureMaxMs, oversized } = this.#options;
     if (fault !== undefined) throw new TidemarkError('BAD_OTLP', fault);
     if (tenantId === undefined) {
@@ -155,6 +155,8 @@ class Adding {
       throw new TidemarkError('CAPACITY', `Cannot archive "${name}": its columns need more memory`);
     }
     const place = { topic, partition: partitionNumber, offset };
+    // Where the edge received it, rows carry its time, as those of the speed layer do.
+    const receivedMs = record.edgeMs ?? record.receivedMs;
     return this.#columns.add(request, { tenantId, receivedMs, pastMaxMs, futureMaxMs, ...place });
   }
 

@@ -15,7 +15,7 @@ import type { Commit } from '../schemas/commit.ts';
 import { KafkaError } from '../schemas/errors.ts';
 import { receivedMsOf } from '../schemas/requestid.ts';
 import { watermarkIntervalMs } from '../schemas/limits/archive.ts';
-import { heldRecordBytes, kafkaVisibleMsMax } from '../schemas/limits/kafka.ts';
+import { edgeClockMsMax, heldRecordBytes, kafkaVisibleMsMax } from '../schemas/limits/kafka.ts';
 import type { Budget, Holder } from './budget.ts';
 import type { KafkaBatch, KafkaRecord } from './clients/consumer.ts';
 import type { Backlog, Bounds, Source, SourcePosition, SourceRecord } from './source.ts';
@@ -183,7 +183,7 @@ export class KafkaSource implements Source, Holder {
       offset,
       // Records of very old producers carry no time: -1.
       receivedMs: timestampMs >= 0 ? timestampMs : heldSinceMs,
-      edgeMs: receivedMsOf(requestOf(record)),
+      edgeMs: edgeMsOf(record),
       tenantId: tenantOf(record) ?? this.#options.defaultTenant,
       // A record without a value is an empty request.
       request: value ?? new Uint8Array(),
@@ -312,6 +312,16 @@ class KafkaBacklog implements Backlog {
   spoolKeys(): string[] {
     return [];
   }
+}
+
+/**
+ * When the edge received it, by the id of its request. A time that is far from the broker's is not the edge's: whoever
+ * writes to the topic may write any key.
+ */
+function edgeMsOf(record: KafkaRecord): number | undefined {
+  const edgeMs = receivedMsOf(requestOf(record));
+  if (edgeMs === undefined || record.timestampMs < 0) return edgeMs;
+  return Math.abs(record.timestampMs - edgeMs) <= edgeClockMsMax ? edgeMs : undefined;
 }
 
 /** The id of the request that the record is, or is a piece of; empty when it says none. */

@@ -60,6 +60,11 @@ export interface MinuteSums {
   readonly unnoted: number;
 }
 
+export interface Repaired {
+  readonly items: number;
+  readonly untilMs: number;
+}
+
 type Row = Readonly<Record<string, unknown>> & {
   readonly tenant: string;
   readonly minute_s: string | number;
@@ -104,6 +109,21 @@ async function windowsOf({ clickhouse, of, startMs, endMs }: MatchOptions): Prom
     const fromMs = startMs + hour * periodLengthMs.hour;
     return { fromMs, toMs: fromMs + periodLengthMs.hour };
   });
+}
+
+/** Rows that repairs took away, of items received before the last of them: how many, and until when, ms since 1970. */
+export async function readRepairs({
+  clickhouse,
+  of,
+  startMs,
+}: Pick<MatchOptions, 'clickhouse' | 'of' | 'startMs'>): Promise<Repaired> {
+  const [row] = await clickhouse.query<{ items: string; until_ms: string }>(
+    `SELECT sum(removed) AS items, toUnixTimestamp64Milli(max(repaired_at)) AS until_ms
+     FROM ledger_repairs
+     WHERE signal = {of:String} AND day BETWEEN toDate(${time(startMs)}, 'UTC') - 1 AND toDate(${time(startMs)}, 'UTC')`,
+    { of },
+  );
+  return { items: Number(row?.items ?? 0), untilMs: Number(row?.until_ms ?? 0) };
 }
 
 /** When each day was published first: what is received later is late. Days since 1970, and ms. */

@@ -99,3 +99,6 @@ export const gatewayStopMsMax = 12_000;
 
 /** What a refused request may still send before its connection is cut, so that it reads the answer. */
 export const gatewayLateMs = 2000;
+
+/** How far the time in a request's id may be from the broker's for it to be the edge's, ms. */
+export const edgeClockMsMax = 3_600_000;

@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { recordHeaders } from '../../schemas/archive.ts';
 import type { Commit } from '../../schemas/commit.ts';
 import { watermarkIntervalMs } from '../../schemas/limits/archive.ts';
-import { kafkaVisibleMsMax } from '../../schemas/limits/kafka.ts';
+import { edgeClockMsMax, kafkaVisibleMsMax } from '../../schemas/limits/kafka.ts';
+import { requestIdOf } from '../../schemas/requestid.ts';
 import { Budget } from '../../workers/budget.ts';
 import type { KafkaBatch, KafkaRecord } from '../../workers/clients/consumer.ts';
 import { KafkaSource } from '../../workers/kafka.ts';
@@ -185,6 +186,26 @@ describe('KafkaSource.take()', () => {
     );
     const tenants = (await held(source)).map(({ tenantId }) => tenantId);
     expect(tenants).toEqual(['acme', 'acme', 'default', 'default', 'default']);
+  });
+
+  it('knows when the edge received a record, by the id in its header, else in its key', async () => {
+    const source = sourceOf();
+    await source.adopt(undefined);
+    const uuid = '12345678-1234-4cc3-98c4-dc0c0c07398f';
+    const at = (ms: number) => requestIdOf(startMs + ms, uuid);
+    const inHeader = { [recordHeaders.requestId]: Buffer.from(at(-20)) };
+    source.take(
+      batchOf([
+        record(0, { headers: inHeader, key: Buffer.from(`acme/${at(-10)}`) }),
+        record(1, { key: Buffer.from(`acme/${at(-10)}`) }),
+        record(2, { key: Buffer.from('acme/request-1') }),
+        // Not of the edge: nothing stays on its way for so long.
+        record(3, { key: Buffer.from(`acme/${at(-edgeClockMsMax - 1)}`) }),
+        record(4),
+      ]),
+    );
+    const received = (await held(source)).map(({ edgeMs }) => edgeMs && edgeMs - startMs);
+    expect(received).toEqual([-20, -10, undefined, undefined, undefined]);
   });
 
   it('says where a record came from, and takes one without a value for an empty request', async () => {
