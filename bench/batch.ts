@@ -29,15 +29,9 @@ export async function batch(spans = defaultSpans): Promise<void> {
     const run = (name: string, times = 1, on = threads) => best(name, directory, times, on);
     const ours = await run('ours', repeats);
     assert(ours, 'Our own side runs');
-    line('spans/s', archive.rows, ours);
-    const alone = await run('ours', repeats, 1);
-    assert(alone, 'Our own side runs');
-    assertSame('one thread', ours.rows, alone.rows);
-    figure({
-      case: 'one thread to two',
-      value: round(alone.seconds / ours.seconds),
-      unit: 'times as fast',
-    });
+    line('groups of a day', archive.rows, ours);
+    for (const name of ['ours', 'day']) await compareThreads(name, archive.rows, run);
+    await compareMachine(run);
     const isLarge = archive.rows > 20_000_000;
     for (const name of isLarge ? ['duckDb'] : ['duckDb', 'clickHouse', 'spark']) {
       const other = await run(name, name === 'spark' || isLarge ? 1 : repeats);
@@ -50,7 +44,40 @@ export async function batch(spans = defaultSpans): Promise<void> {
   }
 }
 
+type Run = (name: string, times?: number, on?: number) => Promise<SideReport | undefined>;
+
+/** One thread and two. Of `day`, which has the service graph, both figures are told. */
+async function compareThreads(name: string, rows: number, run: Run): Promise<void> {
+  const [alone, both] = [await run(name, repeats, 1), await run(name, repeats)];
+  assert(alone && both, 'Our own side runs');
+  assert.deepEqual(alone.rows, both.rows, 'The number of threads and shards changes nothing');
+  if (name === 'day') line('day with its service graph', rows, both);
+  figure({
+    case: name === 'day' ? 'day, one thread to two' : 'groups, one thread to two',
+    value: round(alone.seconds / both.seconds),
+    unit: 'times as fast',
+    wallSeconds: round(alone.seconds),
+    cpuSeconds: round(alone.cpuSeconds),
+    cpuSecondsOfTwo: round(both.cpuSeconds),
+    shards: alone.shards,
+  });
+}
+
+/** What two threads gain on this machine at best: 2 where they have cores of their own. */
+async function compareMachine(run: Run): Promise<void> {
+  const [alone, both] = [await run('machine', repeats, 1), await run('machine', repeats)];
+  assert(alone && both, 'Our own side runs');
+  figure({
+    case: 'machine, one thread to two',
+    value: round((2 * alone.seconds) / both.seconds),
+    unit: 'times as much work',
+  });
+}
+
 const side = path.join(import.meta.dirname, 'batch/side.ts');
+
+/** Those that have to run. */
+const ownSides: ReadonlySet<string> = new Set(['ours', 'day', 'machine']);
 
 /** The fastest of several runs; `undefined` when the engine is not there or gives up. */
 async function best(
@@ -69,7 +96,7 @@ async function best(
       const report = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as SideReport;
       if (found === undefined || report.seconds < found.seconds) found = report;
     } catch (error) {
-      if (name === 'ours') throw error;
+      if (ownSides.has(name)) throw error;
       const reason = error instanceof Error ? error.message.split('\n').at(-2) : String(error);
       figure({ case: name, value: 'skipped', reason: reason ?? '' });
       return undefined;
@@ -97,11 +124,12 @@ function assertSame(name: string, ours: readonly Row[], theirs: readonly Row[]):
   }
 }
 
-function line(unit: string, rows: number, report: SideReport): void {
+/** Threads are started before it is measured: `startSeconds` is not in the other figures. */
+function line(name: string, rows: number, report: SideReport): void {
   figure({
-    case: 'day',
+    case: name,
     value: Math.round(rows / report.seconds),
-    unit,
+    unit: 'spans/s',
     wallSeconds: round(report.seconds),
     cpuSeconds: round(report.cpuSeconds),
     rssMegabytesMax: Math.round(report.rssBytes / 1e6),

@@ -135,6 +135,11 @@ export function readEnd(view: DataView, at: number): MessageEnd {
   };
 }
 
+/** Whether the side of a message at `at` is open, with nothing else of it read. */
+export function isOpenEnd(view: DataView, at: number): boolean {
+  return (view.getUint32(at + 20, true) & openFlag) !== 0;
+}
+
 /** Order of spans by their names: negative, 0 or positive. */
 export function compareSpans(a: SpanName, b: SpanName): number {
   return (

@@ -312,13 +312,12 @@ export class GroupCursor {
 
   /** The next group. Throws CORRUPT_ARCHIVE, and stands where it stood then. */
   read(reader: VarintReader): PartialHeaderGroup {
-    const group = readGroup(reader, this.#names);
+    const { hotBytes, coldBytes, ...group } = readGroup(reader, this.#names);
     if (this.#last && compareKeys(this.#last, group) >= 0) reader.fail('groups are out of order');
-    const size = headerRunBytes(group);
     const placed = { ...group, hotStart: this.#hotStart, coldStart: this.#coldStart };
     this.#last = group;
-    this.#hotStart += size.hot;
-    this.#coldStart += size.cold;
+    this.#hotStart += hotBytes;
+    this.#coldStart += coldBytes;
     return placed;
   }
 
@@ -330,9 +329,7 @@ export class GroupCursor {
   }
 }
 
-type UnplacedGroup = Omit<PartialHeaderGroup, 'hotStart' | 'coldStart'>;
-
-function readGroup(reader: VarintReader, names: readonly string[]): UnplacedGroup {
+function readGroup(reader: VarintReader, names: readonly string[]) {
   const name = (): string => names[reader.varint()] ?? reader.fail('a name is missing');
   const keys = {
     tenantId: name(),
@@ -350,6 +347,7 @@ function readGroup(reader: VarintReader, names: readonly string[]): UnplacedGrou
   return { ...keys, ...counts, ...durations, ...readBuckets(reader, count) };
 }
 
+/** The buckets, and how many bytes their runs have. */
 function readBuckets(reader: VarintReader, total: number) {
   const length = reader.count(2);
   const buckets = new Uint16Array(length);
@@ -357,26 +355,23 @@ function readBuckets(reader: VarintReader, total: number) {
   const hot = new Uint8Array(length);
   let bucket = 0;
   let sum = 0;
+  let [hotBytes, coldBytes] = [0, 0];
   for (let i = 0; i < length; i++) {
     const step = reader.varint();
     const countAndHot = reader.varint();
     bucket += step;
     if ((step === 0 && i > 0) || bucket >= bucketCount) reader.fail('a bucket is out of order');
+    const isHot = countAndHot % 2;
+    const count = (countAndHot - isHot) / 2;
     buckets[i] = bucket;
-    bucketCounts[i] = Math.floor(countAndHot / 2);
-    hot[i] = countAndHot % 2;
-    sum += bucketCounts[i] ?? 0;
+    bucketCounts[i] = count;
+    hot[i] = isHot;
+    sum += count;
+    if (isHot === 1) hotBytes += count * runWidth(bucket);
+    else coldBytes += count * runWidth(bucket);
   }
   if (sum !== total) reader.fail('the buckets do not add up to the count');
-  return { buckets, bucketCounts, hot };
-}
-
-function headerRunBytes(group: UnplacedGroup): { hot: number; cold: number } {
-  const size = { hot: 0, cold: 0 };
-  for (const [i, bucket] of group.buckets.entries()) {
-    size[group.hot[i] === 1 ? 'hot' : 'cold'] += (group.bucketCounts[i] ?? 0) * runWidth(bucket);
-  }
-  return size;
+  return { buckets, bucketCounts, hot, hotBytes, coldBytes };
 }
 
 /**
@@ -387,14 +382,13 @@ export function runRange(
   group: PartialHeaderGroup,
   bucket: number,
 ): { start: number; end: number } {
-  let { hotStart, coldStart } = group;
-  for (const [i, other] of group.buckets.entries()) {
-    const isHot = group.hot[i] === 1;
-    const start = isHot ? hotStart : coldStart;
-    const bytes = (group.bucketCounts[i] ?? 0) * runWidth(other);
-    if (other === bucket) return { start, end: start + bytes };
-    if (isHot) hotStart += bytes;
-    else coldStart += bytes;
+  const { buckets, bucketCounts, hot } = group;
+  const place = buckets.indexOf(bucket);
+  if (place === -1) return { start: 0, end: 0 };
+  const isHot = hot[place] ?? 0;
+  let start = isHot === 1 ? group.hotStart : group.coldStart;
+  for (let i = 0; i < place; i += 1) {
+    if (hot[i] === isHot) start += (bucketCounts[i] ?? 0) * runWidth(buckets[i] ?? 0);
   }
-  return { start: 0, end: 0 };
+  return { start, end: start + (bucketCounts[place] ?? 0) * runWidth(bucket) };
 }

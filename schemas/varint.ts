@@ -87,6 +87,11 @@ export class VarintReader {
   }
 
   varint(): number {
+    const first = this.#bytes[this.#at];
+    if (first !== undefined && first < 128) {
+      this.#at += 1;
+      return first;
+    }
     let value = 0;
     for (let scale = 1; scale < 2 ** 56; scale *= 128) {
       const byte = this.#bytes[this.#at++];

@@ -252,14 +252,17 @@ type PlacedSelection = PlannedRanks & Selection;
 function planRanks(group: MergedGroup, quantiles: readonly number[]): PlannedRanks[] {
   const wanted = group.count === 0 ? [] : wantedRanks(group.count, quantiles);
   const planned: PlannedRanks[] = [];
+  const { buckets, bucketCounts } = group;
   let before = 0;
   let next = 0;
-  for (const [i, bucket] of group.buckets.entries()) {
-    const count = group.bucketCounts[i] ?? 0;
+  for (let i = 0; i < buckets.length && next < wanted.length; i += 1) {
+    const count = bucketCounts[i] ?? 0;
     const end = before + count;
-    const ranks: number[] = [];
-    for (; (wanted[next] ?? Infinity) < end; next++) ranks.push((wanted[next] ?? 0) - before);
-    if (ranks.length > 0) planned.push({ bucket, count, ranks, before });
+    if ((wanted[next] ?? Infinity) < end) {
+      const ranks: number[] = [];
+      for (; (wanted[next] ?? Infinity) < end; next++) ranks.push((wanted[next] ?? 0) - before);
+      planned.push({ bucket: buckets[i] ?? 0, count, ranks, before });
+    }
     before = end;
   }
   return planned;

@@ -12,6 +12,7 @@ import {
   compareSpans,
   decodeMessageHeader,
   endBytes,
+  isOpenEnd,
   messagePreamble,
   namedEndBytes,
   readEnd,
@@ -19,6 +20,7 @@ import {
   type MessageEnd,
   type MessageHeader,
   type NamedEnd,
+  type SpanName,
 } from '../../schemas/messagepartial.ts';
 import { Names } from '../names.ts';
 import {
@@ -80,7 +82,8 @@ class Source {
     const { producers, producersStart } = this.header;
     for (let from = 0; from < producers; from += most) {
       const count = Math.min(most, producers - from);
-      yield new Block(await this.named(producersStart, from, count));
+      const view = await this.#read(producersStart, from, count, namedEndBytes);
+      yield new Block(view, count, (end) => this.#renamed(end));
     }
   }
 
@@ -126,42 +129,62 @@ class Source {
   }
 }
 
-/** Producers in order. Shards share no trace, so blocks of all shards do not overlap. */
+/** Producers in order, as they were read. Shards share no trace, so blocks of all shards do not overlap. */
 class Block {
-  readonly #ends: readonly NamedEnd[];
+  readonly #view: DataView;
+  readonly #count: number;
+  readonly #rename: (end: MessageEnd) => MessageEnd;
   readonly #found: Uint8Array;
 
-  constructor(ends: readonly NamedEnd[]) {
-    this.#ends = ends;
-    this.#found = new Uint8Array(ends.length);
+  constructor(view: DataView, count: number, rename: (end: MessageEnd) => MessageEnd) {
+    this.#view = view;
+    this.#count = count;
+    this.#rename = rename;
+    this.#found = new Uint8Array(count);
   }
 
-  get last(): NamedEnd | undefined {
-    return this.#ends.at(-1);
+  get last(): SpanName | undefined {
+    return this.#count === 0 ? undefined : this.#nameAt(this.#count - 1);
   }
 
   /** The producer that the link names. */
-  find(link: NamedEnd): NamedEnd | undefined {
-    let [low, high] = [0, this.#ends.length];
+  find(link: NamedEnd): MessageEnd | undefined {
+    let [low, high] = [0, this.#count];
     while (low < high) {
       const middle = (low + high) >> 1;
-      const end = this.#ends[middle];
-      if (end !== undefined && compareSpans(end, link) < 0) low = middle + 1;
+      if (compareSpans(this.#nameAt(middle), link) < 0) low = middle + 1;
       else high = middle;
     }
-    for (let place = low; ; place += 1) {
-      const end = this.#ends[place];
-      if (end === undefined || compareSpans(end, link) !== 0) return undefined;
+    for (let place = low; place < this.#count; place += 1) {
+      if (compareSpans(this.#nameAt(place), link) !== 0) return undefined;
+      const end = this.#endAt(place);
       if (end.tenant !== link.tenant) continue;
       this.#found[place] = 1;
       return end;
     }
+    return undefined;
   }
 
   /** Producers whose message nobody has taken. */
-  open(): NamedEnd[] {
-    return this.#ends.filter((end, place) => end.isOpen && this.#found[place] === 0);
+  *open(): Generator<MessageEnd> {
+    for (let place = 0; place < this.#count; place += 1) {
+      if (this.#found[place] === 1 || !isOpenEnd(this.#view, endOf(place))) continue;
+      yield this.#endAt(place);
+    }
   }
+
+  #nameAt(place: number): SpanName {
+    return readSpanName(this.#view, place * namedEndBytes);
+  }
+
+  #endAt(place: number): MessageEnd {
+    return this.#rename(readEnd(this.#view, endOf(place)));
+  }
+}
+
+/** Where the end of a named one stands, behind the name. */
+function endOf(place: number): number {
+  return (place + 1) * namedEndBytes - endBytes;
 }
 
 /** Reads a shard's links, a chunk at a time. */

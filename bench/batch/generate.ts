@@ -1,7 +1,7 @@
 /**
  * A day of spans as the archiver would have archived it: OTLP requests, decoded and written to files by its
  * own encoder. 40 services of 25 operations, durations log-normal by operation, traces of 4 to 16 spans
- * over several services, 3 % of the requests delivered twice. The same on every run.
+ * over several services with parents and peers, 3 % of the requests delivered twice. The same on every run.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -52,20 +52,34 @@ class Random {
   }
 }
 
-/** A span's bytes with blanks: ids at 2, 20 and 30, times and the status at fixed places from the end. */
-function template(operation: number): Buffer {
+/** What spans of a kind say of the other side of their call. */
+function peerOf(operation: number): Buffer[] {
+  const kind = kinds[operation % kinds.length] ?? 1;
+  if (kind === 3) return [attribute('server.address', `host-${operation % services}`)];
+  if (kind < 4) return [];
+  return [
+    attribute('messaging.system', 'kafka'),
+    attribute('messaging.destination.name', `topic-${operation % operationsPerService}`),
+  ];
+}
+
+/**
+ * A span's bytes with blanks: ids at 2 and 20, the parent's, if it has one, at 30; times and the status at
+ * fixed places from the end.
+ */
+function template(operation: number, hasParent: boolean): Buffer {
   const name = Buffer.from(`GET /api/v1/resource-${operation % operationsPerService}/{id}`);
   const attributes = [
     attribute('http.request.method', 'GET'),
     attribute('http.route', `/api/v1/resource-${operation % operationsPerService}/{id}`),
+    ...peerOf(operation),
   ];
   const body = Buffer.concat([
     Buffer.from([0x0a, 16]),
     Buffer.alloc(16),
     Buffer.from([0x12, 8]),
     Buffer.alloc(8),
-    Buffer.from([0x22, 8]),
-    Buffer.alloc(8),
+    ...(hasParent ? [Buffer.from([0x22, 8]), Buffer.alloc(8)] : []),
     Buffer.from([0x2a, name.length]),
     name,
     Buffer.from([0x30, kinds[operation % kinds.length] ?? 1]),
@@ -124,7 +138,8 @@ class Request {
 
 class Traffic {
   readonly #random = new Random();
-  readonly #templates = Array.from({ length: operations }, (_, index) => template(index));
+  readonly #roots = Array.from({ length: operations }, (_, index) => template(index, false));
+  readonly #children = Array.from({ length: operations }, (_, index) => template(index, true));
   /** Median and spread of each operation's durations, as logarithms of nanoseconds. */
   readonly #medians = Array.from({ length: operations }, () => 13 + 5 * this.#random.unit());
   readonly #spreads = Array.from({ length: operations }, () => 0.4 + 0.8 * this.#random.unit());
@@ -137,10 +152,14 @@ class Traffic {
       for (let at = 0; at < 16; at += 4) trace.writeUInt32LE(this.#random.word(), at);
       const startMs = hour() + (this.#random.word() % (hourMs - 60_000));
       const count = 4 + (this.#random.word() % 13);
+      // A span's parent is any of those before it.
+      const ids: Buffer[] = [];
       for (let span = 0; span < count; span += 1) {
         // Some operations are called more often than others.
         const operation = Math.floor(operations * this.#random.unit() * this.#random.unit());
-        const bytes = this.#span(operation, trace, startMs);
+        const parent = ids[this.#random.word() % Math.max(1, span)];
+        const { bytes, id } = this.#span(operation, trace, parent, startMs);
+        ids.push(id);
         const service = Math.floor(operation / operationsPerService);
         const full = this.#requests[service]?.add(bytes);
         if (full !== undefined) yield full;
@@ -148,15 +167,16 @@ class Traffic {
     }
   }
 
-  #span(operation: number, trace: Buffer, startMs: number): Buffer {
-    const source = this.#templates[operation] ?? Buffer.alloc(0);
+  #span(operation: number, trace: Buffer, parent: Buffer | undefined, startMs: number) {
+    const templates = parent === undefined ? this.#roots : this.#children;
+    const source = templates[operation] ?? Buffer.alloc(0);
     const span = Buffer.allocUnsafe(source.length);
     source.copy(span);
     const ids = source[1] !== undefined && source[1] > 127 ? 3 : 2;
     trace.copy(span, ids + 2);
     span.writeUInt32LE(this.#random.word(), ids + 20);
     span.writeUInt32LE((this.#random.word() | 1) >>> 0, ids + 24);
-    span.writeUInt32LE((this.#random.word() | 1) >>> 0, ids + 30);
+    parent?.copy(span, ids + 30);
     const median = this.#medians[operation] ?? 13;
     const spread = this.#spreads[operation] ?? 1;
     const durationNs = Math.floor(Math.exp(median + spread * this.#random.normal()));
@@ -164,7 +184,7 @@ class Traffic {
     span.writeBigUInt64LE(start, span.length - 21);
     span.writeBigUInt64LE(start + BigInt(durationNs), span.length - 12);
     if (this.#random.word() % 50 === 0) span[span.length - 1] = 2;
-    return span;
+    return { bytes: span, id: span.subarray(ids + 20, ids + 28) };
   }
 }
 

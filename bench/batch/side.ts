@@ -12,10 +12,13 @@ import { Worker } from 'node:worker_threads';
 import type { Archive } from './generate.ts';
 import type { SideContext } from './worker.ts';
 import { planShards, shardRowsMax } from '../../batch/plan.ts';
+import { signalBatches } from '../../batch/signals.ts';
+import type { WorkOptions } from '../../batch/work.ts';
 import { memoryReader } from '../../batch/traces/sections.ts';
 import { mergePartials } from '../../batch/traces/merge.ts';
 import { kernelBaseBytes, kernelRowBytes, shardRowsMin } from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
+import type { PeriodKind } from '../../schemas/period.ts';
 import type { Shard } from '../../schemas/shard.ts';
 
 /** Service, operation, kind; spans, duplicates, errors, traces; least, greatest, mean, quantiles, ms. */
@@ -39,24 +42,12 @@ const distinctSql = (anyValue: string, source: string) => `
 
 type Side = (directory: string, threads: number, memoryBytes: number) => Promise<SideReport>;
 
-async function ours(directory: string, threads: number, memoryBytes: number): Promise<SideReport> {
-  const wasm = new URL('../../aggregator-as/build/aggregate.wasm', import.meta.url);
-  const archive = JSON.parse(await readFile(`${directory}/archive.json`, 'utf8')) as Archive;
-  const kernel = await WebAssembly.compile(await readFile(wasm));
-  const ofKernel = Math.floor((memoryBytes - processBytes) / threads);
-  const context: SideContext = { directory, kernel, memoryBytes: ofKernel };
-  const loading = begin();
-  const workers = await startWorkers(threads, context);
-  const startSeconds = loading().seconds;
+/** Our figures of groups, as hour runs have them: what the other sides are asked, too. */
+const ours: Side = async (...given) => {
+  const pool = await startPool('hour', ...given);
   const started = begin();
-  const shards = planShards(archive.files, {
-    rowsMax: shardRowsMax(ofKernel, { baseBytes: kernelBaseBytes, rowBytes: kernelRowBytes }),
-    shardsWanted: threads,
-    rowsMin: shardRowsMin,
-  });
-  const partials = await computeAll(shards, workers);
+  const { shards, partials } = await pool.compute();
   const stats = await mergePartials(partials.map(memoryReader), publishedQuantiles);
-  const taken = started();
   const rows = stats.map((group): Row => [
     group.serviceName,
     group.operationName,
@@ -70,13 +61,85 @@ async function ours(directory: string, threads: number, memoryBytes: number): Pr
     group.meanMs,
     ...group.quantilesMs,
   ]);
-  return { rows, ...taken, shards: shards.length, startSeconds };
-}
+  return { rows, ...started(), shards, startSeconds: pool.startSeconds };
+};
+
+/** All that a day run computes: the service graph as well. Its rows are those of the graph. */
+const day: Side = async (...given) => {
+  const pool = await startPool('day', ...given);
+  const started = begin();
+  const { shards, partials } = await pool.compute();
+  const limits = { seriesMax: 1, edgesMax: 100_000, operationsMax: 1_000_000 };
+  const { tables } = await signalBatches.traces.merge(partials.map(memoryReader), {
+    ...limits,
+    kind: 'day',
+  });
+  const taken = started();
+  const rows: Row[] = [];
+  for await (const part of tables.at(-1)?.parts() ?? []) {
+    for (const row of part) rows.push(Object.values(row).map(String));
+  }
+  return { rows, ...taken, shards, startSeconds: pool.startSeconds };
+};
+
+/** The same fixed work on every thread at once. */
+const machine: Side = async (...given) => {
+  const pool = await startPool('hour', ...given);
+  await pool.spin();
+  const started = begin();
+  await pool.spin();
+  return { rows: [], ...started() };
+};
 
 /** What Node and its threads take beside the kernels. */
 const processBytes = 256 * 1024 * 1024;
 
-/** Threads that have loaded their code. */
+/** Threads that have loaded their code, and how long that took. */
+async function startPool(
+  kind: PeriodKind,
+  directory: string,
+  threads: number,
+  memoryBytes: number,
+) {
+  const wasm = new URL('../../aggregator-as/build/aggregate.wasm', import.meta.url);
+  const archive = JSON.parse(await readFile(`${directory}/archive.json`, 'utf8')) as Archive;
+  const kernel = await WebAssembly.compile(await readFile(wasm));
+  const ofKernel = Math.floor((memoryBytes - processBytes) / threads);
+  const work: WorkOptions = {
+    kernel,
+    memoryBytes: ofKernel,
+    hashSeed: 0n,
+    periodMs: 0,
+    seriesMax: 1,
+    edgesMax: 100_000,
+    operationsMax: 1_000_000,
+    kind,
+  };
+  const loading = begin();
+  const workers = await startWorkers(threads, { directory, work });
+  const startSeconds = loading().seconds;
+  const memory =
+    kind === 'day'
+      ? signalBatches.traces.memory
+      : { baseBytes: kernelBaseBytes, rowBytes: kernelRowBytes };
+  const compute = async () => {
+    const shards = planShards(archive.files, {
+      rowsMax: shardRowsMax(ofKernel, memory),
+      shardsWanted: threads,
+      rowsMin: shardRowsMin,
+    });
+    return { shards: shards.length, partials: await computeAll(shards, workers) };
+  };
+  const spin = () =>
+    Promise.all(
+      workers.map((worker) => {
+        worker.postMessage('spin', []);
+        return once(worker, 'message');
+      }),
+    );
+  return { startSeconds, compute, spin };
+}
+
 async function startWorkers(threads: number, context: SideContext): Promise<Worker[]> {
   const start = async () => {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: context });
@@ -210,7 +273,7 @@ function begin(): () => Pick<SideReport, 'seconds' | 'cpuSeconds' | 'rssBytes'> 
   };
 }
 
-const sides: Record<string, Side> = { ours, duckDb, clickHouse, spark };
+const sides: Record<string, Side> = { ours, day, machine, duckDb, clickHouse, spark };
 
 if (import.meta.main) {
   const [side = '', directory = '', threads = '1', memoryBytes = '0'] = process.argv.slice(2);

@@ -2,20 +2,18 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { Footers, mergeShard } from '../../batch/traces/compute.ts';
-import { encodeGroups } from '../../batch/traces/encode.ts';
-import { SpanKernel } from '../../aggregator-as/spankernel.ts';
+import { startSpanWork } from '../../batch/traces/work.ts';
+import type { WorkOptions } from '../../batch/work.ts';
 import type { Shard } from '../../schemas/shard.ts';
+import { spin } from './spin.ts';
 
 export interface SideContext {
   readonly directory: string;
-  readonly kernel: WebAssembly.Module;
-  readonly memoryBytes: number;
+  readonly work: WorkOptions;
 }
 
-const { directory, kernel: module, memoryBytes } = workerData as SideContext;
-const kernel = new SpanKernel(module, { memoryBytesMax: memoryBytes });
-const footers = new Footers();
+const { directory, work: options } = workerData as SideContext;
+const work = startSpanWork(options);
 const files = new Map<string, Promise<FileHandle>>();
 
 async function read(key: string, start: number, end: number): Promise<Uint8Array> {
@@ -27,18 +25,21 @@ async function read(key: string, start: number, end: number): Promise<Uint8Array
 }
 
 async function compute(shard: Shard): Promise<void> {
-  await mergeShard(shard, { kernel, footers, read });
-  const partial = encodeGroups(kernel);
-  parentPort?.postMessage({ index: shard.index, partial, memoryBytes: kernel.memoryBytes }, [
-    partial.buffer as ArrayBuffer,
-  ]);
+  work.reset();
+  await work.merge?.(shard, read, () => undefined);
+  const partial = work.finish();
+  parentPort?.postMessage({ index: shard.index, partial }, [partial.buffer as ArrayBuffer]);
 }
 
 // The pool waits for it before it measures.
 parentPort?.postMessage('ready', []);
 
-parentPort?.on('message', (shard: Shard) => {
-  compute(shard).catch((error: unknown) => {
+parentPort?.on('message', (message: Shard | 'spin') => {
+  if (message === 'spin') {
+    parentPort?.postMessage(spin(), []);
+    return;
+  }
+  compute(message).catch((error: unknown) => {
     throw error;
   });
 });
