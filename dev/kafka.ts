@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { TidemarkError } from '../schemas/errors.ts';
+import { keepClasses } from './kafka/classes.ts';
 import { assertJava, kafkaJars } from './kafka/jars.ts';
 import type { JarOptions } from './kafka/jars.ts';
 import { steadyPorts } from './port.ts';
@@ -42,7 +43,9 @@ export interface RunningKafka {
 export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   const { environment, onLine = () => undefined, cache } = options;
   await assertJava(environment);
-  const jars = await kafkaJars({ environment, onLine, ...(cache !== undefined && { cache }) });
+  const kept = { environment, onLine, ...(cache !== undefined && { cache }) };
+  const jars = await kafkaJars(kept);
+  await keepClasses(jars, kept);
   const port = options.port ?? (await steadyPorts(1))[0] ?? 0;
   const entry = path.join(import.meta.dirname, 'kafka', 'main.ts');
   const directory = path.resolve(options.directory);

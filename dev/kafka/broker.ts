@@ -27,6 +27,8 @@ export interface BrokerOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Rows of `server.properties` that are added or replace ours, such as listeners. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** A file that the classes which it loads are kept in, at its end. */
+  readonly recordsClasses?: string;
   /** Gets what the broker logs: warnings and errors. */
   readonly onLine: (line: string) => void;
 }
@@ -42,6 +44,11 @@ export interface Broker {
 /** The cluster's id: sixteen bytes in base64, as `kafka-storage random-uuid` makes them. */
 export const clusterId = Buffer.from('TidemarkEmbedded').toString('base64url');
 
+/** Where the classes of these jars are kept, if they are. */
+export function classesOf(jars: string): string {
+  return `${jars}.jsa`;
+}
+
 /** Starts the broker and waits until it takes requests. Throws PROGRAM_ENDED with its last lines. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { directory } = options;
@@ -56,7 +63,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const [code] = (await once(storage, 'close')) as [number | null];
     if (code !== 0) throw ended(`exit code ${code} while its directory was prepared`, lines);
   }
-  const process = java(options, 'kafka.Kafka', [configuration]);
+  const { recordsClasses } = options;
+  const flags =
+    recordsClasses === undefined ? undefined : [`-XX:ArchiveClassesAtExit=${recordsClasses}`];
+  const process = java(options, 'kafka.Kafka', [configuration], flags);
   const hasEnded = once(process, 'close').then(() => undefined);
   const broker = { process, ended: hasEnded, stop: () => stop(process, hasEnded) };
   await ready(process, options).catch(async (error: unknown) => {
@@ -97,16 +107,23 @@ function java(
   { jars, environment, directory }: BrokerOptions,
   main: string,
   args: readonly string[],
+  flags: readonly string[] = kept(jars),
 ): ChildProcess {
   const logging = path.join(import.meta.dirname, 'log4j2.xml');
   const memory = ['-Xms64m', `-Xmx${kafkaHeapMib}m`, '-XX:+UseSerialGC'];
   const quickStart = ['-XX:TieredStopAtLevel=1', '-Xshare:auto'];
   const classes = ['-cp', path.join(jars, '*'), `-Dlog4j2.configurationFile=${logging}`];
-  return spawn(javaOf(environment), [...memory, ...quickStart, ...classes, main, ...args], {
+  const all = [...memory, ...quickStart, ...flags, ...classes, main, ...args];
+  return spawn(javaOf(environment), all, {
     cwd: directory,
     env: { ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+/** Another Java than the one that made the file goes on without it. */
+function kept(jars: string): string[] {
+  return existsSync(classesOf(jars)) ? [`-XX:SharedArchiveFile=${classesOf(jars)}`] : [];
 }
 
 /** Its last lines, kept for the message of an error; each also goes to `onLine`. */

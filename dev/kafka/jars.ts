@@ -112,8 +112,8 @@ function mavenFault(cause: unknown): TidemarkError {
   });
 }
 
-/** Waits while another process holds the lock: it is fetching what this one wants. */
-async function lockCache(directory: string): Promise<Lock> {
+/** Waits while another process holds the lock: it is making what this one wants. Throws DATA_DIRECTORY. */
+export async function lockCache(directory: string): Promise<Lock> {
   for (let waitedMs = 0; ; waitedMs += kafkaLockPollMs) {
     try {
       return lockDirectory(directory);

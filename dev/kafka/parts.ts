@@ -11,6 +11,7 @@ import { openKafka } from '../../workers/clients/kafka.ts';
 import type { Child } from '../child.ts';
 import { assertPortFree } from '../port.ts';
 import { clusterId } from './broker.ts';
+import { keepClasses } from './classes.ts';
 import { assertJava, kafkaJars } from './jars.ts';
 import type { JarOptions } from './jars.ts';
 
@@ -51,7 +52,10 @@ export async function prepareKafka(settings: Settings, options: JarOptions): Pro
   await assertPortFree(settings.TIDEMARK_KAFKA_PORT, 'Kafka', '--kafka-port');
   await assertPortFree(settings.TIDEMARK_KAFKA_REST_PORT, 'Kafka REST', '--kafka-rest-port');
   const cache = settings.TIDEMARK_CACHE;
-  return kafkaJars({ ...options, ...(cache !== '' && { cache }) });
+  const kept = { ...options, ...(cache !== '' && { cache }) };
+  const jars = await kafkaJars(kept);
+  await keepClasses(jars, kept);
+  return jars;
 }
 
 /** Broker and gateway. */
