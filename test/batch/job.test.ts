@@ -25,7 +25,11 @@ it('mergeJob() names each missing shard, whose it is, and why there is nothing o
   const [file] = await archiveSpans(store, spans, { firstOffset: 0n, rowGroupRows: 100 });
   const memory = kernelBaseBytes + kernelGraphBaseBytes + 300 * 288;
   const options = {
-    ...{ store, clickhouse, random: Math.random, of: 'traces' as const, job: 'nightly-17' },
+    store,
+    clickhouse,
+    random: Math.random,
+    of: 'traces' as const,
+    job: 'nightly-17',
     settings: { ...settings, TIDEMARK_BATCH_MEMORY_BYTES: memory, TIDEMARK_BATCH_THREADS: 1 },
     clock: () => Date.parse('2026-11-22T04:00:00Z'),
     log: { info: () => undefined, warn: () => undefined },
@@ -40,7 +44,7 @@ it('mergeJob() names each missing shard, whose it is, and why there is nothing o
   expect(shards).toBeGreaterThanOrEqual(4);
   // Process 1 finds a file that is damaged, and process 2 has not begun.
   await store.put(file?.key ?? '', (whole ?? new Uint8Array()).slice().fill(0xa5, 1000, 20_000));
-  const failure = await share(1).catch((error: Error) => error.message);
+  const failure = await share(1).then(String, (error: Error) => error.message);
   expect(failure).toMatch(
     /^Cannot compute shard 1, ids \[[0-9a-f]{32}, [0-9a-f]{32,33}\), try 1 of 3: /,
   );
@@ -53,7 +57,7 @@ it('mergeJob() names each missing shard, whose it is, and why there is nothing o
   );
   const at = '2026-11-22T04:00:00.000Z';
   expect(told).toContain(
-    `(process 1 of 3, pod-1, has begun at ${at} and failed at ${at}: ${String(failure)})`,
+    `(process 1 of 3, pod-1, has begun at ${at} and failed at ${at}: ${failure})`,
   );
   expect(told).toMatch(
     /shard 2, ids \[[0-9a-f]{32}, [0-9a-f]{32,33}\) \(process 2 of 3 has not begun\)/,
