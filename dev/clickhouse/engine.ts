@@ -84,6 +84,7 @@ class Lane {
 /** A data directory that this process has opened. One process holds one at most. */
 export class Engine {
   readonly #path: string;
+  readonly #arguments: readonly string[];
   readonly #anchor: Session;
   readonly #idle: Session[] = [];
   readonly #lanes = {
@@ -92,10 +93,15 @@ export class Engine {
   };
 
   /**
-   * Opens the engine's files under `dataDir`, creating them on need. Throws `TidemarkError`
+   * Opens the engine's files under `dataDir`, creating them on need. `configPath` is a configuration as
+   * clickhouse-local reads it, which may name users and what they may do. Throws `TidemarkError`
    * DATA_DIRECTORY when it cannot be written or another process holds it.
    */
-  constructor(dataDir: string) {
+  constructor(dataDir: string, configPath?: string) {
+    this.#arguments =
+      configPath === undefined
+        ? sessionArguments
+        : [...sessionArguments, `--config-file=${configPath}`];
     this.#path = join(dataDir, 'engine');
     makeWritable(dataDir, this.#path);
     try {
@@ -138,7 +144,7 @@ export class Engine {
   }
 
   #open(): Session {
-    return new Session(this.#path, { connectionArgs: sessionArguments });
+    return new Session(this.#path, { connectionArgs: this.#arguments });
   }
 }
 

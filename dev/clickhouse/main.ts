@@ -11,6 +11,7 @@ const usage = `Usage: node dev/clickhouse/main.ts --data DIR [--port N] [--host 
   --data DIR      directory of the tables; made if it is not there
   --port N        port to listen on; 0 takes any free one (default 8123)
   --host ADDRESS  address to listen on (default 127.0.0.1)
+  --config FILE   the engine's configuration, as clickhouse-local reads it, such as of users
 `;
 
 /** Threads for files and compression, beside those that wait for statements. */
@@ -22,6 +23,7 @@ async function main(): Promise<void> {
       data: { type: 'string' },
       port: { type: 'string', default: '8123' },
       host: { type: 'string', default: '127.0.0.1' },
+      config: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -41,6 +43,7 @@ async function main(): Promise<void> {
   const { startFront } = await import('./server.ts');
   const front = await startFront({
     dataDir: values.data,
+    configPath: values.config,
     host: values.host,
     port,
     log: (line) => process.stderr.write(`${line}\n`),

@@ -21,6 +21,8 @@ import type { FrontRequest } from './request.ts';
 
 export interface FrontOptions {
   readonly dataDir: string;
+  /** Configuration of the engine's users, for tests of what they may do. @default none */
+  readonly configPath?: string | undefined;
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
@@ -55,7 +57,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
 }
 
 function serve(server: Server, options: FrontOptions): Front {
-  const engine = new Engine(options.dataDir);
+  const engine = new Engine(options.dataDir, options.configPath);
   const incoming = join(options.dataDir, 'incoming');
   rmSync(incoming, { recursive: true, force: true });
   mkdirSync(incoming, { recursive: true });

@@ -24,12 +24,13 @@ export interface TestClickHouse {
 
 /** Starts ClickHouse on a free port, on a new data directory or on `dataDir`. */
 export async function startClickHouse(
-  options: { dataDir?: string; port?: number } = {},
+  options: { dataDir?: string; port?: number; configPath?: string } = {},
 ): Promise<TestClickHouse> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'tidemark-clickhouse-')));
+  const config = options.configPath === undefined ? [] : ['--config', options.configPath];
   const child = spawn(
     process.execPath,
-    [entry, '--data', dataDir, '--port', String(options.port ?? 0)],
+    [entry, '--data', dataDir, '--port', String(options.port ?? 0), ...config],
     // The channel ends it with this process, should a test run be cut short.
     { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
   );
