@@ -12,7 +12,7 @@ import { migrate } from '../workers/clients/migrate.ts';
 import { Child, runProgram } from './child.ts';
 import { KafkaParts, prepareKafka, withKafka } from './kafka/parts.ts';
 import { lockDirectory } from './lock.ts';
-import { assertPortFree } from './port.ts';
+import { assertPortFree, steadyPorts } from './port.ts';
 
 export interface UpOptions {
   /** Ports, data directory, cron line and all that the parts need. */
@@ -32,7 +32,7 @@ export interface UpOptions {
    * port for it. @default false
    */
   readonly metrics?: boolean;
-  /** Whether traces that ClickHouse does not have are looked up in the archive; likewise. @default false */
+  /** Whether traces that ClickHouse does not have are looked up in the archive. @default false */
   readonly lookup?: boolean;
 }
 
@@ -57,11 +57,14 @@ const root = path.join(import.meta.dirname, '..');
  * PROGRAM_ENDED or PROGRAM_MISSING with the reason; then nothing is left running.
  */
 export async function up(options: UpOptions): Promise<Stack> {
-  const quiet = {
-    ...(!options.metrics && { TIDEMARK_METRICS_PORT: 0 }),
-    ...(!options.lookup && { TIDEMARK_LOOKUP_PORT: 0, TIDEMARK_LOOKUP_URL: '' }),
+  const quiet = options.metrics ? {} : { TIDEMARK_METRICS_PORT: 0 };
+  // Nobody but the Worker has to know the port, so several stacks can run beside each other.
+  const [lookupPort = 0] = options.lookup ? await steadyPorts(1) : [];
+  const lookup = {
+    TIDEMARK_LOOKUP_PORT: lookupPort,
+    TIDEMARK_LOOKUP_URL: lookupPort === 0 ? '' : `http://127.0.0.1:${lookupPort}`,
   };
-  const local = { ...embedded(options.settings, options.environment), ...quiet };
+  const local = { ...embedded(options.settings, options.environment), ...quiet, ...lookup };
   const settings = options.kafka ? withKafka(local) : local;
   const directory = path.resolve(settings.TIDEMARK_DATA);
   const lock = lockDirectory(directory);
@@ -71,8 +74,6 @@ export async function up(options: UpOptions): Promise<Stack> {
     await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
     const { TIDEMARK_METRICS_PORT: metricsPort } = settings;
     if (metricsPort !== 0) await assertPortFree(metricsPort, 'metrics', '--metrics-port');
-    const { TIDEMARK_LOOKUP_PORT: lookupPort } = settings;
-    if (lookupPort !== 0) await assertPortFree(lookupPort, 'trace lookups', '--lookup-port');
     if (options.kafka) parts.addKafka(await prepare(settings, options));
     await parts.start();
   } catch (error) {
@@ -105,10 +106,6 @@ export function embedded(settings: Settings, environment: UpOptions['environment
     TIDEMARK_AUTH: environment['TIDEMARK_AUTH'] ?? auth,
     CLICKHOUSE_URL: `http://127.0.0.1:${settings.TIDEMARK_CLICKHOUSE_PORT}`,
     S3_ENDPOINT: `http://127.0.0.1:${settings.TIDEMARK_PORT}/cdn-cgi/local/r2/s3`,
-    TIDEMARK_LOOKUP_URL:
-      settings.TIDEMARK_LOOKUP_PORT === 0
-        ? ''
-        : `http://127.0.0.1:${settings.TIDEMARK_LOOKUP_PORT}`,
   };
 }
 

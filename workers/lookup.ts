@@ -154,6 +154,8 @@ class Lookup {
         toMs: nowMs + dayMs,
         fromMs: nowMs - traceDaysSearched * dayMs,
         untilWhole: true,
+        // As in the speed tables.
+        withQuarantined: false,
       },
       { signal: timeout(limits.lookupMsMax) },
     );

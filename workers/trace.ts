@@ -28,6 +28,8 @@ export interface TraceQuery {
   readonly toMs: number;
   /** Only spans of this tenant. */
   readonly tenantId?: string | undefined;
+  /** Whether spans count whose times are far from their receipt, as `Quarantined` says. @default true */
+  readonly withQuarantined?: boolean;
   /** Search day by day, the newest first, and end once the tree of spans has no gap. */
   readonly untilWhole: boolean;
 }
@@ -80,7 +82,11 @@ export async function findTrace(
     const endMs = fromMs;
     fromMs = query.untilWhole ? Math.max(leastMs, dayStart(endMs - 1)) : leastMs;
     const { files } = await listPeriodFiles(store, signal, fromMs, endMs);
-    const candidates = files.filter((file) => groupsThatMayHold(file, query.traceId).length > 0);
+    const candidates = files.filter(
+      (file) =>
+        !(file.quarantined && query.withQuarantined === false) &&
+        groupsThatMayHold(file, query.traceId).length > 0,
+    );
     const found = await mapParallel(candidates, traceFilesAtOnce, (file) =>
       deliveriesIn(store, file, id, query, options),
     );

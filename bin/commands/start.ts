@@ -11,7 +11,6 @@ interface Flags {
   readonly kafkaPort?: string;
   readonly kafkaRestPort?: string;
   readonly metricsPort?: string;
-  readonly lookupPort?: string;
   readonly json?: boolean;
 }
 
@@ -32,7 +31,6 @@ export function startCommand(context: Context): Command {
       '--metrics-port <number>',
       "port of the archiver's metrics (TIDEMARK_METRICS_PORT, off)",
     )
-    .option('--lookup-port <number>', 'port of `tidemark lookup` (TIDEMARK_LOOKUP_PORT, 8124)')
     .option('--json', 'print the addresses as one line of JSON')
     .action((flags: Flags) => start(context, flags));
 }
@@ -46,7 +44,6 @@ async function start(context: Context, flags: Flags): Promise<void> {
     TIDEMARK_KAFKA_REST_PORT: flags.kafkaRestPort,
     TIDEMARK_FLUSH_AGE_MS: context.environment['TIDEMARK_FLUSH_AGE_MS'] ?? flushAgeMs,
     TIDEMARK_METRICS_PORT: flags.metricsPort,
-    TIDEMARK_LOOKUP_PORT: flags.lookupPort,
   });
   const { up } = await import('../../dev/up.ts');
   const startMs = context.now();

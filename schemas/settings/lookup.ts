@@ -23,8 +23,8 @@ export const lookupSettings = {
   TIDEMARK_LOOKUP_PORT: integer(
     '',
     8124,
-    'Port of `tidemark lookup`; 0 takes any free one; with `tidemark start`, 0 starts none',
-    ['lookup', 'start'],
+    'Port of `tidemark lookup`; 0 takes any free one, as `tidemark start` does',
+    ['lookup'],
     0,
     65_535,
   ),
