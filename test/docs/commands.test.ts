@@ -162,8 +162,10 @@ describe('on the embedded stack', () => {
     await archived();
     // What a Collector's file exporter has written.
     const line = {
-      ...{ traceId: '5b8efff798038103d269b633813fc60d', spanId: 'eee19b7ec3c1b174' },
-      ...{ name: 'old', startTimeUnixNano: `${Date.parse('2026-11-22T10:00:00Z')}000000` },
+      traceId: '5b8efff798038103d269b633813fc60d',
+      spanId: 'eee19b7ec3c1b174',
+      name: 'old',
+      startTimeUnixNano: `${Date.parse('2026-11-22T10:00:00Z')}000000`,
     };
     const request = { resourceSpans: [{ scopeSpans: [{ spans: [line] }] }] };
     writeFileSync(path.join(directory, 'export.jsonl'), `${JSON.stringify(request)}\n`);

@@ -19,7 +19,8 @@ interface Edge extends Provenance {
   readonly sampleShare: number;
 }
 
-const [width, rowHeight, nodeWidth] = [920, 44, 150];
+/** In the drawing's own units; it is as wide as its columns need, and is shown as wide as the page. */
+const [widthMin, rowHeight, nodeWidth, gapMin] = [920, 44, 150, 48];
 
 export const graph: Page = {
   title: () => 'Service graph',
@@ -73,12 +74,14 @@ function drawing(edges: readonly Edge[], date: string): HTMLElement {
     ([a], [b]) => a - b,
   );
   const rows = Math.max(...columns.map(([, names]) => names.length));
-  const gap = (width - nodeWidth) / Math.max(1, columns.length - 1);
+  const gaps = Math.max(1, columns.length - 1);
+  const step = Math.max(nodeWidth + gapMin, (widthMin - nodeWidth) / gaps);
+  const width = Math.max(widthMin, step * gaps + nodeWidth);
   const places = new Map(
     columns.flatMap(([, names], column) =>
       names.map((name, row) => {
         const y = ((row + 0.5) * rows * rowHeight) / names.length;
-        return [name, { x: column * gap, y }] as const;
+        return [name, { x: column * step, y }] as const;
       }),
     ),
   );

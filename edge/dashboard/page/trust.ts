@@ -37,7 +37,8 @@ export const trust: Page = {
   open: (root, visit) => {
     const date = visit.place.parameters.get('date') ?? day(visit.nowMs(), 1);
     const booksDate = visit.place.parameters.get('books') ?? day(visit.nowMs(), 0);
-    const [periods, books, drift] = [h('div', {}), h('div', {}), h('div', {})];
+    const [periods, books] = [h('div', {}), h('div', {})];
+    const [drift, hours] = [h('div', {}), h('div', {})];
     const change = (value: string) => visit.change({ date: value });
     const changeBooks = (value: string) => visit.change({ books: value });
     root.append(
@@ -46,6 +47,7 @@ export const trust: Page = {
       books,
       h('div', { class: 'controls' }, field('Drift of the day', date, change, 'date')),
       drift,
+      hours,
     );
     return {
       isLive: true,
@@ -57,7 +59,9 @@ export const trust: Page = {
           read<Day>('ledger', { date: booksDate, step: 'day' }, signal),
           read<Difference>('ledger/differences', { date: booksDate }, signal),
         ]);
-        fill(periods, periodsOf(published.data, visit.nowMs()));
+        const ofKind = (kind: string) => published.data.filter((row) => row.periodKind === kind);
+        fill(periods, periodsOf('Days', ofKind('day'), visit.nowMs()));
+        fill(hours, periodsOf('Hours', ofKind('hour'), visit.nowMs()));
         const when = { date: booksDate, nowMs: visit.nowMs() };
         fill(books, booksOf(days.data, differences.data, when));
         fill(drift, driftOf(found.data, date));
@@ -66,12 +70,13 @@ export const trust: Page = {
   },
 };
 
-function periodsOf(rows: readonly Period[], nowMs: number): HTMLElement {
+function periodsOf(name: 'Days' | 'Hours', rows: readonly Period[], nowMs: number): HTMLElement {
   if (rows.length === 0) {
-    return h('p', { class: 'empty' }, 'The batch has published nothing in the last 14 days.');
+    const none = `The batch has published ${name === 'Days' ? 'no day' : 'no hour'} in the last 14 days.`;
+    return h('p', { class: 'empty' }, none);
   }
   return table(
-    'What the batch has published in the last 14 days',
+    `${name} that the batch has published, of the last 14 days`,
     [
       {
         title: 'Period (UTC)',
