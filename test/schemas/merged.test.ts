@@ -227,12 +227,6 @@ describe('the merged views', () => {
   it('read the days, tenants and services that are asked for, and no more', async () => {
     const client = await fresh('pruned');
     await fillForPruning(client);
-    const readRows = async (view: string, where: string) => {
-      const query = `SELECT * FROM pruned.${view} WHERE ${where} FORMAT JSON`;
-      const answer = await fetch(server.url, { method: 'POST', body: query });
-      const { statistics } = (await answer.json()) as { statistics: { rows_read: number } };
-      return statistics.rows_read;
-    };
     const tenant = `tenant_id = 'tenant1'`;
     for (const { view, kind } of views) {
       const isGraph = view === 'service_graph_merged';
@@ -257,6 +251,14 @@ describe('the merged views', () => {
 
 /** Rows that tell how large the live days' graphs are: a mark or two for each tenant and day. */
 const estimateRows = 5 * 2 * 1024;
+
+/** Rows that a query on a merged view of database `pruned` reads. */
+async function readRows(view: string, where: string): Promise<number> {
+  const query = `SELECT * FROM pruned.${view} WHERE ${where} FORMAT JSON`;
+  const answer = await fetch(server.url, { method: 'POST', body: query });
+  const { statistics } = (await answer.json()) as { statistics: { rows_read: number } };
+  return statistics.rows_read;
+}
 
 /** Rows of three days, two tenants and a hundred services in every table; of the second day three runs. */
 async function fillForPruning(client: ClickHouse): Promise<void> {

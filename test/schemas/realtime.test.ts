@@ -27,15 +27,17 @@ afterAll(async () => {
   await server.stop();
 });
 
+/** A point of hour 10. */
+const at = (minute: number, more: object) => ({
+  TimeUnix: `2026-11-20T10:${minute}:00Z`,
+  StartTimeUnix: '2026-11-20T09:00:00Z',
+  ServiceName: 'cart',
+  MetricUnit: 's',
+  ...more,
+});
+
 describe('metric_stats_merged', () => {
   it('gives what live points say, NaN for what there is not, and null for what only the batch knows', async () => {
-    const at = (minute: number, more: object) => ({
-      TimeUnix: `2026-11-20T10:${minute}:00Z`,
-      StartTimeUnix: '2026-11-20T09:00:00Z',
-      ServiceName: 'cart',
-      MetricUnit: 's',
-      ...more,
-    });
     const total = { MetricName: 'total', IsMonotonic: true, AggregationTemporality: 2 };
     const delta = { MetricName: 'delta', AggregationTemporality: 1 };
     await client.insertRows('otel_metrics_sum', [
@@ -65,24 +67,27 @@ describe('metric_stats_merged', () => {
          [duplicate_points, conflict_points, base_points, resets] AS unknown
        FROM metric_stats_merged ORDER BY name SETTINGS output_format_json_quote_denormals = 1`,
     );
-    const plain = { unrecorded: 0, nans: 0, unknown: [null, null, null, null] };
-    const nan = ['nan', 'nan', 'nan', 'nan'];
+    const nothing = { unrecorded: 0, nans: 0, unknown: [null, null, null, null] };
+    const nan = { increase: 'nan', figures: ['nan', 'nan', 'nan', 'nan'] };
     expect(rows).toEqual([
       {
-        ...{ name: 'delta', type: 'Sum', points: 4, unrecorded: 1, nans: 1, increase: 12 },
-        ...{ figures: [5, 7, 6, 7], unknown: plain.unknown },
+        ...nothing,
+        name: 'delta',
+        type: 'Sum',
+        points: 4,
+        unrecorded: 1,
+        nans: 1,
+        increase: 12,
+        figures: [5, 7, 6, 7],
       },
-      { name: 'seconds', type: 'Histogram', points: 1, ...plain, increase: 'nan', figures: nan },
+      { ...nothing, ...nan, name: 'seconds', type: 'Histogram', points: 1 },
+      { ...nothing, ...nan, name: 'size', type: 'Gauge', points: 1, figures: [-3, -3, -3, -3] },
       {
-        name: 'size',
-        type: 'Gauge',
-        points: 1,
-        ...plain,
-        increase: 'nan',
-        figures: [-3, -3, -3, -3],
-      },
-      {
-        ...{ name: 'total', type: 'Sum', points: 2, ...plain, increase: null },
+        ...nothing,
+        name: 'total',
+        type: 'Sum',
+        points: 2,
+        increase: null,
         figures: [90, 100, 95, 90],
       },
     ]);
@@ -100,9 +105,7 @@ describe('metric_stats_merged', () => {
 describe('service_graph_merged', () => {
   it('joins live spans by their parents as the rules of the batch say', async () => {
     const all = randomSpans(1500, seededRandom(seed)).map((span) => ({ ...span, links: [] }));
-    const identity = ({ tenant, traceId, spanId, kind }: GraphSpan) =>
-      `${tenant} ${traceId} ${spanId} ${kind}`;
-    const spans = [...new Map(all.map((span) => [identity(span), span])).values()];
+    const spans = [...new Map(all.map((span) => [identityOf(span), span])).values()];
     // Every third one comes again.
     const again = spans.filter((_, index) => index % 3 === 0);
     await client.insertRows('otel_traces', spans.map(rowOf));
@@ -117,9 +120,11 @@ describe('service_graph_merged', () => {
     expect(wanted.size).toBeGreaterThan(40);
     expect([...found.keys()].toSorted()).toEqual([...wanted.keys()].toSorted());
     for (const [key, { errors, durations }] of wanted) {
-      const at = 0.95 * (durations.length - 1);
-      const [low, high] = [Math.floor(at), Math.ceil(at)].map((rank) => Number(durations[rank]));
-      const p95 = ((low ?? 0) + (at % 1) * ((high ?? 0) - (low ?? 0))) / 1e6;
+      const place = 0.95 * (durations.length - 1);
+      const [low, high] = [Math.floor(place), Math.ceil(place)].map((rank) =>
+        Number(durations[rank]),
+      );
+      const p95 = ((low ?? 0) + (place % 1) * ((high ?? 0) - (low ?? 0))) / 1e6;
       const counts = { calls: String(durations.length), errors: String(errors) };
       expect(found.get(key), key).toMatchObject({ ...counts, layer: 'realtime', share: 1 });
       expect((found.get(key)?.p95 ?? 0) / p95, key).toBeCloseTo(1, 9);
@@ -151,11 +156,18 @@ describe('service_graph_merged', () => {
   }, 120_000);
 });
 
+function identityOf({ tenant, traceId, spanId, kind }: GraphSpan): string {
+  return `${tenant} ${traceId} ${spanId} ${kind}`;
+}
+
 const kindNames = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer', 'Other'];
+
+function hex(id: bigint, digits: number): string {
+  return id.toString(16).padStart(digits, '0');
+}
 
 /** A span as a row of `otel_traces`: its peer is in the attributes that its kind of peer is taken from. */
 function rowOf(span: GraphSpan) {
-  const hex = (id: bigint, digits: number) => id.toString(16).padStart(digits, '0');
   const keys = { '': '', database: 'db.system', messaging_system: 'messaging.system' };
   const key = span.peerKind === 'virtual_node' ? 'server.address' : keys[span.peerKind];
   return {
