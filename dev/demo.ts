@@ -235,6 +235,7 @@ class Run {
     const current = runs.at(-1);
     if (!current) throw unexpected('no run is published');
     const dedup = await figures.readDedup(query, yesterday, current.run_id);
+    const graph = await figures.readEdges(query, yesterday, current.run_id);
     const batchRows = merged.filter(({ date }) => date === yesterday);
     const generator = compareWithTruth(batchRows, dedup, truth.operations(yesterday));
     const clients = {
@@ -257,6 +258,7 @@ class Run {
       seed: this.#options.seed,
       traffic: { ...counts, lateSpans },
       merged,
+      graph,
       runs,
       corrected: {
         duplicateSpans: current.duplicate_spans,

@@ -33,6 +33,17 @@ export interface RunRow {
   readonly elapsed_ms: number;
 }
 
+/** One row of `service_graph_batch`. */
+export interface EdgeRow {
+  readonly caller: string;
+  readonly callee: string;
+  readonly connection_type: string;
+  readonly calls: number;
+  readonly errors: number;
+  readonly p50_ms: number;
+  readonly p99_ms: number;
+}
+
 /** Relative errors of the speed layer's quantiles over a day's operations: 0.01 is one percent. */
 export interface QuantileError {
   readonly quantile: 'p50' | 'p95' | 'p99';
@@ -78,6 +89,16 @@ export function readDedup(query: Query, date: string, runId: string): Promise<De
         ${numbers('raw_span_count', 'deduped_span_count', 'duplicate_span_count')}
      FROM service_dedup_batch WHERE date = {date:Date} AND run_id = {runId:String}
      ORDER BY service_name`,
+    { date, runId },
+  );
+}
+
+/** The service graph of a run, the edges with most calls first. */
+export function readEdges(query: Query, date: string, runId: string): Promise<EdgeRow[]> {
+  return query<EdgeRow>(
+    `SELECT caller, callee, connection_type, ${numbers('calls', 'errors')}, p50_ms, p99_ms
+     FROM service_graph_batch WHERE date = {date:Date} AND run_id = {runId:String}
+     ORDER BY service_graph_batch.calls DESC, caller, callee, connection_type`,
     { date, runId },
   );
 }

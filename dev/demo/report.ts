@@ -11,6 +11,7 @@ export function report(result: DemoResult): string {
   return [
     '\nservice_stats_merged: what users read\n\n',
     ...result.days.map((day) => mergedTable(day, result.merged)),
+    graphTable(result),
     logTable(result),
     metricTable(result),
     corrections(result),
@@ -60,6 +61,36 @@ function mergedTable(day: string, merged: readonly MergedRow[]): string {
     ),
   ];
   return `${table(columns, [...shown, total], '  ')}\n`;
+}
+
+/** Edges of the service graph that the table shows. */
+const shownEdges = 6;
+
+function graphTable({ graph, days }: DemoResult): string {
+  const rows = graph
+    .slice(0, shownEdges)
+    .map((row) => [
+      row.caller,
+      row.callee,
+      row.connection_type,
+      count(row.calls),
+      count(row.errors),
+      row.p50_ms.toFixed(2),
+      row.p99_ms.toFixed(2),
+    ]);
+  const columns = [
+    { title: 'caller' },
+    { title: 'callee' },
+    { title: 'connection_type' },
+    ...['calls', 'errors', 'p50_ms', 'p99_ms'].map((title) => ({
+      title,
+      align: 'right' as const,
+    })),
+  ];
+  const calls = sum(graph, (row) => row.calls);
+  const errors = sum(graph, (row) => row.errors);
+  const all = [`all ${graph.length} edges`, '', '', count(calls), count(errors), '', ''];
+  return `service_graph_batch: who called whom on ${days[0]}\n\n${table(columns, [...rows, all], '  ')}\n`;
 }
 
 /** Services and severities of logs that the table shows. */

@@ -1,7 +1,7 @@
 /** The shape of the demo's result, which `--json` prints as it is. */
 import type { TrafficCounts } from '../traffic.ts';
 import type { Comparison } from './compare.ts';
-import type { MergedRow, QuantileError, RunRow } from './figures.ts';
+import type { EdgeRow, MergedRow, QuantileError, RunRow } from './figures.ts';
 import type { LogRow, MetricRow } from './signals.ts';
 
 export interface DemoResult {
@@ -16,6 +16,8 @@ export interface DemoResult {
   };
   /** Every row of `service_stats_merged` of both days. */
   readonly merged: readonly MergedRow[];
+  /** The service graph of yesterday's current run, the edges with most calls first. */
+  readonly graph: readonly EdgeRow[];
   /** The runs of yesterday, oldest first. */
   readonly runs: readonly RunRow[];
   readonly corrected: {

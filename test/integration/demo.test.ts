@@ -39,6 +39,12 @@ describe('tidemark demo', () => {
       'otel_metrics_exp_histogram',
     ]);
 
+    const edge = result.graph.find(({ caller }) => caller !== 'user');
+    expect(edge?.calls).toBeGreaterThan(0);
+    expect(result.graph.map(({ calls }) => calls)).toEqual(
+      result.graph.map(({ calls }) => calls).toSorted((a, b) => b - a),
+    );
+
     const [yesterday, today] = result.days;
     const layers = (day: string) =>
       new Set(result.merged.filter(({ date }) => date === day).map(({ layer }) => layer));

@@ -36,6 +36,15 @@ const result: DemoResult = {
     operation_name: `operation ${index}`,
     total_spans: 1000 - index,
   })),
+  graph: Array.from({ length: 8 }, (_, index) => ({
+    caller: 'web',
+    callee: `service ${index}`,
+    connection_type: index === 1 ? 'messaging_system' : '',
+    calls: 2000 - index,
+    errors: index,
+    p50_ms: 1.5,
+    p99_ms: 9,
+  })),
   runs: [],
   corrected: {
     duplicateSpans: 512,
@@ -73,6 +82,14 @@ describe('report()', () => {
     expect(text).toContain('operation 9');
     expect(text).not.toContain('operation 10');
     expect(text).toMatch(/2026-11-21 {2}batch +1 services +all 12 rows +11,934/);
+  });
+
+  it('shows the edges with most calls, and the total over all', () => {
+    const text = report(result);
+    expect(text).toContain('service_graph_batch: who called whom on 2026-11-21');
+    expect(text).toMatch(/web +service 1 +messaging_system +1,999 +1 +1\.50 +9\.00/);
+    expect(text).not.toContain('service 6');
+    expect(text).toMatch(/all 8 edges +15,972 +28/);
   });
 
   it('shows logs by service and severity, and the metric tables', () => {
