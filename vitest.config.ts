@@ -10,7 +10,7 @@ const alone = ['test/integration/{demo,stack}.test.ts'];
 const fleet = [
   'test/integration/**/*.test.ts',
   'test/docs/{fleet,batchfleet}.test.ts',
-  'test/batch/fleet/{coordinate,kill}.test.ts',
+  'test/batch/fleet/{coordinate,kill,schedule}.test.ts',
   'test/batch/crash.test.ts',
   'test/batch/scheduler.kill.test.ts',
   'test/workers/archive.{crash,kafka,kill}.test.ts',
