@@ -7,8 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { balanceDay } from '../../batch/ledger.ts';
 import type { Differences } from '../../batch/ledger/balance.ts';
+import { copyCommits } from '../../batch/ledger/commits.ts';
+import { findGone } from '../../batch/ledger/files.ts';
 import { matchMinutes } from '../../batch/ledger/match.ts';
+import { oldestNoteMs, storeSpooled } from '../../batch/ledger/spools.ts';
+import { storeMinutes } from '../../batch/ledger/store.ts';
+import { fileKey } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
+import { outputKey, replacementKey } from '../../schemas/replacement.ts';
 import { periodAt } from '../../schemas/period.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import type { Settings } from '../../schemas/settings.ts';
@@ -18,7 +24,7 @@ import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
 import { openStore } from '../../workers/clients/objects.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { startClickHouse } from '../support/clickhouse.ts';
+import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { startEdge } from '../support/edge.ts';
 import type { TestEdge } from '../support/edge.ts';
@@ -42,7 +48,7 @@ const aheadMs = 600_000;
 const now = () => Date.now() + aheadMs;
 
 beforeAll(async () => {
-  server = await startClickHouse();
+  server = await startMigrated();
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
   front = await startOutage(server.url, ({ url = '/' }) => {
@@ -405,6 +411,104 @@ describe('matchMinutes()', () => {
       ['h 0', 0, 10, 0, {}],
       ['h 1', 10, 0, 10, {}],
     ]);
+  });
+});
+
+describe('the steps of balanceDay()', () => {
+  it('copyCommits() copies each commit once', async () => {
+    const archived = 'SELECT count() AS n, sum(rows) AS items FROM ledger_archived';
+    const before = await clickhouse.query(archived);
+    expect(await copyCommits({ store, clickhouse, of: 'traces', fromMs: 0 })).toBe(0);
+    expect(await clickhouse.query(archived)).toEqual(before);
+    await clickhouse.command('TRUNCATE TABLE ledger_archived');
+    for (const of of ['traces', 'logs', 'metrics'] as const) {
+      expect(await copyCommits({ store, clickhouse, of, fromMs: 0 })).toBeGreaterThan(0);
+    }
+    expect(await clickhouse.query(archived)).toEqual(before);
+  });
+
+  it('findGone() knows what was replaced, and misses what took its place', async () => {
+    const hourMs = Date.parse('2026-11-01T05:00:00Z');
+    const parts = { topic: 'otlp_logs', partition: 'spool', firstOffset: 1n };
+    const keyOf = (attempt: string) => fileKey('logs', hourMs, { ...parts, attempt });
+    const names = ['kept', 'replaced', 'gone'].map(keyOf);
+    await clickhouse.insertRows(
+      'ledger_files',
+      names.map((key) => ({
+        signal: 'logs',
+        ingested_max_at: new Date(hourMs).toISOString(),
+        hour: '2026-11-01 05:00:00',
+        key,
+        rows: 5,
+      })),
+    );
+    await store.put(keyOf('kept'), 'x');
+    const key = outputKey('logs', hourMs, { sequence: 1, attempt: 'a' });
+    const times = { hourMs, timeMinNs: '0', timeMaxNs: '0', quarantined: false };
+    const ids = { idMin: '0'.repeat(32), idMax: 'f'.repeat(32) };
+    const output = { key, bytes: 1, rows: 5, ...times, rowGroups: [{ rows: 5, ...ids }] };
+    const replacement = {
+      version: 1,
+      signal: 'logs',
+      hourMs,
+      sequence: 1,
+      reason: 'compaction',
+      inputs: [{ key: keyOf('replaced'), rows: 5, bytes: 1 }],
+      outputs: [output],
+      writer: 'test',
+      replacedAt: new Date(hourMs).toISOString(),
+      codeVersion: 'test',
+    };
+    await store.put(replacementKey('logs', hourMs, 1), JSON.stringify(replacement));
+    const of = { store, clickhouse, of: 'logs', fromMs: hourMs, toMs: hourMs + 1000 } as const;
+    expect((await findGone(of)).map((file) => file.key)).toEqual([keyOf('gone'), key]);
+    await store.put(key, 'x');
+    expect((await findGone(of)).map((file) => file.key)).toEqual([keyOf('gone')]);
+  });
+
+  it('storeSpooled() tells what waits and what lies aside, by token', async () => {
+    const at = 1_795_000_000_000;
+    const keys = [
+      `spool/speed/otel_metrics_sum/${at}+waits+acme`,
+      `_dead/speed/otel_metrics_gauge/${at}+lies+acme`,
+      `spool/speed/ledger_received/${at + 1}+note+acme`,
+    ];
+    await Promise.all(keys.map((key) => store.put(key, 'x')));
+    await storeSpooled({ store, clickhouse, of: 'metrics', run: 'r', nowMs: Date.now() });
+    const found = await clickhouse.query(
+      "SELECT token, place FROM ledger_spooled WHERE run = 'r' ORDER BY token",
+    );
+    expect(found).toEqual([
+      { token: 'lies', place: 'dead' },
+      { token: 'waits', place: 'spool' },
+    ]);
+    expect(await oldestNoteMs(store)).toBe(at + 1);
+    await store.delete(keys);
+    expect(await oldestNoteMs(store)).toBeUndefined();
+  });
+
+  it('storeMinutes() leaves readers the last computation of a day, whole', async () => {
+    const day = Date.parse('2026-11-02T00:00:00Z');
+    const [minute] = await matchMinutes({
+      clickhouse,
+      of: 'traces',
+      startMs: past,
+      endMs: past + 86_400_000,
+      run: 'none',
+      pastMaxMs: 86_400_000,
+      futureMaxMs: 86_400_000,
+    });
+    if (minute === undefined) throw new Error('there is a minute');
+    const judged = { ...minute, isSettled: true, differences: { in_spool: 2 } };
+    const at = (minutes: number) => ({ ...judged, minuteMs: day + minutes * 60_000 });
+    await storeMinutes(clickhouse, 'traces', [at(0), at(1)], day + 1000);
+    await storeMinutes(clickhouse, 'traces', [{ ...at(1), differences: {} }], day + 2000);
+    const rows = await clickhouse.query(
+      `SELECT toUnixTimestamp(minute) * 1000 AS ms, toUInt32(received) AS received, differences
+       FROM ledger WHERE toDate(minute, 'UTC') = '2026-11-02'`,
+    );
+    const ms = String(day + 60_000);
+    expect(rows).toEqual([{ ms, received: minute.accepted, differences: {} }]);
   });
 });
 
