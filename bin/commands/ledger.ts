@@ -23,8 +23,8 @@ const help = `
 Three sides count by themselves: the edge notes each request, the archiver counts rows in its
 commits, and the rows of the speed tables are counted where they lie. What they say is compared by
 tenant, signal and minute of receipt (UTC). Faults are differences that should not be; what waits
-goes away by itself; notices explain a number. Minutes of which something may still be on its way are
-open and not judged. docs/LEDGER.md says what each name means. The result is stored for the API and
+goes away by itself; notices explain a number. Minutes of which something may be on its way are open
+and not judged. docs/LEDGER.md says what each name means. The result is stored for the API and
 the dashboard.
 
 Exit code 3: there are faults.
