@@ -5,7 +5,7 @@ import { readSettings } from '../../schemas/settings.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
-import { startClickHouse } from '../support/clickhouse.ts';
+import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 
 interface Panel {
@@ -25,7 +25,7 @@ let server: TestClickHouse;
 let clickhouse: ClickHouse;
 
 beforeAll(async () => {
-  server = await startClickHouse();
+  server = await startMigrated();
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
   const at = '2026-11-22 13:00:00';

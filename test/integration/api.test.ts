@@ -21,7 +21,7 @@ import { tenantColumns } from '../../schemas/tables.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
-import { startClickHouse } from '../support/clickhouse.ts';
+import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { startEdge } from '../support/edge.ts';
 import type { TestEdge } from '../support/edge.ts';
@@ -91,7 +91,7 @@ function booksOf(tenant: string) {
 }
 
 beforeAll(async () => {
-  server = await startClickHouse();
+  server = await startMigrated();
   const settings = readSettings({ CLICKHOUSE_URL: server.url });
   clickhouse = openClickHouse(settings);
   await migrate(clickhouse);

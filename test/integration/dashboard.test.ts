@@ -11,7 +11,7 @@ import { readSettings } from '../../schemas/settings.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
-import { startClickHouse } from '../support/clickhouse.ts';
+import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { startEdge } from '../support/edge.ts';
 import type { TestEdge } from '../support/edge.ts';
@@ -33,7 +33,7 @@ let browser: Browser;
 beforeAll(async () => {
   if (!hasBrowser) return;
   await bundleDashboard();
-  server = await startClickHouse();
+  server = await startMigrated();
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
   edge = await startEdge({ CLICKHOUSE_URL: server.url, TIDEMARK_AUTH: 'off' });

@@ -8,7 +8,7 @@ import { readSettings } from '../../schemas/settings.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
-import { startClickHouse } from '../support/clickhouse.ts';
+import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { seededRandom } from '../support/random.ts';
 
@@ -18,7 +18,7 @@ let clickhouse: ClickHouse;
 
 beforeAll(async () => {
   console.log(`seed ${seed}`);
-  server = await startClickHouse();
+  server = await startMigrated();
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
 });

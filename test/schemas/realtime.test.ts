@@ -4,7 +4,7 @@ import { readSettings } from '../../schemas/settings.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
-import { startClickHouse } from '../support/clickhouse.ts';
+import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { randomSpans, referenceGraph } from '../support/graph.ts';
 import type { GraphSpan } from '../support/graph.ts';
@@ -17,7 +17,7 @@ let client: ClickHouse;
 
 beforeAll(async () => {
   console.info(`seed ${seed}`);
-  server = await startClickHouse();
+  server = await startMigrated();
   client = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(client);
 });
@@ -135,7 +135,8 @@ describe('service_graph_merged', () => {
     // Traces of a server, a client that calls redis, and an internal span.
     await client.command(
       `INSERT INTO service_graph_realtime
-         (date, tenant_id, level, trace, span, parent, kind, service_name, duration, is_error, peer_kind, peer)
+         (date, tenant_id, level, trace, span, parent, kind, service_name, duration, is_error,
+         peer_kind, peer)
        SELECT '2026-11-21', 'default', if(low = 0, 0, toUInt8(floor(log2(low))) + 1), trace, number + 1,
          if(number % 3 = 0, 0, number), [2, 3, 1][number % 3 + 1], 'cart', number, number % 30 = 1,
          if(number % 3 = 1, 'database', ''), if(number % 3 = 1, 'redis', '')

@@ -3,8 +3,8 @@ import { readSettings, type Settings } from '../../schemas/settings.ts';
 import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { startClickHouse } from './clickhouse.ts';
 import { startBucket } from './objects.ts';
+import { startMigrated } from './schema.ts';
 
 export interface Stack {
   readonly store: ObjectStore;
@@ -15,7 +15,7 @@ export interface Stack {
 
 /** Starts both on free ports, empty, with the tables of this version. */
 export async function startStack(): Promise<Stack> {
-  const [bucket, server] = await Promise.all([startBucket(), startClickHouse()]);
+  const [bucket, server] = await Promise.all([startBucket(), startMigrated()]);
   const settings: Settings = {
     ...readSettings({}),
     ...bucket.settings,

@@ -8,7 +8,8 @@ import { doubtsPauseMs } from '../../../schemas/limits/batch.ts';
 import { readSettings } from '../../../schemas/settings.ts';
 import { openClickHouse, type ClickHouse } from '../../../workers/clients/clickhouse.ts';
 import { migrate } from '../../../workers/clients/migrate.ts';
-import { startClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
+import type { TestClickHouse } from '../../support/clickhouse.ts';
+import { startMigrated } from '../../support/schema.ts';
 
 const nowMs = Date.parse('2026-11-22T08:00:00Z');
 let server: TestClickHouse;
@@ -17,7 +18,7 @@ let counters: ScheduleCounters;
 let pulse: Pulse;
 
 beforeAll(async () => {
-  server = await startClickHouse();
+  server = await startMigrated();
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
 }, 120_000);
