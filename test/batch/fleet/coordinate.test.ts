@@ -2,15 +2,12 @@
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fleetRunner } from '../../../batch/fleet/coordinate.ts';
-import { WorkerState } from '../../../batch/fleet/state.ts';
 import { loadFleetCode } from '../../../batch/fleet/version.ts';
-import { runWorker, type WorkerReport } from '../../../batch/fleet/worker.ts';
 import type { Settings } from '../../../schemas/settings.ts';
 import { partialPrefix } from '../../../schemas/shard.ts';
 import { idText, splitKey, taskPrefix, type ShardTask } from '../../../schemas/task.ts';
+import { Crew } from '../../support/crew.ts';
 import { noKafka, startTestKafka, type TestKafka } from '../../support/kafka.ts';
 import { startBucket, type Bucket } from '../../support/objects.ts';
 import { seededRandom } from '../../support/random.ts';
@@ -19,16 +16,11 @@ import { hashesOf, keysBelow, localPartials, requestOf, smallDay } from '../../s
 const seed = Number(process.env['TEST_SEED'] ?? 20261123);
 const sessionMs = 1000;
 
-interface RunningWorker {
-  readonly lines: string[];
-  stop(): Promise<WorkerReport>;
-}
-
 describe.skipIf(noKafka)('fleetRunner()', () => {
   let kafka: TestKafka;
   let bucket: Bucket;
   let settings: Settings;
-  const workers: RunningWorker[] = [];
+  let crew: Crew;
 
   beforeAll(async () => {
     console.log(`seed ${seed}`);
@@ -43,60 +35,17 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
       TIDEMARK_TASK_RETRY_MS: 100,
       TIDEMARK_TASK_STOP_MS: 5000,
     };
+    crew = new Crew({ kafka: kafka.client, store: bucket.store, settings });
   }, 360_000);
 
   afterAll(async () => {
-    await Promise.all(workers.map((worker) => worker.stop()));
+    await crew.stop();
     await Promise.all([kafka.close(), bucket.close()]);
   });
 
-  const clock = {
-    now: () => Date.now(),
-    sleep: (ms: number, signal?: AbortSignal) =>
-      pause(ms, undefined, signal && { signal }).catch(() => undefined),
-  };
-
-  /** A worker that has joined its group. */
-  async function startWorker(more: Partial<Settings> = {}): Promise<RunningWorker> {
-    const stopping = new AbortController();
-    const lines: string[] = [];
-    const state = new WorkerState(clock.now);
-    const running = runWorker({
-      kafka: kafka.client,
-      store: bucket.store,
-      settings: { ...settings, ...more },
-      clock,
-      random: Math.random,
-      log: logTo(lines),
-      name: `worker ${workers.length + 1}`,
-      concurrency: 1,
-      registry: new Registry(),
-      state,
-      signal: stopping.signal,
-    });
-    const worker = {
-      lines,
-      stop() {
-        stopping.abort();
-        return running;
-      },
-    };
-    workers.push(worker);
-    while (state.unready().length > 0) await pause(20);
-    return worker;
-  }
-
-  function coordinator(more: Partial<Settings> = {}, lines: string[] = []) {
-    return fleetRunner({
-      kafka: kafka.client,
-      store: bucket.store,
-      settings: { ...settings, ...more },
-      clock,
-      random: Math.random,
-      log: logTo(lines),
-      name: 'coordinator',
-    });
-  }
+  const startWorker = (more: Partial<Settings> = {}) => crew.start(more);
+  const coordinator = (more: Partial<Settings> = {}, lines: string[] = []) =>
+    crew.coordinator({ settings: { ...settings, ...more } }, lines);
 
   const day = (date: string, spans: number, shards: number) =>
     smallDay(bucket.store, { date, random: seededRandom(seed), spans, shards });
@@ -300,13 +249,6 @@ describe.skipIf(noKafka)('fleetRunner()', () => {
     return letters;
   }
 });
-
-function logTo(lines: string[]) {
-  const write = (fields: object, message: string) => {
-    lines.push(`${message} ${JSON.stringify(fields)}`);
-  };
-  return { info: write, warn: write, debug: () => undefined };
-}
 
 function never(): never {
   throw new Error('Bug: it is not there');
