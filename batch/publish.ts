@@ -6,11 +6,14 @@
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { debrisAgeMs, publishTriesMax } from '../schemas/limits/batch.ts';
-import { dateTime, periodKey, type Period } from '../schemas/period.ts';
+import { periodKey, type Period } from '../schemas/period.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import type { ObjectStore } from '../workers/clients/objects.ts';
+import { makeComputedCurrent } from './current.ts';
+import { intend, type OtherIntents } from './intent.ts';
 import { dropPartition, storedRuns } from './partition.ts';
 import { publishedRunIds, type PublishedRun } from './runs.ts';
-import type { RunResults, TableRow } from './work.ts';
+import type { RunResults } from './work.ts';
 
 /**
  * A run as it is about to be published; what publishing itself decides is not in it. `elapsedMs` is the time
@@ -55,7 +58,7 @@ export async function publishRun(
       const publishMs = Math.max(0, Math.round(options.clock() - beganMs));
       const elapsedMs = run.elapsedMs + publishMs;
       const done = { seenHash: run.inputHash, cause: 'computed', publishMs, elapsedMs } as const;
-      return await makeCurrent(clickhouse, { ...run, ...done, runId }, options);
+      return await makeComputedCurrent(clickhouse, { ...run, ...done, runId }, options);
     } catch (error) {
       // An insert whose answer got lost may have happened: not repeated, begun anew under a new id.
       const passing = error instanceof TidemarkError && error.retryable;
@@ -64,56 +67,80 @@ export async function publishRun(
   }
 }
 
-/**
- * Makes a run that is in the tables current: one row. `previousMs` is when the one that is current by now was
- * published. Throws `ClickHouseError`.
- */
-export async function makeCurrent(
-  clickhouse: ClickHouse,
-  run: Omit<PublishedRun, 'publishedAtMs'>,
-  { clock, previousMs }: Pick<PublishOptions, 'clock' | 'previousMs'>,
-): Promise<PublishedRun> {
-  // The views take the run that was published last: clocks of two machines must not decide it.
-  const publishedAtMs = Math.max(clock(), previousMs + 1);
-  const published = { ...run, publishedAtMs };
-  await clickhouse.insertRows('batch_runs', [runRow(published)], { idempotent: true });
-  return published;
-}
-
 export interface DropOptions {
+  readonly store: ObjectStore;
   readonly period: Period;
   readonly signal: Signal;
   /** The tables that hold runs of the signal. */
   readonly tables: readonly string[];
   readonly clock: () => number;
+  /** A number in [0, 1). */
+  readonly random: () => number;
   readonly runsKept: number;
 }
 
 /**
  * Removes rows of the period that nobody reads any more: those of runs before the last `runsKept`, and those
- * that an unfinished publishing left behind long ago. Returns the ids of the runs. Throws `ClickHouseError`.
+ * that an unfinished publishing left behind long ago. A run that somebody rolls back to at this moment stays.
+ * Returns the ids of the runs. Throws `ClickHouseError`, OBJECT_STORE.
  */
-export async function dropOldRuns(
-  clickhouse: ClickHouse,
-  { period, signal, tables, clock, runsKept }: DropOptions,
-): Promise<string[]> {
+export async function dropOldRuns(clickhouse: ClickHouse, options: DropOptions): Promise<string[]> {
+  const { period, signal, tables, clock, runsKept } = options;
   const published = await publishedRunIds(clickhouse, signal, period);
   const kept = new Set(published.slice(0, runsKept));
   const known = new Set(published);
-  const dropped = new Set<string>();
+  const tablesOf = new Map<string, string[]>();
   for (const table of tables) {
-    for (const { runId, changedMs } of await storedRuns(
-      clickhouse,
-      table,
-      periodKey(period).value,
-    )) {
+    const stored = await storedRuns(clickhouse, table, periodKey(period).value);
+    for (const { runId, changedMs } of stored) {
       const old = known.has(runId) || changedMs < clock() - debrisAgeMs;
       if (kept.has(runId) || !old) continue;
-      await dropPartition(clickhouse, table, period, runId);
-      dropped.add(runId);
+      tablesOf.set(runId, [...(tablesOf.get(runId) ?? []), table]);
     }
   }
-  return [...dropped].toSorted();
+  const dropped: string[] = [];
+  for (const [runId, own] of tablesOf) {
+    const drop = () => dropRun(clickhouse, period, runId, own);
+    if (await (known.has(runId) ? dropUnlessRestored(clickhouse, runId, drop, options) : drop())) {
+      dropped.push(runId);
+    }
+  }
+  return dropped.toSorted();
+}
+
+async function dropRun(
+  clickhouse: ClickHouse,
+  period: Period,
+  runId: string,
+  tables: readonly string[],
+): Promise<boolean> {
+  for (const table of tables) await dropPartition(clickhouse, table, period, runId);
+  return true;
+}
+
+/** Calls `drop` when the run is surely nobody's; what others left of their own tries to is removed then. */
+async function dropUnlessRestored(
+  clickhouse: ClickHouse,
+  runId: string,
+  drop: () => Promise<boolean>,
+  options: DropOptions,
+): Promise<boolean> {
+  const { store, signal, period, clock, runsKept } = options;
+  return intend(options, { signal, period, runId }, 'drop', async (others) => {
+    if (isRestoring(others, clock())) return false;
+    // Whoever has restored it before that has published it.
+    const published = await publishedRunIds(clickhouse, signal, period);
+    if (published.slice(0, runsKept).includes(runId)) return false;
+    await drop();
+    const left = [...others.drop, ...others.restore].map(({ key }) => key);
+    if (left.length > 0) await store.delete(left);
+    return true;
+  });
+}
+
+/** Rollbacks take seconds: one that began long ago was killed. */
+function isRestoring({ restore }: OtherIntents, nowMs: number): boolean {
+  return restore.some(({ storedMs }) => nowMs - storedMs < debrisAgeMs);
 }
 
 async function insertResults(
@@ -159,34 +186,4 @@ async function assertArrived(
       `${wanted.join(', ')} were sent`,
     { retryable: true },
   );
-}
-
-function runRow(run: PublishedRun): TableRow {
-  return {
-    signal: run.signal,
-    period_kind: run.period.kind,
-    period_start: dateTime(run.period.startMs),
-    run_id: run.runId,
-    published_at: new Date(run.publishedAtMs).toISOString(),
-    is_final: run.isFinal,
-    watermark: new Date(run.watermarkMs).toISOString(),
-    input_hash: run.inputHash,
-    seen_hash: run.seenHash,
-    cause: run.cause,
-    commits: run.commits,
-    files: run.files,
-    rows_read: run.rowsRead,
-    total_spans: run.totalSpans,
-    duplicate_spans: run.duplicateSpans,
-    conflict_spans: run.conflictSpans,
-    late_spans: run.lateSpans,
-    folded_operations: run.foldedOperations,
-    shards: run.shards,
-    elapsed_ms: run.elapsedMs,
-    list_ms: run.listMs,
-    compute_ms: run.computeMs,
-    merge_ms: run.mergeMs,
-    publish_ms: run.publishMs,
-    code_version: run.codeVersion,
-  };
 }

@@ -10,11 +10,12 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Period } from '../schemas/period.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import { makeCurrent, restoreCurrent } from './current.ts';
 import { listRuns, type ListedRun } from './history.ts';
-import { makeCurrent } from './publish.ts';
+import { intend, type IntentOptions, type OtherIntents } from './intent.ts';
 import type { PublishedRun } from './runs.ts';
 
-export interface RollbackOptions {
+export interface RollbackOptions extends IntentOptions {
   readonly clickhouse: ClickHouse;
   /** Current time, ms since 1970. */
   readonly clock: () => number;
@@ -39,11 +40,11 @@ export interface RollbackReport {
 
 /**
  * Rolls a period back. Throws `TidemarkError` NOT_FOUND when there is no run to go back to or its rows were
- * removed, CONFLICT when they were removed just now (then the run that was current is so again), BAD_SETTING
- * for hours of a signal that has no runs of them, and `ClickHouseError`.
+ * removed, CONFLICT when they are removed or another run is published at this moment (then that one is
+ * current), BAD_SETTING for hours of a signal that has no runs of them, OBJECT_STORE and `ClickHouseError`.
  */
 export async function rollBack(options: RollbackOptions): Promise<RollbackReport> {
-  const { clickhouse, clock, period, of } = options;
+  const { period, of } = options;
   const runs = await runsOf(options);
   const current = runs.find(({ state }) => state === 'current');
   const target = current && chooseRun(runs, current, options.runId);
@@ -54,14 +55,43 @@ export async function rollBack(options: RollbackOptions): Promise<RollbackReport
     const message = `${name} is at run ${from} already`;
     return { period, of, outcome: 'unchanged', message, run: current, from };
   }
-  const restored = { ...target, cause: 'restored', seenHash: current.seenHash } as const;
-  const run = await makeCurrent(clickhouse, restored, { clock, previousMs: current.publishedAtMs });
-  // Someone who published meanwhile may have removed its rows: readers must not be left with nothing.
-  await assertStored(options, run);
+  const run = await intend(
+    options,
+    { signal: of, period, runId: target.runId },
+    'restore',
+    (others) => restore(options, current, target, others),
+  );
   const message =
     `${name} is rolled back from run ${from} to run ${run.runId}: ` +
     `${run.totalSpans} items, read ${new Date(target.firstPublishedAtMs).toISOString()}`;
   return { period, of, outcome: 'restored', message, run, from };
+}
+
+async function restore(
+  options: RollbackOptions,
+  current: ListedRun,
+  target: ListedRun,
+  { drop }: OtherIntents,
+): Promise<PublishedRun> {
+  const { clickhouse, clock, period, of } = options;
+  const name = `${period.name} (${of})`;
+  const refuse = (why: string) =>
+    new TidemarkError('CONFLICT', `Cannot roll ${name} back: ${why}`, { retryable: true });
+  if (drop.length > 0) throw refuse(`the rows of run ${target.runId} are being removed`);
+  // They may have been removed before we said what we are about to do.
+  const stored = (await runsOf(options)).find(({ runId }) => runId === target.runId);
+  if (stored?.isStored !== true) throw refuse(`the rows of run ${target.runId} were just removed`);
+  const restored = { ...target, cause: 'restored', seenHash: current.seenHash } as const;
+  const run = await restoreCurrent(clickhouse, current, restored, clock);
+  if (run.cause !== 'restored') {
+    throw refuse(`run ${run.runId} was published at the same time, and is current now`);
+  }
+  if (run.runId !== target.runId) {
+    throw refuse(`another rollback, to run ${run.runId}, was done at the same time`);
+  }
+  // Somebody may remove rows by hand: readers must not be left with nothing.
+  await assertStored(options, run);
+  return run;
 }
 
 function runsOf({ clickhouse, of, period }: RollbackOptions): Promise<ListedRun[]> {
@@ -78,7 +108,7 @@ async function assertStored(options: RollbackOptions, restored: PublishedRun): P
   if (newest) await makeCurrent(clickhouse, newest, { clock, previousMs: restored.publishedAtMs });
   const message =
     `Cannot roll ${period.name} (${of}) back: the rows of run ${restored.runId} were ` +
-    'removed meanwhile, by a run that was published at the same time';
+    'removed meanwhile';
   throw new TidemarkError('CONFLICT', message, { retryable: true });
 }
 

@@ -10,10 +10,11 @@ import { partialKey, type ShardReport } from '../schemas/shard.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 import { mergeOptions, planComputation, type Computation } from './computation.ts';
+import { confirmCurrent } from './current.ts';
 import { listInput, type BatchInput } from './input.ts';
 import { loadKernel } from './kernel.ts';
 import { deletePartials, keepPartials, readersOf, storedPartials } from './partials.ts';
-import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from './publish.ts';
+import { dropOldRuns, publishRun, type RunRecord } from './publish.ts';
 import { localRunner, type ShardRunner } from './runner.ts';
 import { currentRun, type PublishedRun } from './runs.ts';
 import { decideRun, isComplete, type RunDecision } from './schedule.ts';
@@ -103,10 +104,12 @@ export async function runBatch(options: BatchOptions): Promise<RunReport> {
   if (action === 'confirm' && current !== undefined) {
     const cause = 'confirmed';
     const confirmed = { ...current, isFinal, cause, watermarkMs: input.watermarkMs } as const;
-    const previousMs = current.publishedAtMs;
     await options.fence?.();
-    const run = await makeCurrent(clickhouse, confirmed, { clock, previousMs });
-    return { ...nothing, period, of, outcome: 'confirmed', message, run };
+    const run = await confirmCurrent(clickhouse, current, confirmed, clock);
+    if (run !== undefined) return { ...nothing, period, of, outcome: 'confirmed', message, run };
+    const now = await currentRun(clickhouse, of, period);
+    const why = `${period.name} (${of}) is not confirmed: another run became current meanwhile`;
+    return { ...nothing, period, of, message: why, run: now };
   }
   return computeRun({ options, input, current, isFinal, lapMs, progress });
 }
@@ -259,7 +262,8 @@ async function tidy(options: BatchOptions, name: string): Promise<string[]> {
     await deletePartials(store, name);
     const runsKept = settings.TIDEMARK_RUNS_KEPT;
     const { tables } = publishedOf(of, period.kind);
-    return await dropOldRuns(clickhouse, { period, signal: of, tables, clock, runsKept });
+    const own = { store, random: options.random, period, signal: of, tables, clock, runsKept };
+    return await dropOldRuns(clickhouse, own);
   } catch (error) {
     log.warn({ period: period.name, err: error }, 'cannot tidy up after the run');
     return [];

@@ -138,6 +138,27 @@ export async function publishedRuns(
   }));
 }
 
+/**
+ * What was published of a signal's period later than `sinceMs`: row by row, the one that counts last. Throws
+ * `ClickHouseError`.
+ */
+export async function publishedSince(
+  clickhouse: ClickHouse,
+  signal: Signal,
+  { kind, startMs }: Period,
+  sinceMs: number,
+): Promise<PublishedRun[]> {
+  const rows = await clickhouse.query<Row>(
+    `SELECT ${columns} FROM batch_runs
+     WHERE period_kind = {kind:String} AND signal = {signal:String}
+       AND period_start = {start:DateTime('UTC')}
+       AND toUnixTimestamp64Milli(published_at) > {since:Int64}
+     ORDER BY published_at, run_id`,
+    { signal, kind, start: dateTime(startMs), since: sinceMs },
+  );
+  return rows.map(runOf);
+}
+
 /** Ids of a signal's runs of one period, the one published last first. Throws `ClickHouseError`. */
 export async function publishedRunIds(
   clickhouse: ClickHouse,

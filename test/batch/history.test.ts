@@ -1,7 +1,8 @@
 /** Random histories of publishing against a plain model, for readers of days and of hours. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listRuns } from '../../batch/history.ts';
-import { dropOldRuns, makeCurrent, publishRun, type RunRecord } from '../../batch/publish.ts';
+import { makeCurrent } from '../../batch/current.ts';
+import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish.ts';
 import { rollBack } from '../../batch/rollback.ts';
 import { currentRun } from '../../batch/runs.ts';
 import { publishedOf } from '../../batch/signals.ts';
@@ -12,6 +13,7 @@ import { readSettings } from '../../schemas/settings.ts';
 import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
 import { startClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
+import { startBucket, type Bucket } from '../support/objects.ts';
 import { seededRandom } from '../support/random.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? 20261122);
@@ -19,16 +21,17 @@ const steps = 40;
 const runsKept = 2;
 let server: TestClickHouse;
 let clickhouse: ClickHouse;
+let bucket: Bucket;
 
 beforeAll(async () => {
   console.log(`seed ${seed}`);
-  server = await startClickHouse();
+  [server, bucket] = await Promise.all([startClickHouse(), startBucket()]);
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
 });
 afterAll(async () => {
   await clickhouse.close();
-  await server.stop();
+  await Promise.all([server.stop(), bucket.close()]);
 });
 
 /** A run in the model: what it had and when it was published first and last. */
@@ -120,7 +123,9 @@ async function publish(model: Model, { step, random, clock }: Step, inputHash: s
   model.runs.unshift({ runId: run.runId, rows, inputHash, first, isFinal, dropped: false });
   model.seenHash = inputHash;
   const { tables } = publishedOf('traces', period.kind);
-  await dropOldRuns(clickhouse, { period, signal: 'traces', tables, clock, runsKept });
+  const { store } = bucket;
+  const own = { store, random, period, signal: 'traces', tables, clock, runsKept } as const;
+  await dropOldRuns(clickhouse, own);
   for (const old of model.runs.slice(runsKept)) old.dropped = true;
   return isRepeated ? 'repeat' : 'publish';
 }
@@ -166,7 +171,7 @@ async function goBack(model: Model, newest: ModelRun, { random, clock }: Step, i
     .toSorted((a, b) => b.first - a.first)[0];
   const target = isBefore ? before : any;
   const runId = isBefore ? undefined : any?.runId;
-  const going = rollBack({ clickhouse, clock, period, of: 'traces', runId });
+  const going = rollBack({ ...bucket, random, clickhouse, clock, period, of: 'traces', runId });
   if (target === undefined || target.dropped) {
     await expect(going).rejects.toMatchObject({ code: 'NOT_FOUND' });
     return 'refused';

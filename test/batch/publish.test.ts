@@ -143,7 +143,14 @@ describe('dropOldRuns()', () => {
     const row = { date, run_id: 'left-behind', tenant_id: 'a', service_name: 's' };
     await stack.clickhouse.insertRows('service_dedup_batch', [row]);
     const period = parsePeriod(date);
-    const day = { period, signal: 'traces', tables: spanTables } as const;
+    const { store } = stack;
+    const day = {
+      store,
+      random: Math.random,
+      period,
+      signal: 'traces',
+      tables: spanTables,
+    } as const;
     const young = { ...day, clock: () => Date.now(), runsKept: 1 };
     expect(await dropOldRuns(stack.clickhouse, young)).toEqual([]);
     const old = { ...day, clock: () => Date.now() + debrisAgeMs + 60_000, runsKept: 1 };

@@ -63,7 +63,7 @@ it.each([
   const startMs = period.startMs;
   const of: Signal = 'traces';
   const back = (runId?: string) =>
-    rollBack({ clickhouse: stack.clickhouse, clock, period, of, runId });
+    rollBack({ ...stack, clock, random: Math.random, period, of, runId });
   const dueNow = async () => {
     const input = await listInput(stack.store, of, period);
     const current = await currentRun(stack.clickhouse, of, period);
@@ -148,7 +148,14 @@ it('rollBack() leaves readers with a whole run when its own was removed at the s
       await stack.clickhouse.insertRows(...args);
     },
   };
-  const racing = rollBack({ clickhouse, clock, period, of: 'traces' });
+  const racing = rollBack({
+    ...stack,
+    clickhouse,
+    clock,
+    random: Math.random,
+    period,
+    of: 'traces',
+  });
   await expect(racing).rejects.toMatchObject({ code: 'CONFLICT', retryable: true });
   expect(await seen(period)).toEqual([second]);
 });

@@ -40,9 +40,10 @@ run --force" computes it again at once. TIDEMARK_RUNS_KEPT says how many runs ar
 async function rollback(context: Context, flags: RollbackFlags): Promise<void> {
   const { rollBack } = await import('../../../batch/rollback.ts');
   const period = periodOf(flags.date, flags.hour);
-  await withClients(context, async ({ clickhouse }) => {
+  await withClients(context, async ({ store, clickhouse }) => {
     const { signal: of, run: runId } = flags;
-    const report = await rollBack({ clickhouse, clock: context.now, period, of, runId });
+    const clients = { store, clickhouse, clock: context.now, random: () => Math.random() };
+    const report = await rollBack({ ...clients, period, of, runId });
     const line = flags.json === true ? lineOf(report) : report.message;
     context.stdout.write(`${line}\n`);
   });

@@ -129,7 +129,7 @@ function serviceSums(stats: readonly { serviceName: string; totalSpans: number }
   ]);
 }
 
-function key(operationName: string, spanKind: string) {
+function keyOf(operationName: string, spanKind: string) {
   return { tenantId: 't', serviceName: 's', operationName, spanKind };
 }
 
@@ -202,15 +202,15 @@ describe('OperationLimit', () => {
       }
     }
     const limit = new OperationLimit(2);
-    limit.see(key('a', 'Client'), 0);
-    limit.see(key('b', 'Client'), 3);
-    limit.see(key('b', 'Server'), 2);
-    limit.see(key('c', 'Client'), 4);
+    limit.see(keyOf('a', 'Client'), 0);
+    limit.see(keyOf('b', 'Client'), 3);
+    limit.see(keyOf('b', 'Server'), 2);
+    limit.see(keyOf('c', 'Client'), 4);
     limit.end();
     expect([limit.isPassed, limit.folded]).toEqual([true, 1]);
-    expect(limit.foldOf(key('a', 'Client'))).toEqual(key('__overflow__', 'Client'));
-    expect(limit.foldOf(key('b', 'Server'))).toBeUndefined();
-    expect(limit.foldOf(key('c', 'Client'))).toBeUndefined();
+    expect(limit.foldOf(keyOf('a', 'Client'))).toEqual(keyOf('__overflow__', 'Client'));
+    expect(limit.foldOf(keyOf('b', 'Server'))).toBeUndefined();
+    expect(limit.foldOf(keyOf('c', 'Client'))).toBeUndefined();
   });
 
   it('throws CORRUPT_ARCHIVE for a partial whose groups are not in order', async () => {
