@@ -1,7 +1,7 @@
 /**
- * Measures the merged views: the same answers from them and from raw spans, by the embedded ClickHouse, over
- * 30 published days of 1,000 operations each, and a live day after them. Asserts first that both give the same
- * figures. What is lost stays in the output.
+ * Measures the merged views: the same answers from them and from raw spans, by the embedded ClickHouse,
+ * over 30 published days of 1,000 operations each, and a live day after them. Asserts first that both
+ * give the same figures. What is lost stays in the output.
  */
 import assert from 'node:assert/strict';
 import os from 'node:os';
@@ -59,7 +59,8 @@ const questions: readonly Question[] = [
       GROUP BY service, operation ORDER BY service, operation`,
     raw: `SELECT service, operation, sum(of_day.spans) AS spans, sum(of_day.errors) AS errors,
         max(of_day.p50) AS p50, max(of_day.p95) AS p95, max(of_day.p99) AS p99
-      FROM (SELECT ServiceName AS service, SpanName AS operation, ${rawCounts}, ${rawQuantiles} FROM otel_traces
+      FROM (SELECT ServiceName AS service, SpanName AS operation, ${rawCounts}, ${rawQuantiles}
+        FROM otel_traces
         WHERE TenantId = 'default' AND ${rawDay} BETWEEN '${firstDay}' AND '${lastDay}'
         GROUP BY ${rawDay}, service, operation) AS of_day
       GROUP BY service, operation ORDER BY service, operation`,
@@ -72,7 +73,8 @@ const questions: readonly Question[] = [
       WHERE tenant_id = 'default' AND service_name = 'service 7' AND date <= '${lastDay}'
       ORDER BY date, operation`,
     raw: `SELECT date, operation, spans, errors, p50, p95, p99, traces FROM
-      (SELECT ${rawDay} AS date, SpanName AS operation, ${rawCounts}, ${rawQuantiles}, ${rawTraces} FROM otel_traces
+      (SELECT ${rawDay} AS date, SpanName AS operation, ${rawCounts}, ${rawQuantiles}, ${rawTraces}
+      FROM otel_traces
       WHERE TenantId = 'default' AND ServiceName = 'service 7' AND date <= '${lastDay}'
       GROUP BY date, operation) ORDER BY date, operation`,
   },
@@ -141,7 +143,8 @@ async function publish(clickhouse: ClickHouse, date: string): Promise<void> {
     `INSERT INTO service_stats_batch (date, run_id, tenant_id, service_name, operation_name, span_kind,
        total_spans, error_count, p50_ms, p95_ms, p99_ms, unique_traces)
      SELECT date, 'new', TenantId, service, operation, SpanKind, spans, errors, p50, p95, p99, traces
-     FROM (SELECT ${rawDay} AS date, TenantId, ServiceName AS service, SpanName AS operation, SpanKind,
+     FROM (SELECT ${rawDay} AS date, TenantId, ServiceName AS service, SpanName AS operation,
+         SpanKind,
          ${rawCounts}, ${rawQuantiles}, ${rawTraces}
        FROM otel_traces WHERE date = '${date}'
        GROUP BY date, TenantId, service, operation, SpanKind)`,

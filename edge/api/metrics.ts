@@ -108,13 +108,17 @@ export const series = resource({
     sql: `SELECT service, unit, attributes, resource,
         groupArray(hour) AS hours, groupArray(points) AS points, groupArray(least) AS min,
         groupArray(greatest) AS max, groupArray(average) AS avg, groupArray(final) AS last,
-        arrayMap(value -> if(value.2, NULL, value.1), groupArray((ifNull(added, 0), isNull(added)))) AS increase,
+        arrayMap(value -> if(value.2, NULL, value.1),
+          groupArray((ifNull(added, 0), isNull(added)))) AS increase,
         groupArray(run) AS runIds, toBool(min(is_final)) AS isFinal
       FROM (
-        SELECT service_name AS service, metric_unit AS unit, attributes, resource_attributes AS resource,
-          hour, points, value_min AS least, value_max AS greatest, value_avg AS average,
+        SELECT service_name AS service, metric_unit AS unit, attributes,
+          resource_attributes AS resource, hour, points, value_min AS least,
+          value_max AS greatest, value_avg AS average,
           value_last AS final, increase AS added, run_id AS run, is_final
-        FROM (SELECT * FROM metric_stats_merged ${where([...ofMetric(asked), ...withinHours])}) AS stats
+        FROM (
+          SELECT * FROM metric_stats_merged ${where([...ofMetric(asked), ...withinHours])}
+        ) AS stats
         INNER JOIN (
           SELECT date, service_name, series, run_id, metric_unit, attributes, resource_attributes
           FROM metric_series_merged ${where([...ofMetric(asked), withinDays])}

@@ -94,7 +94,8 @@ function hoursSql(asked: Filters): string {
         WHERE period_kind = 'hour' AND signal = 'traces') AS current,
       (SELECT groupUniqArray(${startOf('minute')}) FROM service_stats_realtime
         ${where([...filters, ...within('minute'), `toStartOfHour(minute) NOT IN ${published}`])}) AS live
-    SELECT time, {step:UInt32} AS stepSeconds, spans, errors, traces, p50Ms, p95Ms, p99Ms, layer, isFinal
+    SELECT time, {step:UInt32} AS stepSeconds, spans, errors, traces, p50Ms, p95Ms, p99Ms,
+      layer, isFinal
     FROM (
       SELECT time, spans, errors, traces,
         if(parts = 1, exact.1, ${estimate(0.5)}) AS p50Ms,
@@ -104,9 +105,12 @@ function hoursSql(asked: Filters): string {
       FROM (
         SELECT ${startOf('hour')} AS time, count() AS parts, sum(total_spans) AS spans,
           sum(error_count) AS errors, if(parts = 1, any(unique_traces), NULL) AS traces,
-          any((p50_ms, p95_ms, p99_ms)) AS exact, min(min_ms) * 1e6 AS shortest, max(max_ms) * 1e6 AS longest,
-          sumMap(quantile_state.buckets, quantile_state.counts) AS state, arrayCumSum(state.2) AS ends,
-          toBool(min(hour IN (SELECT arrayJoin(arrayMap(run -> run.1, arrayFilter(run -> run.3, current))))))
+          any((p50_ms, p95_ms, p99_ms)) AS exact,
+          min(min_ms) * 1e6 AS shortest, max(max_ms) * 1e6 AS longest,
+          sumMap(quantile_state.buckets, quantile_state.counts) AS state,
+          arrayCumSum(state.2) AS ends,
+          toBool(min(hour IN
+            (SELECT arrayJoin(arrayMap(run -> run.1, arrayFilter(run -> run.3, current))))))
             AS isFinal
         FROM service_stats_hourly_batch ${where([
           ...filters,
