@@ -6,7 +6,7 @@
  */
 import type { Signal } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
-import { dateTime, periodLengthMs, type Period } from '../schemas/period.ts';
+import { periodLengthMs, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { listLiveFiles, type PeriodFile } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
@@ -34,7 +34,7 @@ export interface RepairOptions {
   readonly isDryRun: boolean;
   /** Makes rows of archived items. */
   readonly restore: Restore;
-  /** A text of letters and digits that no other repair has. */
+  /** A name that no other repair has, by `repairName`. */
   readonly name: string;
   /** Current time, ms since 1970. */
   readonly nowMs: () => number;
@@ -238,21 +238,26 @@ function add(sum: Counts, counts: Counts): void {
   for (const name of Object.keys(counts) as (keyof Counts)[]) sum[name] += counts[name];
 }
 
+/** The name of a repair that begins at a time, ms since 1970; `random` is of letters and digits. */
+export function repairName(signal: Signal, nowMs: number, random: string): string {
+  return `${signal}_${nowMs}_${random}`;
+}
+
 /**
  * Drops the tables that repairs which were killed have left, once they are older than `ageMs`: one that still
- * runs needs its own.
+ * runs needs its own. Their names say when they began (`repairName`).
  */
 export async function dropLeftovers(
   clickhouse: ClickHouse,
   { nowMs, ageMs }: { readonly nowMs: number; readonly ageMs: number },
 ): Promise<void> {
-  const left = await clickhouse.query<{ name: string }>(
+  const tables = await clickhouse.query<{ name: string }>(
     `SELECT name FROM system.tables
-     WHERE database = currentDatabase() AND startsWith(name, 'tidemark_repair_')
-       AND metadata_modification_time < {before:DateTime('UTC')}`,
-    { before: dateTime(nowMs - ageMs) },
+     WHERE database = currentDatabase() AND startsWith(name, 'tidemark_repair_')`,
   );
-  for (const { name } of left) {
+  for (const { name } of tables) {
+    const begunMs = /^tidemark_repair_[a-z]+_(\d+)_/.exec(name)?.[1];
+    if (begunMs === undefined || Number(begunMs) >= nowMs - ageMs) continue;
     await clickhouse.command(`DROP TABLE IF EXISTS ${name} SYNC`, {}, { idempotent: true });
   }
 }

@@ -42,7 +42,9 @@ FROM
   SELECT item, sum(fine_batch) AS in_batch, sum(fine_speed) AS in_speed, sum(fine_beyond) AS beyond
   FROM
   (
-    SELECT item, fine, toInt64(countIf(kept)) AS fine_batch, toInt64(countIf(NOT kept)) AS fine_speed,
+    SELECT item, fine,
+      toInt64(countIf(kept)) AS fine_batch,
+      toInt64(countIf(NOT kept)) AS fine_speed,
       ${beyondSql(compared, 'fine_batch', 'fine_speed')} AS fine_beyond
     FROM (${bothSql(compared, part)})
     GROUP BY item, fine
@@ -109,7 +111,8 @@ function bothSql(compared: Compared, { index, count }: Part): string {
       ? `(SELECT *, '' AS _path FROM null('${structure}'))`
       : filesSource(settings, keys, repair.structure, slice, ['_path']);
   const source = `(
-      SELECT *, (${fileNumberSql}, lower(hex(${repair.sortId})), Partition, Offset, ItemIndex) AS place
+      SELECT *,
+        (${fileNumberSql}, lower(hex(${repair.sortId})), Partition, Offset, ItemIndex) AS place
       FROM ${files} ${isOneTenant ? 'WHERE TenantId = {tenant:String}' : ''})`;
   const archived = `
     SELECT item, fine, true AS kept, place,

@@ -11,8 +11,8 @@ interface Flags {
 }
 
 const help = `
-The Worker asks it for traces that ClickHouse does not have, when TIDEMARK_LOOKUP_URL names it. It reads
-the bucket alone; run as many as you like. See docs/API.md.
+The Worker asks it for traces that ClickHouse does not have, when TIDEMARK_LOOKUP_URL names it. It
+reads the bucket alone; run as many as you like. See docs/API.md.
 
 Examples:
   tidemark lookup

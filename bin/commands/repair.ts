@@ -22,8 +22,7 @@ interface Flags {
 
 const help = `
 What the archive has of the day and the speed tables lack is inserted from the archive, as the edge
-would have; rows that are there more often than they were sent are removed; the rollups by the minute
-are made right. The day has to be over. It may run beside the edge, may be stopped at any time, and
+would have; rows that are there more often than they were sent are removed; rollups are made right. The day has to be over. It may run beside the edge, may be stopped at any time, and
 what was done stays done: run it again. With --dry-run it only says what it would do.
 docs/REPAIR.md says what counts as the same item, of logs and metrics too.
 
@@ -66,7 +65,7 @@ async function repairSignal(
   { settings, store, clickhouse }: Clients,
   { of, date: period, tenant: tenantId, dryRun: isDryRun = false }: Flags & { of: Signal },
 ): Promise<RepairReport> {
-  const { repair } = await import('../../batch/repair.ts');
+  const { repair, repairName } = await import('../../batch/repair.ts');
   const { Restorer } = await import('../../workers/repair.ts');
   const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
   const transcoder = await WebAssembly.compile(new Uint8Array(await readFile(wasm)));
@@ -81,7 +80,7 @@ async function repairSignal(
     tenantId,
     isDryRun,
     restore: (file, places) => restorer.rowsOf(file, places, { signal }),
-    name: `${of}_${randomBytes(6).toString('hex')}`,
+    name: repairName(of, context.now(), randomBytes(6).toString('hex')),
     nowMs: context.now,
     onProgress: (line) => context.stderr.write(`${line}\n`),
     signal,

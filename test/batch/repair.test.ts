@@ -1,10 +1,20 @@
 /** Repair on real engines: rows are really lost and doubled in the speed tables, and come back as they were. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { repair, type RepairOptions, type RepairReport } from '../../batch/repair.ts';
+import {
+  dropLeftovers,
+  repair,
+  repairName,
+  type RepairOptions,
+  type RepairReport,
+} from '../../batch/repair.ts';
 import { rollupsOf } from '../../batch/repair/rollup.ts';
+import { removeSurplus } from '../../batch/repair/remove.ts';
+import type { Restore } from '../../batch/repair/restore.ts';
+import { signalRepairs } from '../../batch/repair/signals.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { parsePeriod, type Period } from '../../schemas/period.ts';
 import { speedTables, tablesOf } from '../../schemas/tables.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { Restorer } from '../../workers/repair.ts';
 import { Generator, receivedMs } from '../aggregator-as/generate.ts';
 import { LogGenerator } from '../aggregator-as/logmaker.ts';
@@ -31,12 +41,13 @@ let names = 0;
 
 function run(of: Signal, more: Partial<RepairOptions> = {}): Promise<RepairReport> {
   const restorer = new Restorer({ store: stack.store, transcoder, signal: of });
+  const restore: Restore = (file, places) => restorer.rowsOf(file, places);
   return repair({
     ...stack,
     of,
     period,
     isDryRun: false,
-    restore: (file, places) => restorer.rowsOf(file, places),
+    restore,
     name: `test${(names += 1)}`,
     nowMs: () => (more.period ?? period).endMs,
     ...more,
@@ -260,9 +271,73 @@ describe('repair() in company', () => {
     expect({ rows, spans }).toEqual({ rows: others?.['rows'], spans: others?.['spans'] });
   });
 
+  it('lists rows again that a merge has moved, and inserts once what is sent twice', async () => {
+    const date = parsePeriod('2026-11-07');
+    await deliverDay(date, 10);
+    await harm(date);
+    const { clickhouse } = stack;
+    let merges = 0;
+    const restless: ClickHouse = {
+      ...clickhouse,
+      command: async (sql, ...more) => {
+        if (sql.startsWith('DELETE FROM otel_traces') && (merges += 1) === 1) {
+          await clickhouse.command('OPTIMIZE TABLE otel_traces FINAL');
+        }
+        await clickhouse.command(sql, ...more);
+      },
+      // As after an answer that was lost.
+      insertBytes: async (...args) => {
+        await clickhouse.insertBytes(...args);
+        await clickhouse.insertBytes(...args);
+      },
+    };
+    await run('traces', { period: date, clickhouse: restless });
+    expect(merges).toBeGreaterThan(1);
+    expect(await countsOf(date)).toEqual({ rows: '100', spans: '100', rolled: '100' });
+  });
+
   it('refuses a day that is not over', async () => {
     const early = run('traces', { nowMs: () => period.endMs - 1 });
     await expect(early).rejects.toMatchObject({ code: 'BAD_SETTING' });
+  });
+});
+
+describe('removeSurplus()', () => {
+  it('gives up on rows that do not get fewer', async () => {
+    const stuck: ClickHouse = {
+      ...stack.clickhouse,
+      query: <T>() =>
+        Promise.resolve([{ table_index: 0, part: '20261107_9_9_0', offset: '0' }] as T[]),
+    };
+    const options = {
+      clickhouse: stuck,
+      compared: {
+        settings: stack.settings,
+        repair: signalRepairs.traces,
+        window: { from: '0', to: '0' },
+        keys: [],
+        isOneTenant: false,
+      },
+      part: { index: 0, count: 1 },
+      surplus: 1,
+      params: {},
+      onProgress: () => undefined,
+    };
+    await expect(removeSurplus(options)).rejects.toMatchObject({ code: 'BATCH_FAILED' });
+  });
+});
+
+describe('dropLeftovers()', () => {
+  it('drops what a killed repair left, and not what a running one has', async () => {
+    const name = `tidemark_repair_${repairName('traces', period.endMs, 'abc')}`;
+    await stack.clickhouse.command(`CREATE TABLE ${name} (a Int8) ENGINE = MergeTree ORDER BY a`);
+    const left = () =>
+      stack.clickhouse.query(`SELECT 1 FROM system.tables WHERE name = {name:String}`, { name });
+    const ageMs = 3_600_000;
+    await dropLeftovers(stack.clickhouse, { nowMs: period.endMs + ageMs, ageMs });
+    expect(await left()).toHaveLength(1);
+    await dropLeftovers(stack.clickhouse, { nowMs: period.endMs + ageMs + 1, ageMs });
+    expect(await left()).toHaveLength(0);
   });
 });
 
