@@ -160,15 +160,6 @@ describe('on the embedded stack', () => {
       }) as Uint8Array<ArrayBuffer>,
     });
     await archived();
-    // What a Collector's file exporter has written.
-    const line = {
-      traceId: '5b8efff798038103d269b633813fc60d',
-      spanId: 'eee19b7ec3c1b174',
-      name: 'old',
-      startTimeUnixNano: `${Date.parse('2026-11-22T10:00:00Z')}000000`,
-    };
-    const request = { resourceSpans: [{ scopeSpans: [{ spans: [line] }] }] };
-    writeFileSync(path.join(directory, 'export.jsonl'), `${JSON.stringify(request)}\n`);
     // Two runs, so that there is one to go back to.
     const run = 'tidemark batch run --force --date 2026-11-21';
     const { code, out } = await shell(`${run}\n${run} --signal traces`);
@@ -272,6 +263,7 @@ function environmentOf(stack: Stack, directory: string): Record<string, string> 
     PATH: `${directory}:${process.env['PATH'] ?? ''}`,
     HOME: directory,
     TIDEMARK: new URL(stack.endpoint).origin,
+    TOKEN: 'a-token',
     // A command that serves metrics takes a port of its own.
     TIDEMARK_METRICS_PORT: '0',
   };
@@ -282,11 +274,14 @@ async function runCommand(request: IncomingMessage, response: ServerResponse): P
   const body = (await buffer(request)).toString();
   const [, count = '0', rest = ''] = /^(\d+)\n([\s\S]*)$/.exec(body) ?? [];
   const parts = rest.split('\0');
-  const args = parts.slice(0, Number(count));
   const pairs = parts.slice(Number(count)).filter((pair) => pair.includes('='));
   const environment = Object.fromEntries(
     pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
   );
+  // Files without a folder are the shell's: this process is in another one.
+  const args = parts
+    .slice(0, Number(count))
+    .map((arg) => (/^[\w-]+\.jsonl$/.test(arg) ? path.join(environment['PWD'] ?? '', arg) : arg));
   const [out, err]: [string[], string[]] = [[], []];
   const code = await main(args, {
     environment,
