@@ -112,6 +112,10 @@ class Merge {
   readonly #filled: Filled[] = [];
   /** Of each block. */
   readonly #columns: readonly string[];
+  /** Runs that something is to be fetched for, the one whose block ends first at the end. */
+  readonly #idle: { readonly run: Run; readonly next: number; readonly end: string }[] = [];
+  /** Row groups that are fetched ahead, or being fetched. */
+  #fetching = 0;
   #asks = 0;
 
   constructor(shard: ShardRange, runs: readonly Run[], options: ComputeOptions) {
@@ -159,6 +163,7 @@ class Merge {
       const tag = this.#filled.push(filled) - 1;
       kernel.feed(number, block, tag);
       if (this.#asks > asksMax) await filled.places(block.at);
+      this.#await(run);
       this.#fetchAhead();
       return;
     }
@@ -170,6 +175,7 @@ class Merge {
     this.#request(run);
     const { ahead } = run;
     run.ahead = undefined;
+    this.#fetching -= 1;
     run.next += 1;
     return named(group.file.key, async () => {
       this.#options.onFile?.(group.file.key);
@@ -238,6 +244,7 @@ class Merge {
   #request(run: Run): void {
     const group = run.rowGroups[run.next];
     if (group === undefined || run.ahead !== undefined) return;
+    this.#fetching += 1;
     run.ahead = this.#read(group, this.#columns);
     // It is awaited in its turn; another one may fail first.
     run.ahead.catch(() => undefined);
@@ -245,17 +252,26 @@ class Merge {
 
   /** Fetches ahead for the runs whose blocks end first. */
   #fetchAhead(): void {
-    let fetching = 0;
-    const idle: { readonly run: Run; readonly end: string }[] = [];
-    for (const run of this.#runs) {
-      if (run.ahead !== undefined) fetching += 1;
-      else if (run.next > 0 && run.next < run.rowGroups.length) {
-        idle.push({ run, end: run.rowGroups[run.next - 1]?.greatest ?? '' });
-      }
+    while (this.#fetching < rowGroupsAhead) {
+      const soonest = this.#idle.pop();
+      if (soonest === undefined) return;
+      // It may have been fetched on demand meanwhile.
+      if (soonest.run.next === soonest.next) this.#request(soonest.run);
     }
-    if (fetching >= rowGroupsAhead) return;
-    const soonest = idle.toSorted((a, b) => (a.end < b.end ? -1 : Number(a.end > b.end)));
-    for (const { run } of soonest.slice(0, rowGroupsAhead - fetching)) this.#request(run);
+  }
+
+  /** Notes that the run has a block whose end is known, and nothing is fetched for it yet. */
+  #await(run: Run): void {
+    const { next, rowGroups } = run;
+    if (run.ahead !== undefined || next === rowGroups.length) return;
+    const end = rowGroups[next - 1]?.greatest ?? '';
+    let [low, high] = [0, this.#idle.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#idle[middle]?.end ?? '') > end) low = middle + 1;
+      else high = middle;
+    }
+    this.#idle.splice(low, 0, { run, next, end });
   }
 
   /** The bytes of the row group's chunks of these columns, those that it has. */
