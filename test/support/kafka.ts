@@ -3,7 +3,7 @@
  * and a line says so; in CI they fail instead.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import pino from 'pino';
@@ -71,17 +71,25 @@ export async function startTestKafka(given: TestKafkaOptions = {}): Promise<Test
 }
 
 function hasPrograms(): boolean {
-  const missing = ['java', 'mvn'].filter((program) => {
-    try {
-      execFileSync(program, ['-version'], { stdio: 'ignore' });
-      return false;
-    } catch {
-      return true;
-    }
-  });
+  const missing = [...(runsJava() ? [] : ['java']), ...(isOnPath('mvn') ? [] : ['mvn'])];
   if (missing.length === 0) return true;
   const names = missing.join(' and ');
   if (process.env['CI']) throw new Error(`Tests on a real Kafka need ${names}, which CI must have`);
   process.stderr.write(`SKIPPED: tests on a real Kafka, because there is no ${names}\n`);
   return false;
+}
+
+function runsJava(): boolean {
+  try {
+    execFileSync('java', ['-version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Maven is a program of Java: asked for its version, it takes half a second in every test file. */
+function isOnPath(program: string): boolean {
+  const directories = (process.env['PATH'] ?? '').split(path.delimiter);
+  return directories.some((directory) => existsSync(path.join(directory, program)));
 }
