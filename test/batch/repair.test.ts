@@ -306,6 +306,7 @@ describe('removeSurplus()', () => {
   it('gives up on rows that do not get fewer', async () => {
     const stuck: ClickHouse = {
       ...stack.clickhouse,
+      command: () => Promise.resolve(),
       query: <T>() =>
         Promise.resolve([{ table_index: 0, part: '20261107_9_9_0', offset: '0' }] as T[]),
     };
