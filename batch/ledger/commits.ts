@@ -47,16 +47,24 @@ export async function copyCommits(options: CommitsOptions): Promise<number> {
   return copied;
 }
 
-/** First offsets of the commits that ClickHouse has, and when their last records were received. */
+/**
+ * First offsets of the commits that ClickHouse has, and when their last records were received: of those of the
+ * range, and of the last one before it.
+ */
 async function knownCommits(
-  { clickhouse, of }: CommitsOptions,
+  { clickhouse, of, fromMs }: CommitsOptions,
   partition: string,
 ): Promise<Map<string, number>> {
   const rows = await clickhouse.query<{ first: string; max_ms: string }>(
     `SELECT first_offset AS first, toUnixTimestamp64Milli(any(ingested_max_at)) AS max_ms
-     FROM ledger_archived WHERE signal = {of:String} AND partition = {partition:String}
+     FROM ledger_archived
+     WHERE signal = {of:String} AND partition = {partition:String}
+       AND (ingested_max_at >= toDateTime({from:String}, 'UTC') OR first_offset = (
+         SELECT max(first_offset) FROM ledger_archived
+         WHERE signal = {of:String} AND partition = {partition:String}
+           AND ingested_max_at < toDateTime({from:String}, 'UTC')))
      GROUP BY first_offset`,
-    { of, partition },
+    { of, partition, from: dateTime(Math.max(0, fromMs)) },
   );
   return new Map(rows.map(({ first, max_ms: maxMs }) => [first, Number(maxMs)]));
 }
@@ -72,7 +80,9 @@ async function copyPage(
   const { store, of, fromMs } = options;
   for (let at = 0; at < offsets.length; at += ledgerCommitsAtOnce) {
     options.signal?.throwIfAborted();
-    const some = offsets.slice(at, at + ledgerCommitsAtOnce);
+    const next = offsets.slice(at, at + ledgerCommitsAtOnce);
+    const old = next.findIndex((offset) => (known.get(String(offset)) ?? fromMs) < fromMs);
+    const some = old < 0 ? next : next.slice(0, old);
     const unknown = some.filter((offset) => !known.has(String(offset)));
     const found = await mapParallel(unknown, objectGetsMax, (offset) =>
       readCommit(store, commitKeyOf(of, partition, offset), { signal: options.signal }),
@@ -80,11 +90,7 @@ async function copyPage(
     const commits = found.filter((commit) => commit !== undefined);
     await storeCommits(options, commits);
     onCopied(commits.length);
-    const times = [
-      ...some.flatMap((offset) => known.get(String(offset)) ?? []),
-      ...commits.map(({ ingestedMaxMs }) => ingestedMaxMs),
-    ];
-    if (times.some((ms) => ms < fromMs)) return true;
+    if (old >= 0 || commits.some(({ ingestedMaxMs }) => ingestedMaxMs < fromMs)) return true;
   }
   return false;
 }
