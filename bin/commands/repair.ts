@@ -22,9 +22,10 @@ interface Flags {
 
 const help = `
 What the archive has of the day and the speed tables lack is inserted from the archive, as the edge
-would have; rows that are there more often than they were sent are removed; rollups are made right. The day has to be over. It may run beside the edge, may be stopped at any time, and
-what was done stays done: run it again. With --dry-run it only says what it would do.
-docs/REPAIR.md says what counts as the same item, of logs and metrics too.
+would have; rows that are there more often than they were sent are removed; rollups are made right.
+The day has to be over. It may run beside the edge, may be stopped at any time, and what was done
+stays done: run it again. With --dry-run it only says what it would do. docs/REPAIR.md says what
+counts as the same item, of logs and metrics too.
 
 Examples:
   tidemark repair --date 2026-11-21 --dry-run
