@@ -21,6 +21,7 @@ import { mergePoints, pointTables } from './metrics/tables.ts';
 import { startPointWork } from './metrics/work.ts';
 import { spanDrift } from './traces/drift.ts';
 import { graphProof } from './traces/graphproof.ts';
+import { graphSlices } from './traces/graphslices.ts';
 import { dedupProof, spanProof } from './traces/proof.ts';
 import { mergeSpans, spanHourTables, spanTables } from './traces/tables.ts';
 import { startSpanWork } from './traces/work.ts';
@@ -39,7 +40,7 @@ export const signalBatches: Readonly<Record<Signal, SignalBatch>> = {
     tables: spanTables,
     startWork: startSpanWork,
     merge: mergeSpans,
-    proofs: [spanProof, dedupProof, graphProof],
+    proofs: [spanProof, dedupProof, { ...graphProof, slices: graphSlices }],
     drift: spanDrift,
     hours: {
       tables: spanHourTables,

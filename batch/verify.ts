@@ -7,7 +7,7 @@ import { verifyDifferencesMax } from '../schemas/limits/batch.ts';
 import { periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import { filesSource, inSlice, type SourceSettings } from './source.ts';
+import { filesSource, inSlice, type Slice, type SourceSettings } from './source.ts';
 
 /** A figure that is not the same in both. */
 export interface Difference {
@@ -60,14 +60,23 @@ export interface WholeSlices {
 /** Slices that have parts of rows, which add up to the figures. */
 export interface PartSlices {
   readonly by: readonly string[];
-  /** As `Proof.sql`, of one slice. `published` is a subquery of the rows to be proved. */
-  sql(source: string, published: string, options: ProofOptions): string;
+  /**
+   * As `Proof.sql`, of one slice. `published` is a subquery of the rows to be proved; `whole` is the source of all
+   * slices, for what has to be looked up in others, and says which one this is.
+   */
+  sql(source: string, published: string, options: ProofOptions, whole: WholeSource): string;
   /** Two parts of one row as one. */
   add(left: FigureRow, right: FigureRow): FigureRow;
   /** A row's figures from all of its parts. */
   finish(row: FigureRow): FigureRow;
   /** The rows that there should be, where that only shows in all of them. @default those that there are */
   settle?(rows: readonly FigureRow[], options: ProofOptions): readonly FigureRow[];
+}
+
+/** A subquery of all rows, and the slice of them that is meant. */
+export interface WholeSource {
+  readonly source: string;
+  readonly slice: Slice;
 }
 
 export interface ProofOptions {
@@ -160,7 +169,9 @@ async function verifyParts(
   const sums = new Map<string, FigureRow>();
   for await (const index of counted(proof, count, options)) {
     const part = { proof, options, index, count };
-    const rows = await recompute(part, (source) => slices.sql(source, published, options));
+    const rows = await recompute(part, (source, whole) =>
+      slices.sql(source, published, options, whole),
+    );
     for (const row of rows) {
       const key = keyOf(proof, row);
       const sum = sums.get(key);
@@ -205,12 +216,13 @@ function readPublished({ proof, options, index, count }: Part): Promise<FigureRo
 
 async function recompute(
   { proof, options, index, count }: Part,
-  sqlOf: (source: string) => string,
+  sqlOf: (source: string, whole: WholeSource) => string,
 ): Promise<FigureRow[]> {
   const { clickhouse, settings, keys, period, runId } = options;
   if (keys.length === 0) return [];
   const slice = { by: proof.slices?.by ?? [], index, count };
-  const sql = sqlOf(filesSource(settings, keys, proof.structure, slice));
+  const whole = { source: filesSource(settings, keys, proof.structure), slice };
+  const sql = sqlOf(filesSource(settings, keys, proof.structure, slice), whole);
   const params = { period: periodKey(period).value, run: runId };
   return clickhouse.query<FigureRow>(`${sql} ${denormals}`, params);
 }

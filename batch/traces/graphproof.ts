@@ -65,8 +65,11 @@ function quantile(q: number): string {
   return `quantileExactInclusive(${q})(duration) / 1e6`;
 }
 
-/** Every call, as tenant, duration, edge: caller, callee, type, virtual side, whether it failed. */
-function closed(source: string): string {
+/**
+ * Every call, as tenant, duration, edge: caller, callee, type, virtual side, whether it failed; those that spans
+ * make or answer for which `where` holds, whose trace is `event.1`.
+ */
+export function closed(source: string, where = '1'): string {
   const isOpen = `own_kind IN (3, 4) AND self.5 != '' AND NOT is_called AND NOT is_nested`;
   const isUnanswered = `length(self.8) = 0 AND (NOT self.4 OR own_kind = 5 AND self.7 > 0)`;
   const type = `if(self.5 = 'messaging_system', self.5, 'virtual_node')`;
@@ -92,6 +95,7 @@ function closed(source: string): string {
       arrayMap(other -> (other.4, other.5, other.1, 1), callers),
       arrayMap(other -> (other.4, other.5, other.1, 2), nested)
     ) AS event
+    WHERE ${where}
     GROUP BY tenant, event.1, event.2, own_kind
   )
   ARRAY JOIN arrayConcat(

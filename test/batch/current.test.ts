@@ -43,7 +43,7 @@ beforeAll(async () => {
   clickhouse = openClickHouse(readSettings({ CLICKHOUSE_URL: server.url }));
   await migrate(clickhouse);
   await prepare();
-});
+}, 240_000);
 afterAll(async () => {
   await clickhouse.close();
   await Promise.all([server.stop(), bucket.close()]);
@@ -139,15 +139,17 @@ async function seen(period: Period): Promise<string> {
   return runId;
 }
 
-/** Clients whose call of that number waits for `before`; each from then on is followed by a look of a reader. */
+/** Clients whose call of that number waits for `before`; each change from then on is followed by a look of a reader. */
 function interrupted(period: Period, at: number, before: () => Promise<void>) {
   let calls = 0;
   const run = async <T>(call: () => Promise<T>): Promise<T> => {
-    const isAfter = calls++ >= at;
-    if (calls === at + 1) await before();
-    const answer = await call();
-    if (isAfter) await seen(period);
-    return answer;
+    if (calls++ === at) await before();
+    return call();
+  };
+  /** What readers may notice. */
+  const change = async (call: () => Promise<unknown>): Promise<void> => {
+    await run(call);
+    if (calls > at) await seen(period);
   };
   const { store } = bucket;
   const clients: Clients = {
@@ -165,8 +167,8 @@ function interrupted(period: Period, at: number, before: () => Promise<void>) {
       ...clickhouse,
       query: <T>(...args: Parameters<ClickHouse['query']>) =>
         run(() => clickhouse.query<T>(...args)),
-      command: (...args) => run(() => clickhouse.command(...args)),
-      insertRows: (...args) => run(() => clickhouse.insertRows(...args)),
+      command: (...args) => change(() => clickhouse.command(...args)),
+      insertRows: (...args) => change(() => clickhouse.insertRows(...args)),
     },
   };
   return { clients, calls: () => calls };
@@ -249,15 +251,10 @@ describe('rollBack() and a run that is published at the same time', () => {
     'come one after the other: to %s',
     async (_, runId, target) => {
       const judge = judgeRollback(target);
-      const awaits = [
-        await atEveryAwait(publishThird, backTo(runId), (period, { inner }) =>
-          judge(period, inner),
-        ),
-        await atEveryAwait(backTo(runId), publishThird, (period, { outer }) =>
-          judge(period, outer),
-        ),
-      ];
-      for (const count of awaits) expect(count).toBeGreaterThan(9);
+      const awaits = await atEveryAwait(publishThird, backTo(runId), (period, { inner }) =>
+        judge(period, inner),
+      );
+      expect(awaits).toBeGreaterThan(9);
     },
     240_000,
   );

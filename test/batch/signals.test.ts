@@ -7,6 +7,7 @@ import { histogramProof, pointProof, summaryProof } from '../../batch/metrics/pr
 import { startPointWork } from '../../batch/metrics/work.ts';
 import { signalBatches, signals } from '../../batch/signals.ts';
 import { graphProof } from '../../batch/traces/graphproof.ts';
+import { graphSlices } from '../../batch/traces/graphslices.ts';
 import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { startSpanWork } from '../../batch/traces/work.ts';
 import { archiveColumns } from '../../schemas/archive.ts';
@@ -22,7 +23,7 @@ describe('signalBatches', () => {
     const { traces, logs, metrics } = signalBatches;
     expect(traces).toMatchObject({
       startWork: startSpanWork,
-      proofs: [spanProof, dedupProof, graphProof],
+      proofs: [spanProof, dedupProof, { ...graphProof, slices: graphSlices }],
     });
     expect(logs).toMatchObject({ startWork: startLogWork, proofs: [logProof] });
     expect(metrics).toMatchObject({

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
+import { publishedOf } from '../../batch/signals.ts';
 import { filesSource } from '../../batch/source.ts';
 import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun, type VerifyProgress } from '../../batch/verify.ts';
@@ -142,6 +143,45 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
   const off = await verifyRun({ ...options, runId: 'off', proofs: [spanProof] });
   const figures = off.differences.map(({ figure }) => figure);
   expect(figures.toSorted()).toEqual(Object.keys(wrong).toSorted());
+});
+
+it('verifyRun() proves slices of the service graph, folded edges included, and finds what is wrong', async () => {
+  const day = '2026-11-05';
+  const hourMs = Date.parse(`${day}T10:00:00Z`);
+  const offset = BigInt(hourMs);
+  const spans = randomSpans(seededRandom(12), 800, { hourMs, offset });
+  const files = await archiveSpans(stack.store, spans, { firstOffset: offset });
+  const { run } = await runBatch({
+    ...stack,
+    settings: { ...stack.settings, TIDEMARK_BATCH_EDGES_MAX: 20 },
+    clock: () => Date.parse('2026-11-22T00:00:00Z'),
+    random: seededRandom(1),
+    log: { info: () => undefined, warn: () => undefined },
+    period: parsePeriod(day),
+    of: 'traces',
+  });
+  const options = {
+    ...stack,
+    settings: { ...stack.settings, TIDEMARK_VERIFY_ROWS: 1000 },
+    period: parsePeriod(day),
+    runId: run?.runId ?? '',
+    keys: files.map((file) => file.key),
+    rows: 1500,
+    proofs: publishedOf('traces', 'day').proofs.slice(2),
+    periodMs: Date.parse(day),
+    seriesMax: 1,
+    edgesMax: 20,
+    operationsMax: 1000,
+  };
+  const good = await verifyRun(options);
+  expect(good.differences).toEqual([]);
+  expect(good.rows).toBeGreaterThan(20);
+  await stack.clickhouse.command(
+    `INSERT INTO service_graph_batch SELECT * REPLACE ('off' AS run_id, errors + 1 AS errors)
+     FROM service_graph_batch WHERE run_id = '${options.runId}'`,
+  );
+  const off = await verifyRun({ ...options, runId: 'off' });
+  expect(new Set(off.differences.map(({ figure }) => figure))).toEqual(new Set(['errors']));
 });
 
 it('verifyRun() folds operations as the batch does, in one query and in slices, and sees another choice', async () => {

@@ -85,8 +85,14 @@ describe('Folds', () => {
       buckets: readonly number[],
     ) => ({
       ...{ tenantId: 't', serviceName: 's', operationName: `${count}`, spanKind: 'k' },
-      ...{ rawCount: count + 1, count, errorCount: 1, uniqueTraces: count, conflicts: 2 },
-      ...{ durationMinNs: bounds[0], durationMaxNs: bounds[1], durationSumNs: bounds[1] },
+      rawCount: count + 1,
+      count,
+      errorCount: 1,
+      uniqueTraces: count,
+      conflicts: 2,
+      durationMinNs: bounds[0],
+      durationMaxNs: bounds[1],
+      durationSumNs: bounds[1],
       buckets: Uint16Array.from(buckets),
       bucketCounts: new Float64Array(buckets.length).fill(1),
     });
@@ -98,8 +104,14 @@ describe('Folds', () => {
     expect(none).toEqual([]);
     expect(merged?.group).toEqual({
       ...key,
-      ...{ rawCount: 7, count: 4, errorCount: 3, uniqueTraces: 4, conflicts: 6 },
-      ...{ durationMinNs: 4n, durationMaxNs: 9n, durationSumNs: 16n },
+      rawCount: 7,
+      count: 4,
+      errorCount: 3,
+      uniqueTraces: 4,
+      conflicts: 6,
+      durationMinNs: 4n,
+      durationMaxNs: 9n,
+      durationSumNs: 16n,
       buckets: Uint16Array.of(4, 5, 9),
       bucketCounts: Float64Array.of(1, 2, 1),
     });
