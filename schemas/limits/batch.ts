@@ -19,9 +19,6 @@ export const rowGroupsInFlight = 6;
 /** Distinct tenants, and distinct services, of one shard. */
 export const shardNamesMax = 1_000_000;
 
-/** Distinct operation names of one shard: names with an id in them come by the million. */
-export const shardOperationsMax = 8_000_000;
-
 /** Memory that a process of the batch takes beside its kernels: Node, its threads, what is being read. */
 export const batchProcessBytes = 192 * 1024 * 1024;
 
@@ -32,11 +29,10 @@ export const batchKernelsBytesMin = 64 * 1024 * 1024;
 export const kernelBaseBytes = 2 * 1024 * 1024;
 
 /**
- * Memory of the kernel of spans: for each row its duration, in a chunk that may be half empty, and again
- * once it is sorted; and for each row of the row groups that are merged at the same time, one of each file.
+ * Memory of the kernel of spans for each row: its duration, in a chunk that may be half empty, and again once
+ * it is sorted; and its share of the row groups that are merged at the same time, one of each file.
  */
 export const kernelRowBytes = 32;
-export const kernelBlockRowBytes = 56;
 
 /** Memory of the kernels of log records and data points for each group, and its share of the tables. */
 export const kernelGroupBytes = 112;
