@@ -12,8 +12,7 @@ import { batchWork } from '../../batch/scheduler/work.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { tickKey, tickOf } from '../../schemas/tick.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { runAlone } from '../support/alone.ts';
 import { ManualClock } from '../support/clock.ts';
 import { archiveSpans, moveWatermark } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
@@ -29,32 +28,31 @@ const daysOnly = { TIDEMARK_BATCH_HOUR_CRON: '' };
 let stack: Stack;
 let random = seededRandom(seed);
 let offset = 0n;
-let worlds = 0;
 
 beforeAll(async () => {
   console.log(`seed ${seed}`);
   stack = await startStack();
 });
 afterAll(() => stack.close());
-/** Each test has an empty bucket and a database of its own. */
+/** Each test has an empty bucket and empty tables. */
 let world: { readonly settings: Settings; readonly clickhouse: Stack['clickhouse'] };
 beforeEach(async () => {
   random = seededRandom(seed);
   offset = 0n;
-  for await (const page of stack.store.list('')) {
-    await stack.store.delete(page.map(({ key }) => key));
-  }
+  const { store, clickhouse } = stack;
+  for await (const page of store.list('')) await store.delete(page.map(({ key }) => key));
+  const filled = await clickhouse.query<{ name: string }>(
+    `SELECT DISTINCT table AS name FROM system.parts
+     WHERE active AND database = currentDatabase() AND table != 'tidemark_migrations'`,
+  );
+  for (const { name } of filled) await clickhouse.command(`TRUNCATE TABLE ${name}`);
   const settings: Settings = {
     ...stack.settings,
-    CLICKHOUSE_DATABASE: `schedule_${(worlds += 1)}`,
     // Steps of virtual time: few, so that days are short.
     TIDEMARK_BATCH_POLL_MS: 2 * hourMs,
     TIDEMARK_BATCH_LEASE_MS: 48 * hourMs,
   };
-  const clickhouse = openClickHouse(settings);
-  await migrate(clickhouse);
   world = { settings, clickhouse };
-  return () => clickhouse.close();
 });
 
 /** Spans of one event hour, in a commit of their own; returns the keys of its files. */
@@ -97,7 +95,8 @@ function run(startMs: number, given: Given = {}): Running {
   };
   const [store, clickhouse] = [clock.watch(stack.store), clock.watch(world.clickhouse)];
   const now = () => clock.now();
-  const real = batchWork({ store, clickhouse, settings, clock: now, random, log });
+  const runner = runAlone(stack.store, settings);
+  const real = batchWork({ store, clickhouse, settings, clock: now, random, log, runner });
   const pulse = new Pulse(() => clock.monotonicMs());
   const holder = given.holder ?? 'a';
   const running = runScheduler({

@@ -6,13 +6,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runBatch } from '../../../batch/run.ts';
-import { mergeOptions } from '../../../batch/computation.ts';
-import { workerContext, type ShardRequest, type ShardRunner } from '../../../batch/runner.ts';
+import type { ShardRunner } from '../../../batch/runner.ts';
 import { runScheduler } from '../../../batch/scheduler.ts';
 import { scheduleCounters } from '../../../batch/scheduler/counters.ts';
 import { Pulse } from '../../../batch/scheduler/pulse.ts';
 import { batchWork } from '../../../batch/scheduler/work.ts';
-import { computeShard } from '../../../batch/shard.ts';
 import { signalBatches } from '../../../batch/signals.ts';
 import type { Signal } from '../../../schemas/archive.ts';
 import { fleetAwayMsMax, fleetCheckMs } from '../../../schemas/limits/fleet.ts';
@@ -20,6 +18,7 @@ import type { Settings } from '../../../schemas/settings.ts';
 import { taskPrefix } from '../../../schemas/task.ts';
 import { tickKey, tickOf } from '../../../schemas/tick.ts';
 import type { ObjectStore } from '../../../workers/clients/objects.ts';
+import { runAlone } from '../../support/alone.ts';
 import { Crew, realClock } from '../../support/crew.ts';
 import { archiveSpans } from '../../support/day.ts';
 import { archiveDeliveries } from '../../support/delivered.ts';
@@ -70,22 +69,6 @@ describe.skipIf(noKafka)('a fleet of three workers', () => {
     const { baseBytes, rowBytes } = signalBatches[of].memory;
     return { ...settings, TIDEMARK_BATCH_MEMORY_BYTES: baseBytes + 2 * rowBytes * shardRows[of] };
   };
-
-  /** Hashes of what this thread alone makes of the same shards, one after the other. */
-  async function hashesAlone({ computation, shards, kernel }: ShardRequest) {
-    const { of, period } = computation;
-    const name = `alone-${computation.name}`;
-    const about = { computation: { name, of, period }, merge: mergeOptions(settings, period) };
-    const { work, rowsMax } = workerContext({ settings, random: () => 0.5, kernel, ...about });
-    const own = signalBatches[of].startWork(work);
-    const given = { store: stack.store, computation: name, of, work: own, rowsMax };
-    const reports = [];
-    for (const shard of shards) {
-      const outcome = await computeShard(shard, { ...given, onFile: () => undefined });
-      if (outcome.type === 'done') reports.push(outcome.report);
-    }
-    return hashesOf(stack.store, name, reports);
-  }
 
   /** Two hours of spans, a day of log records and one of data points. */
   async function archive(): Promise<void> {
@@ -182,7 +165,9 @@ describe.skipIf(noKafka)('a fleet of three workers', () => {
       const runner: ShardRunner = async (request) => {
         const reports = await fleet(request);
         const { name, of, period } = request.computation;
-        const own = await hashesAlone(request);
+        const computation = { ...request.computation, name: `alone-${name}` };
+        const alone = await runAlone(stack.store, settings)({ ...request, computation });
+        const own = await hashesOf(stack.store, computation.name, alone);
         expect(await hashesOf(stack.store, name, reports)).toEqual(own);
         const most = `${of} ${period.kind}`;
         shards[most] = Math.max(shards[most] ?? 0, own.size);
