@@ -190,6 +190,7 @@ class Archiver {
       archive: (source, revoked) =>
         this.#archive(source, AbortSignal.any([this.#stop.signal, revoked])),
       onState: (topic, state) => this.#vitals.topic(topic, state),
+      onFault: (topic, message) => this.#vitals.fault(topic, message),
       onReading: (topic, reading) => this.#vitals.reads(topic, reading),
     });
     const stop = this.#stop.signal;

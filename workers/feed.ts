@@ -38,6 +38,8 @@ export interface FeedOptions {
   readonly archive: (source: KafkaSource, signal: AbortSignal) => Promise<void>;
   /** Told how far the reading of a topic is. */
   readonly onState: (topic: string, state: TopicState) => void;
+  /** Told what keeps a topic from being read; it is over when the topic is joined again. */
+  readonly onFault: (topic: string, message: string) => void;
   /** Hears of a topic's fetches, for who watches over them. */
   readonly onReading: (topic: string, reading: Reading) => void;
 }
@@ -221,10 +223,9 @@ class Member implements ConsumeHandler {
   }
 
   failed(error: TidemarkError): void {
-    const { context, onState } = this.#options;
+    const { context, onFault } = this.#options;
     this.#failures += 1;
-    // Who has no partition left has left the group, and joins it again.
-    if (this.#ours.size === 0) onState(topics[this.#signal], 'joining');
+    onFault(topics[this.#signal], `${error.message} [${error.code}]`);
     const isLast = context.once && this.#failures >= requestTriesMax;
     if (!error.retryable || isLast) this.#ended.reject(error);
     context.counters.errors.inc({ signal: this.#signal, code: error.code });
