@@ -12,7 +12,7 @@ import type { Event, Kind, Naming, Run, Seen } from '../support/publishing.ts';
 import { seededRandom } from '../support/random.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? 20_261_123);
-const steps = 70;
+const steps = 90;
 
 let server: TestClickHouse;
 const opened: ClickHouse[] = [];

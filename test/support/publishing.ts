@@ -130,9 +130,12 @@ export function* history({ random, days, steps, parts }: HistoryOptions): Genera
         event = { what: 'drop', run: old };
       }
     } else if (chance < 0.65 || writing.length === 0) {
-      const kind = pick(kinds) ?? 'traces day';
       const day = pick(days) ?? '';
-      const period = kind.endsWith('hour') ? `${day}T${pick(['00', '12', '23'])}` : day;
+      const some = pick(kinds) ?? 'traces day';
+      const any = some.endsWith('hour') ? `${day}T${pick(['00', '12', '23'])}` : day;
+      // Half of them run again what has been published.
+      const again = below(2) === 0 ? pick(published) : undefined;
+      const { kind, period } = again ?? { kind: some, period: any };
       const rows = Array.from({ length: 1 + below(3) }, () => 1 + below(1000));
       writing.push({ run: { kind, period, runId: `run-${step}`, rows }, part: 0 });
     } else if (chance < 0.7) {
