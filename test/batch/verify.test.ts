@@ -177,8 +177,8 @@ it('verifyRun() proves slices of the service graph, folded edges included, and f
   expect(good.differences).toEqual([]);
   expect(good.rows).toBeGreaterThan(20);
   await stack.clickhouse.command(
-    `INSERT INTO service_graph_batch SELECT * REPLACE ('off' AS run_id, errors + 1 AS errors)
-     FROM service_graph_batch WHERE run_id = '${options.runId}'`,
+    `INSERT INTO service_graph_batch SELECT * REPLACE ('off' AS run_id, s.errors + 1 AS errors)
+     FROM service_graph_batch AS s WHERE s.run_id = '${options.runId}'`,
   );
   const off = await verifyRun({ ...options, runId: 'off' });
   expect(new Set(off.differences.map(({ figure }) => figure))).toEqual(new Set(['errors']));

@@ -19,6 +19,25 @@ function overflowOf(key: GroupNames): GroupNames {
   return { ...key, operationName: 'other' };
 }
 
+function groupOf(count: number, bounds: readonly [bigint, bigint], buckets: readonly number[]) {
+  return {
+    tenantId: 't',
+    serviceName: 's',
+    operationName: `${count}`,
+    spanKind: 'k',
+    rawCount: count + 1,
+    count,
+    errorCount: 1,
+    uniqueTraces: count,
+    conflicts: 2,
+    durationMinNs: bounds[0],
+    durationMaxNs: bounds[1],
+    durationSumNs: bounds[1],
+    buckets: Uint16Array.from(buckets),
+    bucketCounts: new Float64Array(buckets.length).fill(1),
+  };
+}
+
 describe('selectFolded()', () => {
   it.each([
     ['short distances', 2n ** 40n, 1n],
@@ -79,27 +98,10 @@ describe('Searches', () => {
 describe('Folds', () => {
   it('adds counts, bounds and histograms of groups, those without spans too', () => {
     const folds = new Folds();
-    const group = (
-      count: number,
-      bounds: readonly [bigint, bigint],
-      buckets: readonly number[],
-    ) => ({
-      ...{ tenantId: 't', serviceName: 's', operationName: `${count}`, spanKind: 'k' },
-      rawCount: count + 1,
-      count,
-      errorCount: 1,
-      uniqueTraces: count,
-      conflicts: 2,
-      durationMinNs: bounds[0],
-      durationMaxNs: bounds[1],
-      durationSumNs: bounds[1],
-      buckets: Uint16Array.from(buckets),
-      bucketCounts: new Float64Array(buckets.length).fill(1),
-    });
     const key = { tenantId: 't', serviceName: 's', operationName: 'other', spanKind: 'k' };
-    folds.add(key, group(0, [0n, 0n], []));
-    folds.add(key, group(2, [5n, 9n], [5, 9]));
-    folds.add(key, group(2, [4n, 7n], [4, 5]));
+    folds.add(key, groupOf(0, [0n, 0n], []));
+    folds.add(key, groupOf(2, [5n, 9n], [5, 9]));
+    folds.add(key, groupOf(2, [4n, 7n], [4, 5]));
     const [merged, ...none] = folds.merged();
     expect(none).toEqual([]);
     expect(merged?.group).toEqual({
