@@ -51,6 +51,11 @@ function runOf(day: string, more: Readonly<Record<string, unknown>>) {
   return { ...run, run_id: `${day}-1`, published_at: `${day}T23:00:00Z`, ...hashes, ...more };
 }
 
+/** A minute of the books of the shop's logs. */
+function minuteOf(minute: string, computedAt: string, differences: object) {
+  return { signal: 'logs', tenant_id: 'shop', minute, computed_at: computedAt, differences };
+}
+
 /** A comparison of one service's spans of a day. */
 function rowOf(day: string, service: string, computedAt: string, items: object) {
   return {
@@ -118,13 +123,6 @@ describe('Doubts.show()', () => {
   });
 
   it('shows the faults in the books of the newest day, as balanced last', async () => {
-    const minuteOf = (minute: string, computedAt: string, differences: object) => ({
-      signal: 'logs',
-      tenant_id: 'shop',
-      minute,
-      computed_at: computedAt,
-      differences,
-    });
     const [early, late] = ['2026-11-22T06:00:00Z', '2026-11-22T07:00:00Z'];
     await clickhouse.insertRows('ledger_minutes', [
       minuteOf('2026-11-20T10:00:00Z', late, { file_gone: 7 }),
