@@ -29,7 +29,7 @@ let clickhouse: ClickHouse;
 let bucket: Bucket;
 let hours = 0;
 /** A partition for each run of each: an insert takes a hundred. */
-const periodsMax = 96;
+const periodsMax = 72;
 
 interface Clients {
   readonly clickhouse: ClickHouse;
