@@ -2,7 +2,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mergeJob, runShare } from '../../batch/job.ts';
 import { jobShareKey, parseJobShare } from '../../schemas/job.ts';
-import { kernelGraphBaseBytes, kernelBaseBytes } from '../../schemas/limits/batch.ts';
+import {
+  kernelBaseBytes,
+  kernelGraphBaseBytes,
+  kernelGraphRowBytes,
+  kernelRowBytes,
+} from '../../schemas/limits/batch.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
@@ -23,7 +28,8 @@ it('mergeJob() names each missing shard, whose it is, and why there is nothing o
   const hourMs = Date.parse(`${day}T07:00:00Z`);
   const spans = randomSpans(seededRandom(7), 1000, { hourMs });
   const [file] = await archiveSpans(store, spans, { firstOffset: 0n, rowGroupRows: 100 });
-  const memory = kernelBaseBytes + kernelGraphBaseBytes + 300 * 288;
+  const rowBytes = kernelRowBytes + kernelGraphRowBytes;
+  const memory = kernelBaseBytes + kernelGraphBaseBytes + 2 * 150 * rowBytes;
   const options = {
     store,
     clickhouse,

@@ -73,8 +73,16 @@ describe('metric tables', () => {
     await open('default').command('CREATE DATABASE collector');
     const client = open('collector');
     await client.command(
-      `CREATE TABLE otel_metrics_summary (MetricName String, TimeUnix DateTime64(9), Flags UInt32)
-      ENGINE = MergeTree ORDER BY MetricName`,
+      `CREATE TABLE otel_metrics_summary (
+        ResourceAttributes Map(LowCardinality(String), String), ResourceSchemaUrl String,
+        ScopeName String, ScopeVersion String, ScopeAttributes Map(LowCardinality(String), String),
+        ScopeDroppedAttrCount UInt32, ScopeSchemaUrl String, ServiceName LowCardinality(String),
+        MetricName String, MetricDescription String, MetricUnit String,
+        Attributes Map(LowCardinality(String), String), StartTimeUnix DateTime64(9),
+        TimeUnix DateTime64(9), Count UInt64, Sum Float64,
+        ValueAtQuantiles Nested(Quantile Float64, Value Float64), Flags UInt32)
+      ENGINE = MergeTree
+      ORDER BY (ServiceName, MetricName, Attributes, toUnixTimestamp64Nano(TimeUnix))`,
     );
     await migrate(client);
     await client.insertRows('otel_metrics_summary', [{ MetricName: 'm', TimeUnix: 0, Flags: 0 }]);
