@@ -39,6 +39,7 @@ const top = path.join(import.meta.dirname, '../..');
 const persist = mkdtempSync(path.join(os.tmpdir(), 'tidemark-exporter-'));
 const archivePrefix = archiveSpoolPrefix('otlp_spans');
 
+/** An insert into the tables of items; what the edge notes for the books goes to another table. */
 interface Insert {
   readonly token: string;
   readonly rows: Buffer;
@@ -54,7 +55,8 @@ async function keep(request: http.IncomingMessage): Promise<void> {
   const { searchParams } = new URL(request.url ?? '', 'http://clickhouse');
   const token = searchParams.get('insert_deduplication_token') ?? '';
   const rows = await buffer(request);
-  if (clickhouseStatus === 200) inserts.push({ token, rows });
+  const isItems = searchParams.get('query')?.includes('otel_traces') ?? false;
+  if (clickhouseStatus === 200 && isItems) inserts.push({ token, rows });
 }
 
 let worker: Awaited<ReturnType<typeof unstable_startWorker>>;
