@@ -36,64 +36,68 @@ beforeAll(async () => {
 });
 afterAll(() => stack.close());
 
-it(`runBatch() may be killed at any moment: readers see a whole run or none (${kills} times)`, async () => {
-  console.log(`seed ${seed}`);
-  const random = seededRandom(seed);
-  const spans = randomSpans(random, 6000, { hourMs: Date.parse(`${date}T07:00:00Z`) });
-  const files = await archiveSpans(stack.store, spans, { firstOffset: 0n, rowGroupRows: 500 });
-  const settings = {
-    ...stack.settings,
-    TIDEMARK_BATCH_MEMORY_BYTES: 3 * 1024 * 1024 + 288 * 1500,
-  };
-  const watch = watchReaders();
-  const killed: Record<string, number> = {};
-  let finished = 0;
-  for (let kill = 0; kill < kills;) {
-    const place = places[Math.floor(random() * places.length)] ?? places[0];
-    const delayMs = random() * (place?.delayMs ?? 0);
-    const batch = { settings, date: kill % 2 === 0 ? date : hour, force: true };
-    const phase = await runAndKill(batch, place?.phase ?? '', delayMs);
-    if (phase === 'done') finished += 1;
-    else {
-      kill += 1;
-      killed[phase] = (killed[phase] ?? 0) + 1;
+it(
+  `runBatch() may be killed at any moment: readers see a whole run or none (${kills} times)`,
+  async () => {
+    console.log(`seed ${seed}`);
+    const random = seededRandom(seed);
+    const spans = randomSpans(random, 6000, { hourMs: Date.parse(`${date}T07:00:00Z`) });
+    const files = await archiveSpans(stack.store, spans, { firstOffset: 0n, rowGroupRows: 500 });
+    const settings = {
+      ...stack.settings,
+      TIDEMARK_BATCH_MEMORY_BYTES: 3 * 1024 * 1024 + 288 * 1500,
+    };
+    const watch = watchReaders();
+    const killed: Record<string, number> = {};
+    let finished = 0;
+    for (let kill = 0; kill < kills;) {
+      const place = places[Math.floor(random() * places.length)] ?? places[0];
+      const delayMs = random() * (place?.delayMs ?? 0);
+      const batch = { settings, date: kill % 2 === 0 ? date : hour, force: true };
+      const phase = await runAndKill(batch, place?.phase ?? '', delayMs);
+      if (phase === 'done') finished += 1;
+      else {
+        kill += 1;
+        killed[phase] = (killed[phase] ?? 0) + 1;
+      }
+      if (finished > kills) break;
     }
-    if (finished > kills) break;
-  }
-  const phases = [
-    await runAndKill({ settings, date, force: true }, 'never', 0),
-    await runAndKill({ settings, date: hour, force: true }, 'never', 0),
-  ];
-  const seen = await watch.stop();
-  console.log({ killed, finished, reads: seen.reads });
+    const phases = [
+      await runAndKill({ settings, date, force: true }, 'never', 0),
+      await runAndKill({ settings, date: hour, force: true }, 'never', 0),
+    ];
+    const seen = await watch.stop();
+    console.log({ killed, finished, reads: seen.reads });
 
-  expect(phases).toEqual(['done', 'done']);
-  expect(Object.values(killed).reduce((sum, count) => sum + count, 0)).toBe(kills);
-  // Nothing at all before the first run, then the same figures from each run that followed, of the
-  // hour as of the day.
-  expect(seen.reads).toBeGreaterThan(kills);
-  expect([...seen.states].filter((state) => state !== 'nothing')).toHaveLength(1);
-  const { clickhouse } = stack;
-  const [run] = await clickhouse.query<{ run_id: string }>(
-    `SELECT DISTINCT run_id FROM service_stats_merged WHERE date = '${date}'`,
-  );
-  const runId = run?.run_id ?? '';
-  const keys = files.map((file) => file.key);
-  const verified = await verifyRun({
-    clickhouse,
-    settings,
-    period: parsePeriod(date),
-    runId,
-    keys,
-    proofs: [spanProof],
-    periodMs: Date.parse(date),
-    seriesMax: 1,
-    edgesMax: 1000,
-    operationsMax: 1000,
-  });
-  expect(verified).toMatchObject({ equal: true, differences: [] });
-  expect(verified.rows).toBeGreaterThan(10);
-}, 60_000 + 12_000 * kills);
+    expect(phases).toEqual(['done', 'done']);
+    expect(Object.values(killed).reduce((sum, count) => sum + count, 0)).toBe(kills);
+    // Nothing at all before the first run, then the same figures from each run that followed, of the
+    // hour as of the day.
+    expect(seen.reads).toBeGreaterThan(kills);
+    expect([...seen.states].filter((state) => state !== 'nothing')).toHaveLength(1);
+    const { clickhouse } = stack;
+    const [run] = await clickhouse.query<{ run_id: string }>(
+      `SELECT DISTINCT run_id FROM service_stats_merged WHERE date = '${date}'`,
+    );
+    const runId = run?.run_id ?? '';
+    const keys = files.map((file) => file.key);
+    const verified = await verifyRun({
+      clickhouse,
+      settings,
+      period: parsePeriod(date),
+      runId,
+      keys,
+      proofs: [spanProof],
+      periodMs: Date.parse(date),
+      seriesMax: 1,
+      edgesMax: 1000,
+      operationsMax: 1000,
+    });
+    expect(verified).toMatchObject({ equal: true, differences: [] });
+    expect(verified.rows).toBeGreaterThan(10);
+  },
+  60_000 + 12_000 * kills,
+);
 
 /** Runs the batch, kills it so long after it names a phase, and returns the last phase it named. */
 async function runAndKill(batch: BatchProcess, when: string, delayMs: number): Promise<string> {
