@@ -23,7 +23,7 @@ import type { Outage, Weather } from '../support/outage.ts';
 import { seededRandom } from '../support/random.ts';
 
 /** As many as the time of a whole run of the tests allows; KILLS=51 and more by itself. */
-const killsMin = Number(process.env['KILLS'] ?? 10);
+const killsMin = Number(process.env['KILLS'] ?? 8);
 const partitions = 6;
 const fleetSize = 3;
 const startMs = Date.UTC(2026, 10, 22, 13, 30);
