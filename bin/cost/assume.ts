@@ -38,7 +38,7 @@ export const assumptions = {
   logOtlpBytes: row(285, 'B', 'measured', 'bench/payload/logs.ts'),
   pointOtlpBytes: row(194, 'B', 'measured', 'bench/payload/metrics.ts'),
 
-  edgeUsPerItem: row(5, 'us', 'measured', `${readme}: workerd, both legs, gzip protobuf`),
+  edgeUsPerItem: row(5.2, 'us', 'measured', `${readme}: workerd, both legs, gzip protobuf`),
   workerRequestsUsdPerMillion: row(0.3, 'USD', 'price', cloudflare),
   workerCpuUsdPerMillionMs: row(0.02, 'USD', 'price', cloudflare),
   workerRequestsIncluded: row(10e6, 'requests a month', 'price', cloudflare),
@@ -73,9 +73,9 @@ export const assumptions = {
   gatewayUsPerItem: row(1, 'us', 'planning', 'tidemark kafka-rest or another proxy; not measured'),
   zoneUsdPerGb: row(0.02, 'USD', 'price', `${aws}: 0.01 a GB on each side between zones`),
 
-  archiverSpansPerCpuSecond: row(134_000, '1/s', 'measured', `${readme} (archive)`),
-  archiverLogsPerCpuSecond: row(87_000, '1/s', 'measured', `${readme} (archive)`),
-  archiverPointsPerCpuSecond: row(95_000, '1/s', 'measured', `${readme} (archive)`),
+  archiverSpansPerCpuSecond: row(173_000, '1/s', 'measured', `${readme} (archive)`),
+  archiverLogsPerCpuSecond: row(141_000, '1/s', 'measured', `${readme} (archive)`),
+  archiverPointsPerCpuSecond: row(147_000, '1/s', 'measured', `${readme} (archive)`),
   spanParquetBytes: row(57, 'B', 'measured', `${readme} (archive)`),
   logParquetBytes: row(75, 'B', 'measured', 'bench archive'),
   pointParquetBytes: row(41, 'B', 'measured', 'bench archive'),
@@ -107,8 +107,8 @@ export const assumptions = {
   clickHouseQueryShare: row(0.5, 'x', 'planning', 'of the cores, kept for queries'),
   clickHouseDiskFill: row(0.7, 'x', 'planning', 'of the disk; merges need room'),
 
-  batchNsPerSpan: row(213, 'ns', 'measured', `${readme} (batch): warm thread, hour run`),
-  graphNsPerSpan: row(1000, 'ns', 'planning', "a day's service graph; replaced when measured"),
+  batchNsPerSpan: row(344, 'ns', 'measured', `${readme} (batch): 50 M spans, hour run`),
+  graphNsPerSpan: row(390, 'ns', 'measured', `${readme} (batch): what a day takes beside that`),
   batchNsPerLog: row(1000, 'ns', 'planning', 'not measured'),
   batchNsPerPoint: row(1000, 'ns', 'planning', 'not measured'),
   batchSeconds: row(3600, 's', 'planning', 'within which a day is to be computed'),

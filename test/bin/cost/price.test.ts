@@ -32,7 +32,7 @@ describe('costOf() of 100,000 spans a second', () => {
     expect(requests.amount).toBeCloseTo(513_281_250, 3);
     expect(requests.usdMonth).toBeCloseTo(150.984375, 6);
     // 5 us each: 1,314 million ms a month = 365 hours, 30 million free, 0.02 USD a million.
-    const cpu = lineOf(load, 'Workers: processor time', one);
+    const cpu = lineOf(load, 'Workers: processor time', { ...one, edgeUsPerItem: 5 });
     expect(cpu.amount).toBeCloseTo(365, 6);
     expect(cpu.usdMonth).toBeCloseTo(25.68, 6);
     expect(lineOf(load, 'Analytics Engine: points', one).usdMonth).toBeCloseTo(125.8203125, 6);
@@ -82,11 +82,11 @@ describe('costOf() of 100,000 spans a second', () => {
     const disk = lines.find(({ part, what }) => part === 'clickhouse' && what === 'disk');
     expect(disk?.amount).toBeCloseTo(8640, 6);
     expect(disk?.usdMonth).toBeCloseTo(691.2, 6);
-    // 200,000 a second at the peak, 134,000 for each core.
+    // 200,000 a second at the peak, 173,000 for each core.
     expect(lineOf(load, 'archivers', one)).toMatchObject({ amount: 2 });
     const runs = lineOf(load, 'runs', { ...one, batchThreadBytes: 1e15 });
-    // One shard: 8.64e9 x (213 + 1,000 + 213) ns a day.
-    expect(runs.amount).toBeCloseTo((8.64e9 * 1426e-9 * (730 / 24)) / 3600, 6);
+    // One shard: 8.64e9 x (344 + 390 + 344) ns a day.
+    expect(runs.amount).toBeCloseTo((8.64e9 * 1078e-9 * (730 / 24)) / 3600, 6);
     expect(runs.usdMonth).toBeCloseTo(runs.amount * 0.0408, 9);
   });
 
