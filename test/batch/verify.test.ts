@@ -21,14 +21,7 @@ afterAll(() => stack.close());
 it('verifyRun() says equal for a good run, and names what is wrong with a bad one', async () => {
   const spans = randomSpans(seededRandom(9), 400, { hourMs: Date.parse(`${date}T10:00:00Z`) });
   const files = await archiveSpans(stack.store, spans, { firstOffset: 0n });
-  const { run } = await runBatch({
-    ...stack,
-    clock: () => Date.parse('2026-11-22T00:00:00Z'),
-    random: seededRandom(1),
-    log: { info: () => undefined, warn: () => undefined },
-    period: parsePeriod(date),
-    of: 'traces',
-  });
+  const { run } = await runDay(date);
   const keys = files.map((file) => file.key);
   const options = {
     ...stack,
@@ -92,14 +85,7 @@ it('verifyRun() proves slices of trace ids, and finds what is wrong through them
     })),
   ];
   const files = await archiveSpans(stack.store, spans, { firstOffset: 10_000n });
-  const { run, groups } = await runBatch({
-    ...stack,
-    clock: () => Date.parse('2026-11-22T00:00:00Z'),
-    random: seededRandom(1),
-    log: { info: () => undefined, warn: () => undefined },
-    period: parsePeriod(day),
-    of: 'traces',
-  });
+  const { run, groups } = await runDay(day);
   const services = new Set(spans.map(({ tenant, service }) => `${tenant} ${service}`)).size;
   const progress: VerifyProgress[] = [];
   const options = {
@@ -151,15 +137,7 @@ it('verifyRun() proves slices of the service graph, folded edges included, and f
   const offset = BigInt(hourMs);
   const spans = randomSpans(seededRandom(12), 800, { hourMs, offset });
   const files = await archiveSpans(stack.store, spans, { firstOffset: offset });
-  const { run } = await runBatch({
-    ...stack,
-    settings: { ...stack.settings, TIDEMARK_BATCH_EDGES_MAX: 20 },
-    clock: () => Date.parse('2026-11-22T00:00:00Z'),
-    random: seededRandom(1),
-    log: { info: () => undefined, warn: () => undefined },
-    period: parsePeriod(day),
-    of: 'traces',
-  });
+  const { run } = await runDay(day, { TIDEMARK_BATCH_EDGES_MAX: 20 });
   const options = {
     ...stack,
     settings: { ...stack.settings, TIDEMARK_VERIFY_ROWS: 1000 },
@@ -199,15 +177,7 @@ it('verifyRun() folds operations as the batch does, in one query and in slices, 
     })),
   ];
   const files = await archiveSpans(stack.store, spans, { firstOffset: 20_000n });
-  const { run, message } = await runBatch({
-    ...stack,
-    settings: { ...stack.settings, TIDEMARK_BATCH_OPERATIONS_MAX: 9 },
-    clock: () => Date.parse('2026-11-22T00:00:00Z'),
-    random: seededRandom(1),
-    log: { info: () => undefined, warn: () => undefined },
-    period: parsePeriod(day),
-    of: 'traces',
-  });
+  const { run, message } = await runDay(day, { TIDEMARK_BATCH_OPERATIONS_MAX: 9 });
   expect(run?.foldedOperations).toBeGreaterThan(100);
   expect(message).toContain(`; ${run?.foldedOperations} operations are one in each service`);
   const options = {
@@ -240,3 +210,16 @@ it('filesSource() refuses what could be a pattern or end the literal', () => {
     );
   }
 });
+
+/** Runs the batch of a day's spans. */
+function runDay(day: string, settings: Partial<Stack['settings']> = {}) {
+  return runBatch({
+    ...stack,
+    settings: { ...stack.settings, ...settings },
+    clock: () => Date.parse('2026-11-22T00:00:00Z'),
+    random: seededRandom(1),
+    log: { info: () => undefined, warn: () => undefined },
+    period: parsePeriod(day),
+    of: 'traces',
+  });
+}
