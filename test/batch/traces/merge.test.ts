@@ -46,6 +46,11 @@ function distributions(random: () => number): BigUint64Array[] {
   ];
 }
 
+/** Distinct durations that grow with their number, so what they are when sorted is known. */
+function durationOf(i: number): number {
+  return i * 1009 + (i % 997);
+}
+
 /** What one process that holds all of a group's durations computes. */
 function wholeStats(durations: BigUint64Array, quantiles: readonly number[]) {
   const sorted = durations.toSorted();
@@ -192,8 +197,6 @@ describe('mergePartials()', () => {
 
   it(`gives the bits of 10^7 distinct durations from 500 shards (seed ${seed})`, async () => {
     const count = 10_000_000;
-    // Grows with the number, so the sorted durations are known without sorting them.
-    const durationOf = (i: number): number => i * 1009 + (i % 997);
     const random = seededRandom(seed);
     const shardOf = Uint16Array.from({ length: count }, () => Math.floor(random() * 500));
     const sizes = new Uint32Array(500);
