@@ -21,7 +21,6 @@ import {
   tag,
   textAttribute,
   traceId,
-  varint,
   varintField,
 } from './wire.ts';
 
