@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import os from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { readSettings } from '../schemas/settings.ts';
 import { startClickHouse } from '../test/support/clickhouse.ts';
 import { openClickHouse } from '../workers/clients/clickhouse.ts';
@@ -24,6 +25,8 @@ const viewTimes = 200;
 const rawTimes = 3;
 /** Inserts that the live day comes in. */
 const liveInserts = 40;
+/** Seconds that merges of what was inserted are waited for. */
+const settleSeconds = 60;
 const goalMs = 100;
 const goalRatio = 50;
 
@@ -89,6 +92,7 @@ export async function views(spans = defaultSpans): Promise<void> {
   try {
     await migrate(clickhouse);
     await fill(clickhouse, spans);
+    await settle(clickhouse);
     for (const question of questions) await compare(clickhouse, question, spans);
   } finally {
     await clickhouse.close();
@@ -134,6 +138,18 @@ async function fill(clickhouse: ClickHouse, spans: number): Promise<void> {
   const part = Math.ceil(each / liveInserts);
   for (let insert = 0; insert < liveInserts; insert += 1) {
     await clickhouse.command(spansOf(days, days * each + insert * part, part));
+  }
+}
+
+/** Waits for merges of what was inserted, which would take their time from both sides; not for long. */
+async function settle(clickhouse: ClickHouse): Promise<void> {
+  progress('waiting for merges');
+  for (let looks = 0; looks < settleSeconds; looks += 1) {
+    const [merges] = await clickhouse.query<{ count: string }>(
+      'SELECT count() AS count FROM system.merges',
+    );
+    if (Number(merges?.count) === 0) return;
+    await delay(1000);
   }
 }
 

@@ -3,7 +3,7 @@ import { booksOf } from '../books.ts';
 import type { Day, Difference } from '../books.ts';
 import { field, fill, h, table } from '../dom.ts';
 import { day } from '../page.ts';
-import type { Page } from '../page.ts';
+import type { Page, Visit } from '../page.ts';
 import { read } from '../read.ts';
 import { badge, count, relative, time } from '../show.ts';
 
@@ -35,40 +35,39 @@ const shownMs = 14 * 86_400_000;
 export const trust: Page = {
   title: () => 'Completeness and drift',
   open: (root, visit) => {
-    const date = visit.place.parameters.get('date') ?? day(visit.nowMs(), 1);
-    const booksDate = visit.place.parameters.get('books') ?? day(visit.nowMs(), 0);
-    const [periods, books] = [h('div', {}), h('div', {})];
-    const [drift, hours] = [h('div', {}), h('div', {})];
-    const change = (value: string) => visit.change({ date: value });
-    const changeBooks = (value: string) => visit.change({ books: value });
-    root.append(
-      periods,
-      h('div', { class: 'controls' }, field('Books of the day', booksDate, changeBooks, 'date')),
-      books,
-      h('div', { class: 'controls' }, field('Drift of the day', date, change, 'date')),
-      drift,
-      hours,
-    );
+    const [periods, hours] = [h('div', {}), h('div', {})];
+    const books = partOfDay(visit, 'Books of the day', 'books', 0);
+    const drift = partOfDay(visit, 'Drift of the day', 'date', 1);
+    root.append(periods, ...books.nodes, ...drift.nodes, hours);
     return {
       isLive: true,
       async refresh(signal) {
         const to = visit.nowMs() + 1000;
         const [published, found, days, differences] = await Promise.all([
           read<Period>('completeness', { from: to - shownMs, to, limit: 200 }, signal),
-          read<Drift>('drift', { date, limit: 1000 }, signal),
-          read<Day>('ledger', { date: booksDate, step: 'day' }, signal),
-          read<Difference>('ledger/differences', { date: booksDate }, signal),
+          read<Drift>('drift', { date: drift.date, limit: 1000 }, signal),
+          read<Day>('ledger', { date: books.date, step: 'day' }, signal),
+          read<Difference>('ledger/differences', { date: books.date }, signal),
         ]);
         const ofKind = (kind: string) => published.data.filter((row) => row.periodKind === kind);
         fill(periods, periodsOf('Days', ofKind('day'), visit.nowMs()));
         fill(hours, periodsOf('Hours', ofKind('hour'), visit.nowMs()));
-        const when = { date: booksDate, nowMs: visit.nowMs() };
-        fill(books, booksOf(days.data, differences.data, when));
-        fill(drift, driftOf(found.data, date));
+        const when = { date: books.date, nowMs: visit.nowMs() };
+        fill(books.body, booksOf(days.data, differences.data, when));
+        fill(drift.body, driftOf(found.data, drift.date));
       },
     };
   },
 };
+
+/** A part of the page that shows one day, so many days ago unless the address names another. */
+function partOfDay(visit: Visit, label: string, parameter: string, daysAgo: number) {
+  const date = visit.place.parameters.get(parameter) ?? day(visit.nowMs(), daysAgo);
+  const change = (value: string) => visit.change({ [parameter]: value });
+  const body = h('div', {});
+  const controls = h('div', { class: 'controls' }, field(label, date, change, 'date'));
+  return { date, body, nodes: [controls, body] };
+}
 
 function periodsOf(name: 'Days' | 'Hours', rows: readonly Period[], nowMs: number): HTMLElement {
   if (rows.length === 0) {
