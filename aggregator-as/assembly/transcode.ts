@@ -27,6 +27,7 @@ export {
   chunkDense,
   chunkDenseCount,
   chunkNumbers,
+  chunkOwners,
   chunksBegin,
   chunkTexts,
   dictionaryAt,
