@@ -3,7 +3,7 @@
  * chunk's dictionary, pages and ends, and hands out views of them. It compresses nothing, and knows
  * nothing of headers and footers.
  */
-import type { ArchiveType } from '../schemas/archive.ts';
+import type { ArchiveColumn, ArchiveType } from '../schemas/archive.ts';
 import { pageBytesMax, pageDictionaryBytesMax } from '../schemas/limits/archive.ts';
 import type { ColumnBuffers } from './nodes.ts';
 
@@ -12,6 +12,7 @@ export interface PageExports {
   readonly memory: WebAssembly.Memory;
   chunksBegin(): void;
   chunkBegin(): void;
+  chunkOwners(scopes: boolean, from: number, lists: number, rows: number): void;
   chunkTexts(offsets: number, data: number, count: number, bytesMax: number): number;
   chunkCodes(
     given: number,
@@ -50,7 +51,12 @@ export interface Leaf {
   readonly offsets: number;
   readonly data: number;
   readonly dictionary?: { readonly offsets: number; readonly data: number; readonly count: number };
+  /** Whose lists they are, when rows of one owner have the same. */
+  readonly owner: Owner | undefined;
 }
+
+/** What has the attributes that many rows share. */
+type Owner = 'resource' | 'scope';
 
 /** A page's body, not yet compressed: levels and values. Valid until the next is asked for. */
 export interface Page {
@@ -118,17 +124,25 @@ const orders: Partial<Record<LeafType, number>> = {
 /** No dictionary pays; no room. */
 const [noDictionary, noRoom] = [-1, -2];
 
-function leavesOf(type: ArchiveType, column: ColumnBuffers, lists: readonly number[]): Leaf[] {
+/** Columns of texts that are an owner's. */
+const owners: Partial<Record<string, Owner>> = {
+  ResourceAttributes: 'resource',
+  ScopeAttributes: 'scope',
+};
+
+function leavesOf(type: ArchiveType, column: ColumnBuffers, around: Around): Leaf[] {
   const item = childOf(column, 0);
-  const around = [...lists, addressOf(column.offsets)];
+  const inner = { ...around, lists: [...around.lists, addressOf(column.offsets)] };
   if (type === 'attributes') {
-    return [0, 1].flatMap((index) => leavesOf('utf8', childOf(item, index), around));
+    return [0, 1].flatMap((index) => leavesOf('utf8', childOf(item, index), inner));
   }
-  if (type === 'kinds') return [leafOf('uint8', item, around)];
-  if (!type.startsWith('list')) return [leafOf(type as LeafType, column, lists)];
+  if (type === 'kinds') return [leafOf('uint8', item, inner)];
+  if (!type.startsWith('list')) return [leafOf(type as LeafType, column, around)];
   const name = type.slice('list'.length);
-  return leavesOf(`${name[0]?.toLowerCase()}${name.slice(1)}` as ArchiveType, item, around);
+  return leavesOf(`${name[0]?.toLowerCase()}${name.slice(1)}` as ArchiveType, item, inner);
 }
+
+type Around = Pick<Leaf, 'lists' | 'owner'>;
 
 const none: ColumnBuffers = { length: 0, nullCount: 0 };
 
@@ -136,11 +150,11 @@ function childOf(column: ColumnBuffers, index: number): ColumnBuffers {
   return column.children?.[index] ?? none;
 }
 
-function leafOf(type: LeafType, column: ColumnBuffers, lists: readonly number[]): Leaf {
+function leafOf(type: LeafType, column: ColumnBuffers, around: Around): Leaf {
   const { validity, offsets, data, dictionary } = column;
   return {
     type,
-    lists,
+    ...around,
     validity: addressOf(validity),
     offsets: addressOf(offsets),
     data: addressOf(data),
@@ -177,8 +191,8 @@ export class PageWriter {
   }
 
   /** The leaves of a column, in Parquet's order: keys before values. Its views must be valid. */
-  leavesOf(type: ArchiveType, column: ColumnBuffers): Leaf[] {
-    return leavesOf(type, column, []);
+  leavesOf({ name, type }: ArchiveColumn, column: ColumnBuffers): Leaf[] {
+    return leavesOf(type, column, { lists: [], owner: owners[name] });
   }
 
   /** Begins with the columns that were emitted last. */
@@ -193,6 +207,7 @@ export class PageWriter {
   chunk(leaf: Leaf, from: number, rows: number, pageRows: number): Chunk {
     this.#wasm.chunkBegin();
     const values = this.#values(leaf, from, rows);
+    if (leaf.owner) this.#own(leaf, from, rows);
     const distinct = values.count === 0 ? noDictionary : this.#code(leaf, values);
     const isCoded = distinct !== noDictionary;
     return {
@@ -234,6 +249,10 @@ export class PageWriter {
     return width === 0
       ? { count: present, offsets: dense, data }
       : { count: present, offsets, data: dense };
+  }
+
+  #own({ owner, lists: [lists = 0] }: Leaf, from: number, rows: number): void {
+    this.#wasm.chunkOwners(owner === 'scope', from, lists + 4 * from, rows);
   }
 
   /** Distinct values, or `noDictionary`. */

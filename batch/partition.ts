@@ -5,6 +5,18 @@
 import { periodKey, type Period } from '../schemas/period.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 
+/**
+ * Tables whose rows a view puts into a second one as well, where those of all runs lie together: they
+ * arrive with those of the first, and are removed with them.
+ */
+const copies: Readonly<Record<string, string>> = { service_stats_batch: 'service_stats_days' };
+
+/** A table and the copy of it, if it has one. */
+export function withCopy(table: string): string[] {
+  const copy = copies[table];
+  return copy === undefined ? [table] : [table, copy];
+}
+
 /** A run that has rows in a table. */
 export interface StoredRun {
   /** The period as `periodKey` writes it. */
@@ -35,17 +47,23 @@ export async function storedRuns(
   });
 }
 
-/** Removes a run's rows from a table, if there are any. Throws `ClickHouseError`. */
+/** Removes a run's rows from a table and its copy, if there are any. Throws `ClickHouseError`. */
 export async function dropPartition(
   clickhouse: ClickHouse,
   table: string,
   period: Period,
   runId: string,
 ): Promise<void> {
-  const { type, value } = periodKey(period);
+  const { column, type, value } = periodKey(period);
+  const parameters = { period: value, run: runId };
+  // The partition goes last: by it a removal that broke off is found again.
+  for (const copy of withCopy(table).slice(1)) {
+    const rows = `${column} = {period:${type}} AND run_id = {run:String}`;
+    await clickhouse.command(`DELETE FROM ${copy} WHERE ${rows}`, parameters, { idempotent: true });
+  }
   await clickhouse.command(
     `ALTER TABLE ${table} DROP PARTITION ({period:${type}}, {run:String})`,
-    { period: value, run: runId },
+    parameters,
     { idempotent: true },
   );
 }

@@ -11,7 +11,7 @@ import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
 import { makeComputedCurrent } from './current.ts';
 import { intend, type OtherIntents } from './intent.ts';
-import { dropPartition, storedRuns } from './partition.ts';
+import { dropPartition, storedRuns, withCopy } from './partition.ts';
 import { publishedRunIds, type PublishedRun } from './runs.ts';
 import type { RunResults } from './work.ts';
 
@@ -170,14 +170,15 @@ async function assertArrived(
 ): Promise<void> {
   const { column, type, value } = periodKey(period);
   const where = `${column} = {period:${type}} AND run_id = {run:String}`;
-  const counts = tables.flatMap(({ name, sumColumn }) =>
+  const all = tables.flatMap((table) => withCopy(table.name).map((name) => ({ ...table, name })));
+  const counts = all.flatMap(({ name, sumColumn }) =>
     ['count()', `sum(${sumColumn})`].map((of) => `(SELECT ${of} FROM ${name} WHERE ${where})`),
   );
   const rows = await clickhouse.query<{ counts: (string | number)[] }>(
     `SELECT [${counts.join(', ')}] AS counts`,
     { period: value, run: runId },
   );
-  const wanted = tables.flatMap(({ rowCount, sum }) => [rowCount, sum]);
+  const wanted = all.flatMap(({ rowCount, sum }) => [rowCount, sum]);
   const found = rows[0]?.counts.map(Number) ?? [];
   if (wanted.every((count, index) => found[index] === count)) return;
   throw new TidemarkError(

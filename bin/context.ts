@@ -4,6 +4,7 @@
  */
 import pino from 'pino';
 import type { Logger } from 'pino';
+import { TidemarkError } from '../schemas/errors.ts';
 import { readSettings } from '../schemas/settings.ts';
 import type { Settings } from '../schemas/settings.ts';
 
@@ -37,7 +38,18 @@ export function settingsOf(
 /** A log that writes JSON lines to stderr, at the level that the settings name. */
 export function logOf(context: Context, settings: Settings): Logger {
   return pino(
-    { level: settings.TIDEMARK_LOG_LEVEL, base: { pid: process.pid } },
+    {
+      level: settings.TIDEMARK_LOG_LEVEL,
+      base: { pid: process.pid },
+      serializers: { err: (error: unknown) => faultOf(error, settings) },
+    },
     { write: (line: string) => void context.stderr.write(line) },
   );
+}
+
+/** What a log line says of an error: where it was thrown only helps with bugs, and who asks for it. */
+function faultOf(error: unknown, { TIDEMARK_LOG_LEVEL: level }: Settings): unknown {
+  const isWorlds = error instanceof TidemarkError && !['debug', 'trace'].includes(level);
+  if (isWorlds) return { code: error.code, message: error.message };
+  return error instanceof Error ? pino.stdSerializers.err(error) : error;
 }

@@ -32,6 +32,7 @@ import manifest from '../package.json' with { type: 'json' };
 export async function run(process: NodeJS.Process): Promise<void> {
   const stop = stopSignal(process);
   silenceTimers(process);
+  for (const stream of [process.stdout, process.stderr]) outliveReader(stream);
   const context: Context = {
     environment: process.env,
     stdout: process.stdout,
@@ -55,6 +56,16 @@ function silenceTimers(process: NodeJS.Process): void {
   });
 }
 
+/**
+ * Whoever reads may have seen enough, as `head` has: what is being done goes on to its end, and nothing more is
+ * shown. Every other fault of a stream is thrown as ever.
+ */
+function outliveReader(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 /** Runs the command that `args` name and returns its exit code; never throws. */
 export async function main(args: readonly string[], context: Context): Promise<number> {
   try {
@@ -70,7 +81,6 @@ export function program(context: Context): Command {
   const root = new Command('tidemark')
     .description(manifest.description)
     .version(manifest.version, '--version', 'print the version')
-    .showHelpAfterError('(add --help to see what is possible)')
     .addCommand(startCommand(context))
     .addCommand(demoCommand(context))
     .addCommand(archiveCommand(context))
@@ -104,7 +114,8 @@ export function allCommands(command: Command): Command[] {
 }
 
 function prepare(command: Command, context: Context): void {
-  command.exitOverride().configureOutput({
+  command.exitOverride().showHelpAfterError('(add --help to see what is possible)');
+  command.configureOutput({
     writeOut: (text) => void context.stdout.write(text),
     writeErr: (text) => void context.stderr.write(text),
   });

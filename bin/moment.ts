@@ -21,9 +21,16 @@ const pattern =
 export function moment(option: string, text: string, nowMs: number): number {
   const [, number, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   if (number !== undefined) return nowMs - Number(number) * (units[unit ?? ''] ?? 0);
-  const ms = pattern.test(text) ? Date.parse(withZone(text)) : Number.NaN;
+  const ms = pattern.test(text) && isDay(text) ? Date.parse(withZone(text)) : Number.NaN;
   if (!Number.isNaN(ms)) return ms;
   throw new SettingError(option, `Cannot use ${option} "${text}": wanted ${momentHelp}`);
+}
+
+/** Whether the calendar has the day that a text begins with: Date.parse takes February 31 for March 3. */
+export function isDay(text: string): boolean {
+  const day = text.slice(0, 10);
+  const ms = Date.parse(`${day}T00:00:00Z`);
+  return Number.isFinite(ms) && new Date(ms).toISOString().startsWith(day);
 }
 
 /** A time without a zone would be taken for a local one; hours alone need their minutes. */

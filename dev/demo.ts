@@ -89,6 +89,7 @@ async function startStack(options: DemoOptions): Promise<Stack> {
     monotonicMs: options.monotonicMs,
     onLine: (part, line) => appendFileSync(log, `${part}: ${line}\n`),
     schedulesBatch: false,
+    signal: options.signal,
   });
 }
 
@@ -243,8 +244,12 @@ class Run {
       store: this.#store,
       clickhouse: this.#clickhouse,
     };
-    const prove = async (date: string, signal: Signal) =>
-      comparisonOf((await provePeriod(clients, parsePeriod(date), signal)).report);
+    const { signal: until } = this.#options;
+    const prove = async (date: string, signal: Signal) => {
+      this.#progress.update(`${signal} of ${date}`);
+      const proven = await provePeriod(clients, parsePeriod(date), signal, { signal: until });
+      return comparisonOf(proven.report);
+    };
     const archive = await prove(yesterday, 'traces');
     const logs = await prove(yesterday, 'logs');
     const metrics = await prove(today, 'metrics');

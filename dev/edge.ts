@@ -36,6 +36,7 @@ const miniflare = new Miniflare(
   }),
 );
 const url = await miniflare.ready;
+await assertServes(url);
 process.stdout.write(`${JSON.stringify({ ready: true, url: url.href })}\n`);
 
 process.once('SIGTERM', stop).once('SIGINT', stop).once('disconnect', stop);
@@ -59,6 +60,17 @@ function variables(all: Settings): Record<string, string> {
 
 function isEdges(programs: readonly Program[]): boolean {
   return programs.includes('edge') || programs.includes('all');
+}
+
+/** Ends this program when the Worker refuses its settings: it would answer 503 to everything. */
+async function assertServes(address: URL): Promise<void> {
+  const answer = await fetch(new URL('/healthz', address));
+  const said = await answer.text();
+  if (answer.ok) return;
+  const { message = said } = JSON.parse(said) as { message?: string };
+  process.stderr.write(`${message}\n`);
+  await miniflare.dispose();
+  process.exit(1);
 }
 
 /** Ends this program when workerd answers no more, so that it is started again as a whole. */

@@ -34,6 +34,8 @@ export interface UpOptions {
   readonly metrics?: boolean;
   /** Whether traces that ClickHouse does not have are looked up in the archive. @default false */
   readonly lookup?: boolean;
+  /** Ends the start early: what runs by then is stopped, and its reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** A running stack. */
@@ -54,7 +56,7 @@ const root = path.join(import.meta.dirname, '..');
 
 /**
  * Starts everything and returns when it takes requests. Throws PORT_TAKEN, DATA_DIRECTORY,
- * PROGRAM_ENDED or PROGRAM_MISSING with the reason; then nothing is left running.
+ * PROGRAM_ENDED or PROGRAM_MISSING with the reason, or what `signal` aborts with; then nothing is left running.
  */
 export async function up(options: UpOptions): Promise<Stack> {
   const quiet = options.metrics ? {} : { TIDEMARK_METRICS_PORT: 0 };
@@ -69,6 +71,8 @@ export async function up(options: UpOptions): Promise<Stack> {
   const directory = path.resolve(settings.TIDEMARK_DATA);
   const lock = lockDirectory(directory);
   const parts = new Parts(options, settings, directory);
+  const abandon = (): void => void parts.stop();
+  options.signal?.addEventListener('abort', abandon, { once: true });
   try {
     await assertPortFree(settings.TIDEMARK_PORT, 'OTLP/HTTP', '--port');
     await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
@@ -76,10 +80,14 @@ export async function up(options: UpOptions): Promise<Stack> {
     if (metricsPort !== 0) await assertPortFree(metricsPort, 'metrics', '--metrics-port');
     if (options.kafka) parts.addKafka(await prepare(settings, options));
     await parts.start();
+    options.signal?.throwIfAborted();
   } catch (error) {
     await parts.stop();
     lock.release();
+    options.signal?.throwIfAborted();
     throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', abandon);
   }
   let stopped: Promise<void> | undefined;
   return {

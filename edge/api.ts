@@ -14,9 +14,9 @@ import {
   apiRangeMsMax,
   apiRowsDefault,
 } from '../schemas/limits/api.ts';
-import { documentOf } from './api/openapi.ts';
+import { documentOf, wantedOf } from './api/openapi.ts';
 import { lookUp } from './api/lookup.ts';
-import { badParameters, problem, problemOf } from './api/problem.ts';
+import { badParameters, problem, problemOf, wrongMethod } from './api/problem.ts';
 import type { ParameterFault } from './api/problem.ts';
 import { readRows } from './api/read.ts';
 import { isWhole } from './api/resource.ts';
@@ -34,6 +34,7 @@ export function apiOf(isolate: Isolate): Hono {
     const path = resource.path.replaceAll(/\{(\w+)\}/g, ':$1');
     api.get(path, (context) => answer(isolate, resource, context));
     api.options(path, () => preflight('GET'));
+    api.all(path, ({ req }) => wrongMethod(req.method));
   }
   api.get('/openapi.json', (context) => context.json(documentOf(resources, manifest.version)));
   api.all('*', () => problem(404, 'Not found', 'Cannot serve this path: see /api/v1/openapi.json'));
@@ -79,7 +80,10 @@ function askedOf(
   const given = z
     .strictObject({ ...query.shape, ...pathParameters.shape })
     .safeParse({ ...context.req.query(), ...context.req.param() });
-  if (!given.success) return badParameters(given.error.issues.map(faultOf));
+  if (!given.success) {
+    const wanted = { ...query.shape, ...pathParameters.shape };
+    return badParameters(given.error.issues.flatMap((issue) => faultsOf(issue, wanted)));
+  }
   const values = given.data as Record<string, unknown>;
   const { from, to, limit = apiRowsDefault, cursor } = values;
   const toMs = typeof to === 'number' ? to : nowMs;
@@ -91,9 +95,16 @@ function askedOf(
   return { ...values, fromMs, toMs, rowsMax: Number(limit), cursor: cursorOf(cursor) };
 }
 
-function faultOf({ path, message, ...issue }: z.core.$ZodIssue): ParameterFault {
-  const unknown = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : '';
-  return { parameter: path.join('.') || unknown, detail: message };
+function faultsOf(
+  issue: z.core.$ZodIssue,
+  wanted: Readonly<Record<string, z.core.$ZodType>>,
+): ParameterFault[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((parameter) => ({ parameter, detail: 'there is no such parameter' }));
+  }
+  const parameter = issue.path.join('.');
+  const schema = wanted[parameter];
+  return [{ parameter, detail: schema === undefined ? issue.message : wantedOf(schema) }];
 }
 
 function cursorOf(given: unknown): Cursor | undefined {

@@ -59,8 +59,10 @@ export function settingTexts(env: object): Record<string, string> {
 
 function parseSetting(name: string, rowOfName: SettingRow, text: string): string | number {
   if (rowOfName.kind === 'integer') return parseInteger(name, rowOfName, text);
-  if (rowOfName.kind === 'url' && !URL.canParse(text)) {
-    throw new SettingError(name, `Cannot use setting ${name}: "${text}" is not a URL`);
+  // `localhost:8123` is a URL too, with a scheme of that name.
+  if (rowOfName.kind === 'url' && !(/^https?:/i.test(text) && URL.canParse(text))) {
+    const message = `Cannot use setting ${name}: "${text}" is not a URL such as ${rowOfName.default}`;
+    throw new SettingError(name, message);
   }
   if (rowOfName.choices !== undefined && !rowOfName.choices.includes(text)) {
     const choices = rowOfName.choices.join(', ');

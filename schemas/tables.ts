@@ -178,6 +178,7 @@ export const tenantColumns: Readonly<Record<string, string>> = {
   metric_stats_realtime: 'tenant_id',
   service_graph_realtime: 'tenant_id',
   service_stats_batch: 'tenant_id',
+  service_stats_days: 'tenant_id',
   service_stats_hourly_batch: 'tenant_id',
   service_dedup_batch: 'tenant_id',
   service_graph_batch: 'tenant_id',

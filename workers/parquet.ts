@@ -28,10 +28,10 @@ const idBytes = 16;
 export function encodeParquet(batch: HourBatch): ParquetFile {
   const { rows, signal, pages } = batch;
   // Whatever is read through the views is read before the first page is made.
-  const leaves = archiveColumns[signal].flatMap(({ type }, index) => {
+  const leaves = archiveColumns[signal].flatMap((archived, index) => {
     const column = batch.columns[index];
     if (!column) throw new Error(`Bug: column ${index} is missing`);
-    return pages.leavesOf(type, column);
+    return pages.leavesOf(archived, column);
   });
   const rowGroups = idRanges(batch.sortIds, rows);
   const pageEnds = rowGroups.map((_, group) => pageEndsOf(batch, group * rowGroupRows));

@@ -106,8 +106,13 @@ export function hasCode(dictionary: Dictionary, code: u32, text: usize, bytes: u
 
 function isSame(a: usize, b: usize, bytes: u32): bool {
   const end = a + bytes;
-  for (; a + 8 <= end; a += 8, b += 8) {
+  for (; a + 16 <= end; a += 16, b += 16) {
+    if (v128.any_true(v128.xor(v128.load(a), v128.load(b)))) return false;
+  }
+  if (a + 8 <= end) {
     if (load<u64>(a) != load<u64>(b)) return false;
+    a += 8;
+    b += 8;
   }
   const rest = end - a;
   return rest == 0 || (load<u64>(a) ^ load<u64>(b)) << ((8 - <u64>rest) << 3) == 0;
@@ -117,6 +122,15 @@ function isSame(a: usize, b: usize, bytes: u32): bool {
 function hashOf(text: usize, bytes: u32): u32 {
   let hash: u64 = 0x9e37_79b9_7f4a_7c15 ^ bytes;
   const end = text + bytes;
+  if (bytes >= 32) {
+    // Two at a time: each multiplication waits for the one before.
+    let other: u64 = 0xc2b2_ae3d_27d4_eb4f;
+    for (; text + 16 <= end; text += 16) {
+      hash = fold(hash ^ load<u64>(text));
+      other = fold(other ^ load<u64>(text, 8));
+    }
+    hash = fold(hash ^ rotl(other, 32));
+  }
   for (; text + 8 <= end; text += 8) hash = fold(hash ^ load<u64>(text));
   const rest = end - text;
   if (rest != 0) hash = fold(hash ^ (load<u64>(text) << ((8 - <u64>rest) << 3)));

@@ -5,6 +5,7 @@
 import { put } from './bytes';
 import { codeOf, Dictionary, entryOf, hasCode, makeRoom } from './dictionary';
 import { allocate, reserve, setTop, slack, top } from './memory';
+import { Owner } from './record';
 
 /** Codes of the chunk's values, 32 bits each. */
 export let codes: usize = 0;
@@ -21,33 +22,114 @@ const texts = changetype<Dictionary>(memory.data(32, 8));
 const tried: u32 = 4096;
 const step: u32 = 1024;
 
+/** Number of the chunk, of all that were begun. */
+let chunk: u32 = 0;
+/** Rows of the chunk, where their owners stand, and the offsets of their lists: when these are owners'. */
+let ownedRows: u32 = 0;
+let owners: usize = 0;
+let lists: usize = 0;
+
+/** Begins a chunk. */
+export function startDistincts(): void {
+  chunk++;
+  wordCount = 0;
+  ownedRows = 0;
+}
+
+/** Says that the chunk's texts are lists, each of which all rows of an owner have. */
+export function setOwners(at: usize, listOffsets: usize, rows: u32): void {
+  ownedRows = rows;
+  owners = at;
+  lists = listOffsets;
+}
+
 /** Codes of texts; `bytesMax` bounds the dictionary. Returns how many are distinct. */
 export function codeTexts(offsets: usize, data: usize, count: u32, bytesMax: u32): i32 {
-  codes = allocate(<usize>count * 4);
+  codes = allocate(<usize>count * 4 + slack);
   nexts = codes == 0 ? 0 : allocate(<usize>count * 4 + 4);
   if (nexts == 0) return noRoom;
   memory.fill(changetype<usize>(texts), 0, 32);
-  let last = nexts;
-  for (let done: u32 = 0; done < count; done += step) {
-    if (!makeRoom(texts, step)) return noRoom;
-    const end = min(count, done + step);
-    let from = load<u32>(offsets + (<usize>done << 2));
-    for (let index = done; index < end; index++) {
-      const at = <usize>index << 2;
-      const to = load<u32>(offsets + at, 4);
-      const code = codeAfter(last, data + from, to - from);
-      store<u32>(codes + at, code);
-      last = nexts + ((<usize>code + 1) << 2);
-      from = to;
-    }
-    if (texts.textBytes + texts.count * 4 > bytesMax) return noDictionary;
-    if (end >= tried && texts.count > (end >> 1) + (end >> 2)) return noDictionary;
-  }
-  return writeTexts();
+  last = nexts;
+  isGuessing = true;
+  const fault = ownedRows == 0 ? codeAll(offsets, data, count, bytesMax) : codeOwned(offsets, data, bytesMax);
+  return fault == 0 ? writeTexts() : fault;
 }
 
 /** For each code, and before that for the start, the code that came next when it was there last. */
 let nexts: usize = 0;
+/** Where it stands what came after the text before. */
+let last: usize = 0;
+/** Whether it is worth while to look there first, and how often it was right. */
+let isGuessing = true;
+let guessed: u32 = 0;
+
+/** Returns 0, or `noDictionary` or `noRoom`. */
+function codeAll(offsets: usize, data: usize, count: u32, bytesMax: u32): i32 {
+  for (let done: u32 = 0; done < count; done += step) {
+    if (!makeRoom(texts, step)) return noRoom;
+    const end = min(count, done + step);
+    if (isGuessing) {
+      guessed = 0;
+      codeRun(offsets, data, done, end);
+      isGuessing = guessed << 1 > end - done;
+    } else {
+      lookUpRun(offsets, data, done, end);
+    }
+    if (isVaried(end, bytesMax)) return noDictionary;
+  }
+  return 0;
+}
+
+/** As `codeAll`; what an owner has is looked at once, and copied for its other rows. */
+function codeOwned(offsets: usize, data: usize, bytesMax: u32): i32 {
+  let done: u32 = 0;
+  for (let row: usize = 0; row < <usize>ownedRows << 2; row += 4) {
+    const owner = changetype<Owner>(load<u32>(owners + row));
+    const count = load<u32>(lists + row, 4) - load<u32>(lists + row);
+    const end = done + count;
+    if (owner.chunk == chunk) {
+      put(codes + (<usize>done << 2), codes + (<usize>owner.codesFrom << 2), <usize>count << 2);
+    } else {
+      if (!makeRoom(texts, count)) return noRoom;
+      codeRun(offsets, data, done, end);
+      if (isVaried(end, bytesMax)) return noDictionary;
+      owner.chunk = chunk;
+      owner.codesFrom = done;
+    }
+    done = end;
+  }
+  return 0;
+}
+
+/** There is room for all of these to be new. */
+// @ts-ignore: decorator
+@inline
+function codeRun(offsets: usize, data: usize, done: u32, end: u32): void {
+  let from = load<u32>(offsets + (<usize>done << 2));
+  for (let at = <usize>done << 2; at < <usize>end << 2; at += 4) {
+    const to = load<u32>(offsets + at, 4);
+    const code = codeAfter(last, data + from, to - from);
+    store<u32>(codes + at, code);
+    last = nexts + ((<usize>code + 1) << 2);
+    from = to;
+  }
+}
+
+/** As `codeRun`, of texts that come in no order. */
+function lookUpRun(offsets: usize, data: usize, done: u32, end: u32): void {
+  let from = load<u32>(offsets + (<usize>done << 2));
+  for (let at = <usize>done << 2; at < <usize>end << 2; at += 4) {
+    const to = load<u32>(offsets + at, 4);
+    store<u32>(codes + at, codeOf(texts, data + from, to - from));
+    from = to;
+  }
+}
+
+/** Whether a dictionary of these texts, of which so many were looked at, would not pay. */
+function isVaried(seen: u32, bytesMax: u32): bool {
+  if (texts.textBytes + texts.count * 4 > bytesMax) return true;
+  return seen >= tried && texts.count > (seen >> 1) + (seen >> 2);
+}
 
 /**
  * Code of a text that comes after that of which `last` says what comes next: keys of attributes come in
@@ -59,7 +141,10 @@ function codeAfter(last: usize, text: usize, bytes: u32): u32 {
   const known = texts.count;
   if (known != 0) {
     const guess = load<u32>(last);
-    if (hasCode(texts, guess, text, bytes)) return guess;
+    if (hasCode(texts, guess, text, bytes)) {
+      guessed++;
+      return guess;
+    }
   }
   const code = <u32>codeOf(texts, text, bytes);
   // A new one is taken to come again and again.
@@ -127,23 +212,54 @@ const wordsMax: u32 = 65536;
 /** Codes of numbers of 1, 4 or 8 bytes. Returns how many are distinct. */
 export function codeNumbers(data: usize, count: u32, width: u32): i32 {
   codes = allocate(<usize>count * 4);
-  words = codes == 0 ? 0 : allocate(<usize>min(count, wordsMax) * 8 + 8);
+  words = codes == 0 ? 0 : allocate(<usize>min(count, wordsMax + step) * 8 + 8);
   if (words == 0 || !startSlots(1024)) return noRoom;
   wordCount = 0;
-  let last: u64 = 0;
-  let code: u32 = 0;
-  for (let index: u32 = 0; index < count; index++, data += width) {
-    const word = width == 8 ? load<u64>(data) : width == 4 ? load<u32>(data) : load<u8>(data);
-    if (word != last || index == 0) {
-      code = codeOfWord(word);
+  if (width == 1) return codeBytes(data, count);
+  for (let done: u32 = 0; done < count; ) {
+    const end = min(count, done + step);
+    // So many may all be new.
+    while ((wordCount + step) << 1 > slotMask) {
+      if (!startSlots((slotMask + 1) << 1)) return noRoom;
+    }
+    if (width == 8) codeWords<u64>(data, done, end);
+    else codeWords<u32>(data, done, end);
+    if (wordCount >= wordsMax) return noDictionary;
+    if (end >= tried && wordCount > (end >> 1) + (end >> 2)) return noDictionary;
+    done = end;
+  }
+  return writeWords(width);
+}
+
+function codeWords<T>(data: usize, from: u32, end: u32): void {
+  let last = load<T>(data + <usize>from * sizeof<T>());
+  let code = codeOfWord(<u64>last);
+  for (let index = from; index < end; index++) {
+    const word = load<T>(data + <usize>index * sizeof<T>());
+    if (word != last) {
+      code = codeOfWord(<u64>word);
       last = word;
     }
     store<u32>(codes + (<usize>index << 2), code);
-    if (wordCount << 1 > slotMask && !startSlots((slotMask + 1) << 1)) return noRoom;
-    if (wordCount >= wordsMax) return noDictionary;
-    if (index >= tried && wordCount > (index >> 1) + (index >> 2)) return noDictionary;
   }
-  return writeWords(width == 8 ? 8 : 4);
+}
+
+/** For each byte its code + 1, or 0. */
+const byteCodes = memory.data(1024, 8);
+
+function codeBytes(data: usize, count: u32): i32 {
+  memory.fill(byteCodes, 0, 1024);
+  for (let at: usize = 0; at < <usize>count << 2; at += 4) {
+    const byte = load<u8>(data + (at >> 2));
+    let code = load<u32>(byteCodes + (<usize>byte << 2));
+    if (code == 0) {
+      store<u64>(words + (<usize>wordCount << 3), byte);
+      code = ++wordCount;
+      store<u32>(byteCodes + (<usize>byte << 2), code);
+    }
+    store<u32>(codes + at, code - 1);
+  }
+  return writeWords(4);
 }
 
 /** Makes a table of so many slots with what is known. */
@@ -190,9 +306,4 @@ function writeWords(width: u32): i32 {
   }
   setTop(bodyAt + bodyBytes);
   return wordCount;
-}
-
-/** Forgets the numbers of the chunk before. */
-export function startDistincts(): void {
-  wordCount = 0;
 }

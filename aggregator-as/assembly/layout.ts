@@ -162,6 +162,9 @@ export const scopeRaws = changetype<Texts>(memory.data(16, 8));
 /** Bits of the rows whose value is not null. */
 export let resourceRawValidity: usize = 0;
 export let scopeRawValidity: usize = 0;
+/** Each row's resource and scope, by their addresses. */
+export let resources: usize = 0;
+export let scopes: usize = 0;
 
 /** `ServiceName`. */
 export function layService(rows: u32): void {
@@ -172,6 +175,8 @@ export function layService(rows: u32): void {
 /** From `ResourceAttributes` to `Quarantined`: a signal's last columns. */
 export function layOwners(sums: Sums, rows: u32): void {
   ownersColumn = column;
+  resources = takeBuffer(<usize>rows << 2);
+  scopes = takeBuffer(<usize>rows << 2);
   layMaps(resourceMaps, rows, sums.resourceAttrs, sums.resourceKeyBytes, sums.resourceValueBytes);
   layFixed(rows, 4);
   layCodes(rows, resourceUrls);

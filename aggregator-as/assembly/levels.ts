@@ -3,7 +3,7 @@
  * Lists and maps are never null themselves. Writes at the arena's top and moves it.
  */
 import { allocate, reserve, slack, top } from './memory';
-import { packLevels } from './packing';
+import { copyBits, packLevels, repeatLevel } from './packing';
 
 /** Levels of the page: its values and its empty lists and nulls. */
 export let levelCount: u32 = 0;
@@ -20,22 +20,31 @@ function takeLevels(count: usize): usize {
 
 /** Of a nullable column, `rows` rows whose validity begins at `validity`, a whole byte. */
 export function levelsOptional(validity: usize, rows: u32): bool {
-  const levels = takeLevels(rows);
-  if (levels == 0) return false;
-  let present: u32 = 0;
-  for (let row: u32 = 0; row < rows; row++) {
-    const bit = (load<u8>(validity + (row >> 3)) >> <u8>(row & 7)) & 1;
-    store<u8>(levels + row, bit);
-    present += bit;
-  }
   levelCount = rows;
-  presentCount = present;
-  return packLevels(levels, rows, 1);
+  presentCount = countBits(validity, rows);
+  if (presentCount == 0 || presentCount == rows) return repeatLevel(presentCount != 0, rows);
+  return copyBits(validity, rows);
+}
+
+/** Bits that are set of the first `count`; behind them there are none in their last byte. */
+function countBits(at: usize, count: u32): u32 {
+  const end = at + ((count + 7) >> 3);
+  let set: u32 = 0;
+  for (; at + 8 <= end; at += 8) set += <u32>popcnt(load<u64>(at));
+  for (; at < end; at++) set += popcnt(<u32>load<u8>(at));
+  return set;
+}
+
+/** Of lists that are all empty. */
+function levelsEmpty(rows: u32): bool {
+  levelCount = rows;
+  return repeatLevel(0, rows) && repeatLevel(0, rows);
 }
 
 /** Of a column of lists, `rows` rows whose offsets begin at `offsets`. */
 export function levelsList(offsets: usize, rows: u32): bool {
   const values = load<u32>(offsets + (<usize>rows << 2)) - load<u32>(offsets);
+  if (values == 0) return levelsEmpty(rows);
   const room = <usize>values + rows + slack;
   const repetitions = takeLevels(room);
   if (repetitions == 0) return false;
@@ -63,6 +72,7 @@ export function levelsList(offsets: usize, rows: u32): bool {
 export function levelsNested(offsets: usize, inner: usize, rows: u32): bool {
   const first = load<u32>(offsets);
   const last = load<u32>(offsets + (<usize>rows << 2));
+  if (first == last) return levelsEmpty(rows);
   const values = load<u32>(inner + (<usize>last << 2)) - load<u32>(inner + (<usize>first << 2));
   const room = <usize>values + (last - first) + rows + slack;
   const repetitions = takeLevels(room);
@@ -98,31 +108,35 @@ export function levelsNone(rows: u32): void {
 
 export let denseCount: u32 = 0;
 
-/** The values of a nullable column without its nulls, `width` bytes each. 0 without room. */
+/** The values of a nullable column without its nulls, 4, 8 or 16 bytes each. 0 without room. */
 export function denseFixed(validity: usize, data: usize, rows: u32, width: u32): usize {
+  denseCount = countBits(validity, rows);
+  // Where there are no nulls, they are as they are wanted.
+  if (denseCount == rows) return data;
   const dense = allocate(<usize>rows * width + slack);
-  if (dense == 0) return 0;
-  let out = dense;
-  for (let row: u32 = 0; row < rows; row++, data += width) {
-    if (((load<u8>(validity + (row >> 3)) >> <u8>(row & 7)) & 1) == 0) continue;
-    for (let done: u32 = 0; done < width; done += 4) store<u32>(out + done, load<u32>(data + done));
-    out += width;
-  }
-  denseCount = <u32>(out - dense) / width;
+  if (dense == 0 || denseCount == 0) return dense;
+  if (width == 16) copyPresent<v128>(validity, data, rows, dense);
+  else if (width == 8) copyPresent<u64>(validity, data, rows, dense);
+  else copyPresent<u32>(validity, data, rows, dense);
   return dense;
+}
+
+/** Writes nulls too, and then over them. */
+function copyPresent<T>(validity: usize, data: usize, rows: u32, out: usize): void {
+  let bits: u32 = 0;
+  for (let row: u32 = 0; row < rows; row++, data += sizeof<T>()) {
+    bits = (row & 7) == 0 ? <u32>load<u8>(validity + (row >> 3)) : bits >> 1;
+    store<T>(out, load<T>(data));
+    out += (bits & 1) * sizeof<T>();
+  }
 }
 
 /** The offsets of a nullable column of texts without its nulls, which have no bytes. 0 without room. */
 export function denseOffsets(validity: usize, offsets: usize, rows: u32): usize {
+  denseCount = countBits(validity, rows);
   const dense = allocate((<usize>rows + 1) * 4 + slack);
   if (dense == 0) return 0;
-  let out = dense;
-  for (let row: u32 = 0; row < rows; row++) {
-    if (((load<u8>(validity + (row >> 3)) >> <u8>(row & 7)) & 1) == 0) continue;
-    store<u32>(out, load<u32>(offsets + (<usize>row << 2)));
-    out += 4;
-  }
-  store<u32>(out, load<u32>(offsets + (<usize>rows << 2)));
-  denseCount = <u32>(out - dense) >> 2;
+  if (denseCount != 0) copyPresent<u32>(validity, offsets, rows, dense);
+  store<u32>(dense + (<usize>denseCount << 2), load<u32>(offsets + (<usize>rows << 2)));
   return dense;
 }

@@ -24,6 +24,7 @@ function emitResources(from: u32, to: u32): void {
   for (let row = from; row < to; row++) {
     const resource = changetype<Resource>(changetype<Item>(itemAt(row)).resource);
     const fourth = <usize>row << 2;
+    store<u32>(at.resources + fourth, changetype<usize>(resource));
     store<i32>(services + fourth, resource.serviceCode);
     store<u32>(dropped + fourth, resource.dropped);
     store<i32>(urls + fourth, resource.schemaUrlCode);
@@ -47,6 +48,7 @@ function emitScopes(from: u32, to: u32): void {
   for (let row = from; row < to; row++) {
     const scope = changetype<Scope>(changetype<Item>(itemAt(row)).scope);
     const fourth = <usize>row << 2;
+    store<u32>(at.scopes + fourth, changetype<usize>(scope));
     store<i32>(names + fourth, scope.nameCode);
     store<i32>(versions + fourth, scope.versionCode);
     store<u32>(dropped + fourth, scope.dropped);

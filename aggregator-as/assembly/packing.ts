@@ -70,6 +70,27 @@ export function packLevels(at: usize, count: u32, width: u32): bool {
   return setTop(out);
 }
 
+/** Appends `count` levels that are all the same, as `packLevels` does. */
+export function repeatLevel(level: u32, count: u32): bool {
+  if (!reserve(slack)) return false;
+  const section = top;
+  const out = putVarint(section + 4, count << 1);
+  store<u8>(out, level);
+  store<u32>(section, <u32>(out - section - 3));
+  return setTop(out + 1);
+}
+
+/** Appends levels that are bits already, as `packLevels` does; behind them their last byte has none. */
+export function copyBits(at: usize, count: u32): bool {
+  const bytes = (count + 7) >> 3;
+  if (!reserve(<usize>bytes + slack)) return false;
+  const section = top;
+  const out = putVarint(section + 4, (bytes << 1) | 1);
+  memory.copy(out, at, bytes);
+  store<u32>(section, <u32>(out - section - 4) + bytes);
+  return setTop(out + bytes);
+}
+
 function areEqualLevels(at: usize, count: u32): bool {
   const end = at + count;
   const first = load<u8>(at);

@@ -12,6 +12,7 @@ import {
   codeTexts,
   noRoom,
   recode,
+  setOwners,
   startDistincts,
 } from './distincts';
 import {
@@ -25,6 +26,7 @@ import {
   leastBytes,
 } from './extremes';
 import { capacityFault, clearFault, fail } from './fault';
+import { resources as resourceRows, scopes as scopeRows } from './layout';
 import {
   denseCount,
   denseFixed,
@@ -58,6 +60,12 @@ export function chunksBegin(): void {
 export function chunkBegin(): void {
   setTop(align(chunkTop));
   startDistincts();
+}
+
+/** Before `chunkTexts`: these are lists of `rows` rows, each of which all rows of an owner have. */
+export function chunkOwners(scopes: bool, from: u32, lists: usize, rows: u32): void {
+  const owners = scopes ? scopeRows : resourceRows;
+  setOwners(owners + (<usize>from << 2), lists, rows);
 }
 
 /** Distinct values; -1 when they do not repeat enough, -2 without room. */

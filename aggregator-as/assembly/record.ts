@@ -46,8 +46,16 @@ export class Link {
   flags: u32;
 }
 
+/** What items have in common. While pages are made it knows where they have its codes. */
 @unmanaged
-export class Resource {
+export class Owner {
+  /** The column chunk in which it was met last, and the index there of the first of its codes. */
+  chunk: u32;
+  codesFrom: u32;
+}
+
+@unmanaged
+export class Resource extends Owner {
   attrs: u32;
   attrCount: u32;
   keyBytes: u32;
@@ -70,7 +78,7 @@ export class Resource {
 }
 
 @unmanaged
-export class Scope {
+export class Scope extends Owner {
   attrs: u32;
   attrCount: u32;
   keyBytes: u32;

@@ -28,6 +28,7 @@ export {
   chunkDense,
   chunkDenseCount,
   chunkNumbers,
+  chunkOwners,
   chunksBegin,
   chunkTexts,
   dictionaryAt,

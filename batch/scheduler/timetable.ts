@@ -43,6 +43,12 @@ export class Timetable {
   }
 }
 
+/** Throws `SettingError` for a cron line that cannot be read. */
+export function checkTimetable(settings: TimetableSettings): void {
+  cronOf('TIDEMARK_BATCH_CRON', settings);
+  cronOf('TIDEMARK_BATCH_HOUR_CRON', settings);
+}
+
 function cronOf(name: keyof TimetableSettings, settings: TimetableSettings): Cron | undefined {
   const line = settings[name].trim();
   if (line === '') return undefined;

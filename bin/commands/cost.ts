@@ -93,7 +93,8 @@ function numbersOf(file: string): Record<string, unknown> {
       return parsed as Record<string, unknown>;
     }
   } catch (cause) {
-    throw new SettingError('assume', `Cannot read assumptions of ${file}`, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SettingError('assume', `Cannot read assumptions of ${file}: ${reason}`, { cause });
   }
   throw new SettingError('assume', `Cannot read assumptions of ${file}: it is no JSON object`);
 }

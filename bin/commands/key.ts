@@ -23,6 +23,7 @@ import type { KeyRecord, RateClass } from '../../schemas/key.ts';
 import { table } from '../../dev/table.ts';
 import type { Context } from '../context.ts';
 import { settingsOf } from '../context.ts';
+import { isDay } from '../moment.ts';
 import { getValues, listNames, putArguments, putValue } from '../kv.ts';
 import type { KvOptions, KvTarget } from '../kv.ts';
 
@@ -257,7 +258,7 @@ function expiry(text: string | undefined, nowMs: number, command: Command): stri
   const ms = count
     ? nowMs + Number(count) * (unit === 'd' ? 86_400_000 : 3_600_000)
     : Date.parse(text);
-  if ((count === undefined && !isTime) || !(ms > nowMs)) {
+  if ((count === undefined && !(isTime && isDay(text))) || !(ms > nowMs)) {
     command.error('error: --expires wants a time to come, such as 90d or 2027-01-31T00:00:00Z');
   }
   return new Date(ms).toISOString();

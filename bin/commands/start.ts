@@ -45,14 +45,19 @@ async function start(context: Context, flags: Flags): Promise<void> {
     TIDEMARK_FLUSH_AGE_MS: context.environment['TIDEMARK_FLUSH_AGE_MS'] ?? flushAgeMs,
     TIDEMARK_METRICS_PORT: flags.metricsPort,
   });
+  // Of what only parts read, this is known before they start.
+  const { checkTimetable } = await import('../../batch/scheduler/timetable.ts');
+  checkTimetable(settings);
   const { up } = await import('../../dev/up.ts');
   const startMs = context.now();
+  if (!flags.json) context.stderr.write('Starting edge, ClickHouse, object store and archiver …\n');
   const stack = await up({
     settings,
     environment: context.environment,
     monotonicMs: () => performance.now(),
     kafka: flags.kafka ?? false,
     lookup: true,
+    signal: context.signal,
     metrics: (flags.metricsPort ?? context.environment['TIDEMARK_METRICS_PORT']) !== undefined,
     onLine: (part, line) => {
       context.stderr.write(line.startsWith('{') ? `${line}\n` : `${part}: ${line}\n`);

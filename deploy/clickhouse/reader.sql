@@ -26,6 +26,7 @@ CREATE ROW POLICY OR REPLACE tidemark_tenant ON log_stats_realtime FOR SELECT US
 CREATE ROW POLICY OR REPLACE tidemark_tenant ON metric_stats_realtime FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_tenant ON service_graph_realtime FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_tenant ON service_stats_batch FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
+CREATE ROW POLICY OR REPLACE tidemark_tenant ON service_stats_days FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_tenant ON service_stats_hourly_batch FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_tenant ON service_dedup_batch FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_tenant ON service_graph_batch FOR SELECT USING tenant_id = splitByChar('/', initialQueryID())[1] TO tidemark_reader;
@@ -53,6 +54,7 @@ CREATE ROW POLICY OR REPLACE tidemark_others ON log_stats_realtime FOR SELECT US
 CREATE ROW POLICY OR REPLACE tidemark_others ON metric_stats_realtime FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_others ON service_graph_realtime FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_others ON service_stats_batch FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;
+CREATE ROW POLICY OR REPLACE tidemark_others ON service_stats_days FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_others ON service_stats_hourly_batch FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_others ON service_dedup_batch FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;
 CREATE ROW POLICY OR REPLACE tidemark_others ON service_graph_batch FOR SELECT USING 1 TO ALL EXCEPT tidemark_reader;

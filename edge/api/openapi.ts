@@ -41,14 +41,22 @@ function operationOf({ name, summary, query, pathParameters, row }: Resource) {
 
 function parametersOf(place: 'query' | 'path', of: z.ZodMiniObject | undefined) {
   return Object.entries(of?.shape ?? {}).map(([name, schema]) => {
-    const { description, ...rest } = schemaOf(schema as z.ZodMiniType);
+    const { description, ...rest } = schemaOf(schema);
     const isRequired = !z.safeParse(schema as z.ZodMiniType, undefined).success;
     return { name, in: place, required: isRequired, description, schema: rest };
   });
 }
 
+/** What a parameter has to be, for whoever sent something else. */
+export function wantedOf(schema: z.core.$ZodType): string {
+  const { description = '', enum: choices, minimum, maximum } = schemaOf(schema);
+  if (choices !== undefined) return `wanted one of ${choices.join(', ')}`;
+  if (minimum === undefined || maximum === undefined) return `wanted: ${description}`;
+  return `wanted a number from ${minimum} to ${maximum}: ${description}`;
+}
+
 /** JSON Schema of what is sent, which OpenAPI 3.1 takes as it is. */
-function schemaOf(schema: z.ZodMiniType) {
+function schemaOf(schema: z.core.$ZodType) {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
   return rest;
 }

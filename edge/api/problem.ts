@@ -38,6 +38,13 @@ export function badParameters(faults: readonly ParameterFault[]): Response {
   return problem(400, 'Bad parameters', `Cannot use the parameters: ${names}`, { faults });
 }
 
+/** 405 for a method that a resource does not have: there is nothing to write here. */
+export function wrongMethod(method: string): Response {
+  const answer = problem(405, 'Method not allowed', `Cannot serve ${method} here: use GET`);
+  answer.headers.set('Allow', 'GET, HEAD, OPTIONS');
+  return answer;
+}
+
 /** Problem details without a type of their own; `title` says which kind it is. */
 export function problem(
   status: number,

@@ -4,6 +4,7 @@ import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import { DecodeError } from '../../schemas/errors.ts';
 import { anyValueDepthMax } from '../../schemas/limits.ts';
 import { seededRandom } from '../support/random.ts';
+import { corruptions, garbage, overwrites } from './damage.ts';
 import { Generator, lengthOf } from './generate.ts';
 import { loadTranscoder, receipt } from './module.ts';
 import { outcomeOf as outcomeOfBoth } from './outcome.ts';
@@ -20,7 +21,6 @@ import {
   tag,
   textAttribute,
   traceId,
-  varint,
   varintField,
 } from './wire.ts';
 
@@ -222,25 +222,14 @@ describe('any input', () => {
   it('is taken as protobufjs takes it, or refused, at every corrupted byte', () => {
     let taken = 0;
     for (const sample of samples()) {
-      for (let at = 0; at < sample.length; at++) {
-        for (const byte of [
-          0,
-          1,
-          0x7f,
-          0x80,
-          0xff,
-          (sample[at] ?? 0) ^ 1,
-          (sample[at] ?? 0) ^ 0x80,
-        ]) {
-          const corrupt = Uint8Array.from(sample);
-          corrupt[at] = byte;
-          if (outcomeOf(corrupt).startsWith('BAD_OTLP')) continue;
-          const { rows } = transcoder.tracesToRowBinary(corrupt, receipt);
-          const { spans } = expectSpans(corrupt, receipt);
-          const wanted = rowBinaryOf(spans, receipt.tenantId, receipt.receivedMs);
-          expect(Buffer.from(rows).equals(wanted), `byte ${at} = ${byte}`).toBe(true);
-          taken++;
-        }
+      const all = corruptions(sample, [0, 1, 0x7f, 0x80, 0xff], [1, 0x80]);
+      for (const { corrupt, where } of all) {
+        if (outcomeOf(corrupt).startsWith('BAD_OTLP')) continue;
+        const { rows } = transcoder.tracesToRowBinary(corrupt, receipt);
+        const { spans } = expectSpans(corrupt, receipt);
+        const wanted = rowBinaryOf(spans, receipt.tenantId, receipt.receivedMs);
+        expect(Buffer.from(rows).equals(wanted), where).toBe(true);
+        taken++;
       }
     }
     expect(taken).toBeGreaterThan(1000);
@@ -250,9 +239,7 @@ describe('any input', () => {
     const seed = 4_242;
     const random = seededRandom(seed);
     for (let count = 0; count < 20_000; count++) {
-      const bytes = Buffer.from(
-        Array.from({ length: Math.floor(random() * 60) }, () => Math.floor(random() * 256)),
-      );
+      const bytes = garbage(random);
       const wrapped = [
         bytes,
         bytesField(1, bytes),
@@ -271,14 +258,7 @@ describe('any input', () => {
     for (let seed = 1; seed <= 400; seed++) {
       const random = seededRandom(seed * 65_537);
       const request = Uint8Array.from(new Generator(random).request());
-      for (let count = 0; count < 4 && request.length > 0; count++) {
-        const at = Math.floor(random() * request.length);
-        request.set(
-          varint(BigInt(Math.floor(random() * 2 ** 40))).slice(0, request.length - at),
-          at,
-        );
-        outcomeOf(request);
-      }
+      for (const damaged of overwrites(random, request)) outcomeOf(damaged);
     }
   });
 

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import { anyValueDepthMax } from '../../schemas/limits.ts';
 import { seededRandom } from '../support/random.ts';
+import { corruptions, garbage, overwrites } from './damage.ts';
 import { lengthOf } from './generate.ts';
 import { LogGenerator, logsRequest } from './logmaker.ts';
 import { expectLogs, logCells } from './logs.ts';
@@ -19,7 +20,6 @@ import {
   tag,
   textAttribute,
   traceId,
-  varint,
   varintField,
 } from './wire.ts';
 
@@ -143,17 +143,13 @@ describe('any input', () => {
   it('is taken as protobufjs takes it, or refused, at every corrupted byte', () => {
     let taken = 0;
     for (const sample of samples()) {
-      for (let at = 0; at < sample.length; at++) {
-        for (const byte of [0, 0x7f, 0x80, 0xff, (sample[at] ?? 0) ^ 1]) {
-          const corrupt = Uint8Array.from(sample);
-          corrupt[at] = byte;
-          if (outcomeOf(corrupt).startsWith('BAD_OTLP')) continue;
-          const logs = expectLogs(corrupt, receipt).logs.filter(({ quarantined }) => !quarantined);
-          const cells = logs.map((each) => logCells(each, receipt.tenantId, receipt.receivedMs));
-          const wanted = Buffer.concat(cells.map(encodeRow));
-          expect(rowsOf(corrupt).equals(wanted), `byte ${at} = ${byte}`).toBe(true);
-          taken++;
-        }
+      for (const { corrupt, where } of corruptions(sample, [0, 0x7f, 0x80, 0xff], [1])) {
+        if (outcomeOf(corrupt).startsWith('BAD_OTLP')) continue;
+        const logs = expectLogs(corrupt, receipt).logs.filter(({ quarantined }) => !quarantined);
+        const cells = logs.map((each) => logCells(each, receipt.tenantId, receipt.receivedMs));
+        const wanted = Buffer.concat(cells.map(encodeRow));
+        expect(rowsOf(corrupt).equals(wanted), where).toBe(true);
+        taken++;
       }
     }
     expect(taken).toBeGreaterThan(1000);
@@ -163,9 +159,7 @@ describe('any input', () => {
     const seed = 4_243;
     const random = seededRandom(seed);
     for (let count = 0; count < 10_000; count++) {
-      const bytes = Buffer.from(
-        Array.from({ length: Math.floor(random() * 60) }, () => Math.floor(random() * 256)),
-      );
+      const bytes = garbage(random);
       const wrapped = [
         bytes,
         bytesField(1, bytes),
@@ -183,12 +177,7 @@ describe('any input', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = seededRandom(seed * 65_537);
       const request = Uint8Array.from(new LogGenerator(random).request());
-      for (let count = 0; count < 4 && request.length > 0; count++) {
-        const at = Math.floor(random() * request.length);
-        const noise = varint(BigInt(Math.floor(random() * 2 ** 40)));
-        request.set(noise.slice(0, request.length - at), at);
-        outcomeOf(request);
-      }
+      for (const damaged of overwrites(random, request)) outcomeOf(damaged);
     }
   });
 

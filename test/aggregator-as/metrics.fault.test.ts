@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns, Transcoder } from '../../aggregator-as/host.ts';
 import { tablesOf } from '../../schemas/tables.ts';
 import { seededRandom } from '../support/random.ts';
+import { corruptions, garbage, overwrites } from './damage.ts';
 import { lengthOf, receivedMs } from './generate.ts';
 import { loadTranscoder, receipt } from './module.ts';
 import { outcomeOf as outcomeOfBoth } from './outcome.ts';
@@ -28,7 +29,6 @@ import {
   spanId,
   textAttribute,
   traceId,
-  varint,
   varintField,
 } from './wire.ts';
 
@@ -228,15 +228,10 @@ describe('any input', () => {
   it('is taken as protobufjs takes it, or refused, at every corrupted byte', () => {
     let taken = 0;
     for (const sample of samples()) {
-      for (let at = 0; at < sample.length; at++) {
-        const byteAt = sample[at] ?? 0;
-        for (const byte of [0, 0x7f, 0xff, byteAt ^ 1, byteAt ^ 0x80]) {
-          const corrupt = Uint8Array.from(sample);
-          corrupt[at] = byte;
-          if (outcomeOf(corrupt).startsWith('BAD_OTLP')) continue;
-          expectSameRows(corrupt, `byte ${at} = ${byte}`);
-          taken++;
-        }
+      for (const { corrupt, where } of corruptions(sample, [0, 0x7f, 0xff], [1, 0x80])) {
+        if (outcomeOf(corrupt).startsWith('BAD_OTLP')) continue;
+        expectSameRows(corrupt, where);
+        taken++;
       }
     }
     expect(taken).toBeGreaterThan(1000);
@@ -245,8 +240,7 @@ describe('any input', () => {
   it('may be garbage, alone and within each envelope', () => {
     const random = seededRandom(4_243);
     for (let count = 0; count < 8000; count++) {
-      const length = Math.floor(random() * 60);
-      const bytes = Buffer.from(Array.from({ length }, () => Math.floor(random() * 256)));
+      const bytes = garbage(random);
       const kind = kindsOfData[count % 5] ?? 'gauge';
       const wrapped = [
         bytes,
@@ -268,12 +262,7 @@ describe('any input', () => {
     for (let seed = 1; seed <= 250; seed++) {
       const random = seededRandom(seed * 65_537);
       const request = Uint8Array.from(new PointGenerator(random).request());
-      for (let count = 0; count < 4 && request.length > 0; count++) {
-        const at = Math.floor(random() * request.length);
-        const run = varint(BigInt(Math.floor(random() * 2 ** 40)));
-        request.set(run.slice(0, request.length - at), at);
-        outcomeOf(request);
-      }
+      for (const damaged of overwrites(random, request)) outcomeOf(damaged);
     }
   });
 

@@ -157,6 +157,17 @@ describe('tidemark', () => {
     expect(outcome).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   });
 
+  it('ends as ever when nobody reads on, as behind a pipe to head', async () => {
+    const child = spawn(process.execPath, [entry, 'cost', '--assumptions'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    const closed = once(child, 'close');
+    expect(await text(child.stderr)).toBe('');
+    await closed;
+    expect(child.exitCode).toBe(0);
+  });
+
   it('tells an old Node clearly what it needs: exit code 1', async () => {
     // The preloaded module makes this Node say that it is an old one.
     const preload = path.join(directory, 'old.cjs');

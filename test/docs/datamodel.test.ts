@@ -1,6 +1,4 @@
 /** The guides against the tables: their queries run on the real engine, and the data model names all that there is. */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSettings } from '../../schemas/settings.ts';
 import { openClickHouse } from '../../workers/clients/clickhouse.ts';
@@ -8,7 +6,7 @@ import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import { migrate } from '../../workers/clients/migrate.ts';
 import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
-import { guides, readGuide, root } from '../support/guides.ts';
+import { guides, readGuide } from '../support/guides.ts';
 
 let server: TestClickHouse;
 let clickhouse: ClickHouse;
@@ -62,22 +60,5 @@ describe('docs/DATAMODEL.md', () => {
     );
     expect(tables.length).toBeGreaterThan(30);
     expect(tables.map(({ name }) => name).filter((name) => !named.has(name))).toEqual([]);
-  });
-});
-
-describe('the guides', () => {
-  it('can all be found from others', () => {
-    const orphans = guides().filter((file) => {
-      const link = new RegExp(`\\]\\((docs/)?${path.basename(file)}[)#]`);
-      return !guides().some((other) => other !== file && link.test(readGuide(other)));
-    });
-    expect(orphans.filter((file) => file !== 'README.md')).toEqual([]);
-  });
-
-  it.each(guides())('%s has links that lead somewhere', (file) => {
-    const folder = path.dirname(path.join(root, file));
-    const links = [...readGuide(file).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)];
-    const dead = links.map(([, link = '']) => link);
-    expect(dead.filter((link) => !existsSync(path.join(folder, link)))).toEqual([]);
   });
 });

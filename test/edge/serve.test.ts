@@ -87,6 +87,33 @@ describe('createEdge() routes', () => {
     },
   );
 
+  it.each(['POST', 'PUT', 'DELETE'])('%s of the read API is a problem: 405', async (method) => {
+    const { edge } = stack();
+    for (const path of ['services', 'traces/5b8efff798038103d269b633813fc60c']) {
+      const request = new Request(`http://localhost/api/v1/${path}`, { method });
+      const response = await edge.fetch(request);
+      expect(response.status).toBe(405);
+      expect(response.headers.get('allow')).toContain('GET');
+      expect(response.headers.get('content-type')).toBe('application/problem+json');
+      expect(await response.json()).toMatchObject({ status: 405, title: 'Method not allowed' });
+    }
+  });
+
+  it('the read API says of each parameter what it has to be', async () => {
+    const { edge } = stack();
+    const asked = 'timeseries?from=yesterday&step=7&kind=Servant&colour=red';
+    const response = await edge.fetch(new Request(`http://localhost/api/v1/${asked}`));
+    expect(response.status).toBe(400);
+    const { faults } = await response.json<{ faults: { parameter: string; detail: string }[] }>();
+    const said = Object.fromEntries(faults.map(({ parameter, detail }) => [parameter, detail]));
+    expect(said).toEqual({
+      from: expect.stringMatching(/^wanted: Begin, .* as 2026-11-21T13:00:00Z/),
+      step: expect.stringMatching(/^wanted a number from 60 to 86400: /),
+      kind: expect.stringMatching(/^wanted one of Server, Client, /),
+      colour: 'there is no such parameter',
+    });
+  });
+
   it('row 10: OPTIONS is answered without a key, with a max age', async () => {
     const { edge } = stack({ settings: keySettings(await testKey(1, 'shop')) });
     const headers = { origin: 'https://shop.example', 'access-control-request-method': 'POST' };

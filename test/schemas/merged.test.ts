@@ -107,7 +107,12 @@ function keyOf({ kind, period }: Run): Readonly<Record<string, string>> {
 }
 
 /** Does to ClickHouse what happened. */
-async function happen(client: ClickHouse, event: Event, newId: () => string): Promise<void> {
+async function happen(
+  client: ClickHouse,
+  event: Event,
+  newId: () => string,
+  namings = 'batch_runs',
+): Promise<void> {
   if (event.what === 'arrive') return arrive(client, event, newId);
   if (event.what === 'name') {
     const { run, isFinal, publishedMs, watermarkMs } = event.naming;
@@ -121,7 +126,7 @@ async function happen(client: ClickHouse, event: Event, newId: () => string): Pr
       is_final: isFinal,
       watermark: new Date(watermarkMs).toISOString(),
     };
-    return client.insertRows('batch_runs', [row]);
+    return client.insertRows(namings, [row]);
   }
   const { run } = event;
   const key = keyOf(run);
@@ -188,14 +193,19 @@ describe('the merged views', () => {
     const client = await fresh('race');
     // Every look at the current runs takes 0.4 s here (a block of rows does). A view that looked twice would
     // see the run in one half and not in the other, as it is published between the two.
-    await client.command('RENAME TABLE batch_current TO batch_current_fast');
+    await client.command('RENAME TABLE batch_runs TO batch_runs_fast');
     await client.command(
-      'CREATE VIEW batch_current AS SELECT * FROM batch_current_fast WHERE sleep(0.4) = 0',
+      'CREATE VIEW batch_runs AS SELECT * FROM batch_runs_fast WHERE sleep(0.4) = 0',
     );
     const kinds = [...new Set(views.map(({ kind }) => kind))];
     const publishedMs = Date.UTC(2026, 10, 25);
     const name = (run: Run) =>
-      happen(client, { what: 'name', naming: namingOf(run, publishedMs) }, () => '');
+      happen(
+        client,
+        { what: 'name', naming: namingOf(run, publishedMs) },
+        () => '',
+        'batch_runs_fast',
+      );
     // A block of no rows would not sleep.
     for (const kind of kinds) await name(runOf(kind, '2026-11-10T00'));
     let id = 0;

@@ -29,6 +29,8 @@ describe('readSettings()', () => {
     ['TIDEMARK_PORT', '80.5', 'is not a whole number from 1 to 65535'],
     ['TIDEMARK_PORT', '', 'is not a whole number from 1 to 65535'],
     ['CLICKHOUSE_URL', 'nowhere', 'is not a URL'],
+    ['CLICKHOUSE_URL', 'localhost:8123', 'is not a URL such as http://127.0.0.1:8123'],
+    ['S3_ENDPOINT', 'ftp://store.example', 'is not a URL'],
     ['TIDEMARK_LOG_LEVEL', 'loud', 'is not one of trace, debug, info, warn, error'],
   ])('refuses %s=%j and names the bound', (name, value, reason) => {
     expect(() => readSettings({ [name]: value })).toThrow(reason);

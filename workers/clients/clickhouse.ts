@@ -11,7 +11,7 @@ import {
 } from '@clickhouse/client';
 import type { ClickHouseClient } from '@clickhouse/client';
 import pRetry from 'p-retry';
-import { ClickHouseError } from '../../schemas/errors.ts';
+import { ClickHouseError, SettingError } from '../../schemas/errors.ts';
 import { clickHouseRequestMs, requestTriesMax } from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
 
@@ -154,20 +154,27 @@ async function drained(stream: Readable): Promise<void> {
 }
 
 function clientOf(settings: ClickHouseSettings, database: string): ClickHouseClient {
-  return createClient({
-    url: settings.CLICKHOUSE_URL,
-    username: settings.CLICKHOUSE_USER,
-    password: settings.CLICKHOUSE_PASSWORD,
-    database,
-    application: 'tidemark',
-    request_timeout: clickHouseRequestMs,
-    log: { level: ClickHouseLogLevel.OFF },
-    json: { parse: JSON.parse, stringify },
-    clickhouse_settings: {
-      output_format_json_quote_64bit_integers: 1,
-      date_time_input_format: 'best_effort',
-    },
-  });
+  try {
+    return createClient({
+      url: settings.CLICKHOUSE_URL,
+      username: settings.CLICKHOUSE_USER,
+      password: settings.CLICKHOUSE_PASSWORD,
+      database,
+      application: 'tidemark',
+      request_timeout: clickHouseRequestMs,
+      log: { level: ClickHouseLogLevel.OFF },
+      json: { parse: JSON.parse, stringify },
+      clickhouse_settings: {
+        output_format_json_quote_64bit_integers: 1,
+        date_time_input_format: 'best_effort',
+      },
+    });
+  } catch (cause) {
+    // Something that the address cannot be, or parameters behind it.
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `Cannot use setting CLICKHOUSE_URL: ${reason}`;
+    throw new SettingError('CLICKHOUSE_URL', message, { cause });
+  }
 }
 
 /** JSON has no 64-bit integers; ClickHouse reads them from strings. */

@@ -55,7 +55,8 @@ function brokersOf(text: string): string[] {
   for (const broker of brokers) {
     const port = Number(/^(?:\[[0-9a-f:]+\]|[^\s:/]+):(\d{1,5})$/i.exec(broker)?.[1]);
     if (port >= 1 && port <= 65_535) continue;
-    const message = `Cannot use setting KAFKA_BROKERS: "${broker}" is not host:port`;
+    const what = text.trim() === '' ? 'it is empty, wanted' : `"${broker}" is not`;
+    const message = `Cannot use setting KAFKA_BROKERS: ${what} host:port`;
     throw new SettingError('KAFKA_BROKERS', message);
   }
   return brokers;

@@ -11,7 +11,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { ChecksumAlgorithm } from '@aws-sdk/client-s3';
-import { ConflictError, TidemarkError } from '../../schemas/errors.ts';
+import { ConflictError, SettingError, TidemarkError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { BrokenBody, nameOf, statusOf, tried } from './answer.ts';
@@ -81,8 +81,11 @@ export type StoreSettings = Pick<
   | 'S3_TIMEOUT_MS'
 >;
 
-/** The bucket that the settings name. Connects on first use. */
+/** The bucket that the settings name. Connects on first use. Throws `SettingError` when they name none. */
 export function openStore(settings: StoreSettings): ObjectStore {
+  if (settings.S3_BUCKET === '') {
+    throw new SettingError('S3_BUCKET', 'Cannot use setting S3_BUCKET: it is empty');
+  }
   return new S3Store(settings);
 }
 

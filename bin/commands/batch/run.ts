@@ -90,7 +90,8 @@ function withMemory(settings: Settings, memory: number | undefined): Settings {
   return { ...settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
 }
 
-function print(context: Context, { runs, failures }: DueReport, { kind, json }: RunFlags): void {
+function print(context: Context, { runs, failures }: DueReport, flags: RunFlags): void {
+  const { kind, json, date } = flags;
   const text = (report: RunReport) => (json === true ? lineOf(report) : report.message);
   for (const report of runs) context.stdout.write(`${text(report)}\n`);
   if (runs.length + failures.length === 0 && json !== true) {
@@ -98,7 +99,8 @@ function print(context: Context, { runs, failures }: DueReport, { kind, json }: 
   }
   if (failures.length === 0) return;
   const reasons = failures.map(({ period, signal, error }) => {
-    return `${period.name} (${signal}): ${error.message}`;
+    return `${period.name} (${signal}): ${error.message} [${error.code}]`;
   });
-  throw new CommandFailed(`Cannot compute everything that is due: ${reasons.join('; ')}`);
+  const what = date === undefined ? 'everything that is due' : 'all of it';
+  throw new CommandFailed(`Cannot compute ${what}: ${reasons.join('; ')}`);
 }

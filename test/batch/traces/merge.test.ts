@@ -46,6 +46,11 @@ function distributions(random: () => number): BigUint64Array[] {
   ];
 }
 
+/** Distinct durations that grow with their number, so what they are when sorted is known. */
+function durationOf(i: number): number {
+  return i * 1009 + (i % 997);
+}
+
 /** What one process that holds all of a group's durations computes. */
 function wholeStats(durations: BigUint64Array, quantiles: readonly number[]) {
   const sorted = durations.toSorted();
@@ -74,11 +79,11 @@ function figures(stats: readonly GroupStats[]) {
 }
 
 describe('mergePartials()', () => {
-  it(`gives one process's bits for 1 to 60 shards (seed ${seed})`, async () => {
+  it(`gives one process's bits for 1 to 500 shards (seed ${seed})`, async () => {
     const random = seededRandom(seed);
     const groups = distributions(random);
     const wanted = groups.map((durations) => wholeStats(durations, many));
-    for (const shards of [1, 2, 3, 7, 20, 60]) {
+    for (const shards of [1, 2, 3, 7, 60, 500]) {
       const { readers } = countingReaders(dealPartials(groups, shards, random));
       const stats = await mergePartials(readers, many);
       expect(figures(stats)).toEqual(wanted);
@@ -188,6 +193,29 @@ describe('mergePartials()', () => {
     expect(total).toBeLessThan(1_000_000 * 5);
     expect(cost.bytes - 8 * 65_536).toBeLessThan(total / 9);
     expect(cost.requests).toBeLessThanOrEqual(8 * 3);
+  });
+
+  it(`gives the bits of 10^7 distinct durations from 500 shards (seed ${seed})`, async () => {
+    const count = 10_000_000;
+    const random = seededRandom(seed);
+    const shardOf = Uint16Array.from({ length: count }, () => Math.floor(random() * 500));
+    const sizes = new Uint32Array(500);
+    for (const shard of shardOf) sizes[shard] = (sizes[shard] ?? 0) + 1;
+    const shards = Array.from(sizes, (size) => new BigUint64Array(size));
+    sizes.fill(0);
+    for (const [i, shard] of shardOf.entries()) {
+      const durations = shards[shard];
+      const at = sizes[shard] ?? 0;
+      sizes[shard] = at + 1;
+      if (durations) durations[at] = BigInt(durationOf(i));
+    }
+    const objects = shards.map((durations) => encodePartial([partialGroup('op', durations)]));
+    const [found] = await mergePartials(countingReaders(objects).readers, many);
+    const wanted = many.map((quantile) => {
+      const { lower, upper, fraction } = quantileRank(count, quantile);
+      return toMs(interpolate(BigInt(durationOf(lower)), BigInt(durationOf(upper)), fraction));
+    });
+    expect(found).toMatchObject({ totalSpans: count, quantilesMs: wanted });
   });
 
   it(`moves a part of 500 groups in 3 requests a partial (seed ${seed})`, async () => {

@@ -101,6 +101,7 @@ describe('tidemark key create', () => {
     [['--tenant', 'shop', '--bytes-per-minute', '0'], 'not a whole number'],
     [['--tenant', 'shop', '--expires', 'tomorrow'], '--expires wants'],
     [['--tenant', 'shop', '--expires', '2026-01-01T00:00:00Z'], '--expires wants'],
+    [['--tenant', 'shop', '--expires', '2027-02-31T00:00:00Z'], '--expires wants'],
     [['--tenant', 'shop', '--note', 'x'.repeat(101)], 'note is too long'],
   ])('%j is a usage error: exit code 2', async (args, message) => {
     const outcome = await key('create', ...args);
