@@ -14,7 +14,7 @@ const sources = join(here, 'assembly');
 const output = join(here, 'build');
 
 /** The modules' names: `assembly/<entry>.ts` becomes `build/<entry>.wasm`. */
-const entries = ['transcode', 'aggregate', 'aggregatelogs', 'aggregatepoints', 'encode'];
+const entries = ['transcode', 'aggregate', 'merge', 'aggregatelogs', 'aggregatepoints', 'encode'];
 
 const options = [
   '--runtime=stub',

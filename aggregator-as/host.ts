@@ -107,6 +107,9 @@ interface Exports extends PageExports {
   fault(): number;
   faultOffset(): number;
   faultField(): number;
+  inflateInput(bytes: number, requestBytes: number): number;
+  inflateRun(bytes: number, requestBytes: number): number;
+  inflatedAt(): number;
   rowsInput(requestBytes: number, tenantBytes: number): number;
   tenantAt(): number;
   rowsRun(signal: number, receivedMs: number, pastMaxMs: number, futureMaxMs: number): number;
@@ -143,6 +146,7 @@ const signalNumbers: Record<Signal, number> = { traces: 0, logs: 1, metrics: 2 }
 export class Transcoder {
   readonly #wasm: Exports;
   readonly #pagesMax: number;
+  #inflatedBytes = 0;
   #tenantId = '';
   #tenant: Uint8Array = new Uint8Array();
 
@@ -176,6 +180,26 @@ export class Transcoder {
     return half(0) + half(8);
   }
 
+  /**
+   * Inflates a DEFLATE stream (RFC 1951) to where the request of the next `toRowBinary` lies, which copies
+   * `inflated` no more. False when it is not just `requestBytes` long, damaged, or there is no room: all that
+   * says is that somebody else should try.
+   */
+  inflate(deflated: Uint8Array, requestBytes: number): boolean {
+    const wasm = this.#wasm;
+    const at = wasm.inflateInput(deflated.length, requestBytes);
+    if (at === 0) return false;
+    new Uint8Array(wasm.memory.buffer).set(deflated, at);
+    this.#inflatedBytes = requestBytes;
+    return wasm.inflateRun(deflated.length, requestBytes) !== 0;
+  }
+
+  /** A view of what `inflate` made last, valid until it is called again or another request is transcoded. */
+  inflated(): Uint8Array {
+    const wasm = this.#wasm;
+    return new Uint8Array(wasm.memory.buffer, wasm.inflatedAt(), this.#inflatedBytes);
+  }
+
   /** As `toRowBinary` does it for traces, which have one table. */
   tracesToRowBinary(request: Uint8Array, receipt: Receipt): Rows {
     this.#run('traces', request, receipt);
@@ -194,10 +218,12 @@ export class Transcoder {
       this.#tenantId = receipt.tenantId;
       this.#tenant = encoder.encode(receipt.tenantId);
     }
+    // Its own view ends when the memory grows, but the bytes stay where they are.
+    const isPlaced = request.buffer === wasm.memory.buffer;
     const input = wasm.rowsInput(request.length, this.#tenant.length);
     if (input === 0) throw faultOf(wasm, signal, this.#pagesMax);
     const memory = new Uint8Array(wasm.memory.buffer);
-    memory.set(request, input);
+    if (!isPlaced) memory.set(request, input);
     memory.set(this.#tenant, wasm.tenantAt());
     const { receivedMs, pastMaxMs, futureMaxMs } = receipt;
     const code = wasm.rowsRun(signalNumbers[signal], receivedMs, pastMaxMs, futureMaxMs);

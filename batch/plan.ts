@@ -3,7 +3,13 @@
  * about equally many rows and says which row groups each one reads. Data in, data out: it never reads an object.
  */
 import type { CommitFile } from '../schemas/commit.ts';
-import { planSamplesMax, samplesPerRowGroupMax, shardsMax } from '../schemas/limits/batch.ts';
+import {
+  planSamplesMax,
+  samplesPerRowGroupMax,
+  samplesPerRowGroupMin,
+  samplesPerShard,
+  shardsMax,
+} from '../schemas/limits/batch.ts';
 import { idEnd, type Shard, type ShardFile } from '../schemas/shard.ts';
 
 export interface PlanOptions {
@@ -32,6 +38,8 @@ export function shardRowsMax(memoryBytes: number, { baseBytes, rowBytes }: Shard
 
 interface Sample {
   readonly id: bigint;
+  /** About the id, rounded: tells most of them apart, and sooner. */
+  readonly about: number;
   rows: number;
 }
 
@@ -58,8 +66,8 @@ export function planShards(files: readonly CommitFile[], options: PlanOptions): 
   const ranges = inputs.flatMap(rowGroupRanges);
   const total = ranges.reduce((sum, range) => sum + range.rows, 0);
   if (total === 0) return [];
-  const samples = sampleIds(ranges);
-  const cuts = cutIds(samples, total, shardCount(total, options));
+  const shards = shardCount(total, options);
+  const cuts = cutIds(sampleIds(ranges, shards), total, shards);
   return assign(inputs, ranges, cuts);
 }
 
@@ -85,16 +93,22 @@ function rowGroupRanges(file: CommitFile, fileIndex: number): RowGroupRange[] {
  * few more, evenly spaced between them and beside those of others that have the same ends. Sorted by id,
  * one entry an id.
  */
-function sampleIds(ranges: readonly RowGroupRange[]): Sample[] {
+function sampleIds(ranges: readonly RowGroupRange[], shards: number): Sample[] {
+  const wanted = Math.floor((shards * samplesPerShard) / ranges.length);
   const perGroup = Math.floor(planSamplesMax / ranges.length);
-  const count = Math.min(samplesPerRowGroupMax, perGroup);
+  const enough = Math.max(samplesPerRowGroupMin, Math.min(samplesPerRowGroupMax, wanted));
+  const count = Math.min(enough, perGroup);
   const samples = ranges.flatMap((range, index) => {
     const phase = (index * phaseStep) % phases;
-    if (range.min === range.max) return [{ id: range.min, rows: range.rows }];
+    if (range.min === range.max) return [sampleOf(range.min, range.rows)];
     return count < 3 ? [oneSample(range, phase)] : fewSamples(range, count, phase);
   });
-  samples.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
+  samples.sort((a, b) => a.about - b.about || (a.id < b.id ? -1 : Number(a.id > b.id)));
   return joinEqual(samples);
+}
+
+function sampleOf(id: bigint, rows: number): Sample {
+  return { id, about: Number(id), rows };
 }
 
 /** Places between two points of a row group; a row group's follows the one before by the golden ratio. */
@@ -103,14 +117,12 @@ const phaseStep = 633;
 
 function fewSamples({ rows, min, max }: RowGroupRange, count: number, phase: number): Sample[] {
   const points = Math.max(0, Math.min(count, rows) - 2);
-  const samples = [
-    { id: min, rows: points === 0 ? rows / 2 : 1 },
-    { id: max, rows: points === 0 ? rows / 2 : 1 },
-  ];
+  const atEnds = points === 0 ? rows / 2 : 1;
+  const samples = [sampleOf(min, atEnds), sampleOf(max, atEnds)];
   for (let point = 0; point < points; point += 1) {
     const place = BigInt(2 * (point * phases + phase) + 1);
     const offset = ((max - min) * place) / BigInt(2 * points * phases);
-    samples.push({ id: min + offset, rows: (rows - 2) / points });
+    samples.push(sampleOf(min + offset, (rows - 2) / points));
   }
   return samples;
 }
@@ -118,11 +130,11 @@ function fewSamples({ rows, min, max }: RowGroupRange, count: number, phase: num
 /** One point for all: of few rows it is at an end as often as a row of theirs is. */
 function oneSample({ rows, min, max }: RowGroupRange, phase: number): Sample {
   const inside = (phase / phases) * rows - 1;
-  if (inside < 0) return { id: min, rows };
-  if (inside >= rows - 2) return { id: max, rows };
+  if (inside < 0) return sampleOf(min, rows);
+  if (inside >= rows - 2) return sampleOf(max, rows);
   const parts = 2 ** 32;
   const part = Math.floor((inside / (rows - 2)) * parts);
-  return { id: min + ((max - min) * BigInt(part)) / BigInt(parts), rows };
+  return sampleOf(min + ((max - min) * BigInt(part)) / BigInt(parts), rows);
 }
 
 function joinEqual(sorted: readonly Sample[]): Sample[] {
@@ -130,7 +142,7 @@ function joinEqual(sorted: readonly Sample[]): Sample[] {
   for (const sample of sorted) {
     const last = joined.at(-1);
     if (last?.id === sample.id) last.rows += sample.rows;
-    else joined.push({ ...sample });
+    else joined.push(sample);
   }
   return joined;
 }

@@ -18,7 +18,7 @@ export interface ShardOptions {
   /** Name of the computation that the partial belongs to. */
   readonly computation: string;
   readonly of: Signal;
-  /** Of that signal; reset by this function before use. */
+  /** Of that signal. */
   readonly work: ShardWork;
   /** Rows of a part, should the shard not fit into the kernel's memory. */
   readonly rowsMax: number;
@@ -39,17 +39,12 @@ export type ShardOutcome =
  * is damaged or gone, OBJECT_STORE.
  */
 export async function computeShard(shard: Shard, options: ShardOptions): Promise<ShardOutcome> {
-  const { store, computation, of, work } = options;
+  const { store, computation, work } = options;
   const key = partialKey(computation, shard);
   const read = readRange(store);
-  const columns = { id: idColumn(of), others: work.columns };
   let partial: Uint8Array;
   try {
-    work.reset();
-    await work.merge?.(shard, read, options.onFile);
-    if (work.columns.length > 0) {
-      await readShard(read, shard, columns, (rows) => work.add(rows), options.onFile);
-    }
+    await readRows(shard, read, options);
     partial = work.finish();
   } catch (error) {
     if (!isTooLarge(error)) throw error;
@@ -58,6 +53,18 @@ export async function computeShard(shard: Shard, options: ShardOptions): Promise
   }
   await putOnce(store, key, partial);
   return { type: 'done', report: { key, bytes: partial.length } };
+}
+
+/** Lets the work have the shard's rows. */
+async function readRows(shard: Shard, read: ReadRange, options: ShardOptions): Promise<void> {
+  const { of, work, onFile } = options;
+  if ('merge' in work) {
+    await work.merge(shard, read, onFile);
+    return;
+  }
+  work.reset();
+  const columns = { id: idColumn(of), others: work.columns };
+  await readShard(read, shard, columns, (rows) => work.add(rows), onFile);
 }
 
 /** The column that the rows of a signal's files ascend by: the first. */

@@ -21,23 +21,33 @@ export interface RowSlice {
   readonly hourMs: number;
 }
 
-/** Computes shards on one thread, one after the other. */
-export interface ShardWork {
-  /** Columns of the rows that it wants to be given, beside the one of ids; without any it wants none. */
+/** Computes shards on one thread, one after the other: by itself, or from rows that it is given. */
+export type ShardWork = ShardMerge | ShardRows;
+
+/** Reads the shards' files by itself, which exploits their order. */
+export interface ShardMerge extends ShardResult {
+  /**
+   * Begins anew and reads all rows of a shard. Throws what `read` throws, and `TidemarkError` CAPACITY,
+   * CORRUPT_ARCHIVE.
+   */
+  merge(shard: ShardRange, read: ReadRange, onFile: (key: string) => void): Promise<void>;
+}
+
+/** Is given the rows of a shard, in any order. */
+export interface ShardRows extends ShardResult {
+  /** Columns of the rows that it wants, beside the one of ids. */
   readonly columns: readonly string[];
   /** Forgets what was added. */
   reset(): void;
-  /**
-   * Reads the shard's files by itself, before it is given rows, for what exploits their order. Throws
-   * what `read` throws, and `TidemarkError` CAPACITY, CORRUPT_ARCHIVE.
-   */
-  merge?(shard: ShardRange, read: ReadRange, onFile: (key: string) => void): Promise<void>;
   /**
    * Takes the rows. Throws `TidemarkError` CAPACITY when they do not fit; only `reset` may follow
    * then.
    */
   add(rows: RowSlice): void;
-  /** The partial of what was added, a function of the set of rows. Throws CAPACITY. */
+}
+
+interface ShardResult {
+  /** The partial of the shard's rows, a function of their set. Throws CAPACITY. */
   finish(): Uint8Array;
 }
 

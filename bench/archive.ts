@@ -24,6 +24,8 @@ const signals: readonly Signal[] = ['logs', 'metrics', 'traces'];
 /** Items of each signal, and of the backlog of spans. */
 const defaultItems = 1_000_000;
 const backlogTimes = 5;
+/** What each process is held to where one and two of them are compared. */
+const heldCores = 0.5;
 const units = { traces: 'span', logs: 'log record', metrics: 'point' } as const;
 
 /** Runs the benchmark with so many items of each signal, and five times as many spans of backlog. */
@@ -38,7 +40,9 @@ export async function archive(items = defaultItems): Promise<void> {
       progress(`${signal}: writing ${count} items to Kafka`);
       const load = await produce(kafka.client, signal, count, nowMs);
       await measureSignal(kafka, signal, load, directory);
-      if (signal === 'traces') await measureTwo(kafka, load);
+      if (signal !== 'traces') continue;
+      await measureTwo(kafka, load);
+      await measureHeld(kafka, load);
     }
   } finally {
     await kafka.close();
@@ -98,6 +102,28 @@ async function measureTwo(kafka: TestKafka, load: Load): Promise<void> {
   const drained = await drain(options);
   await drained.bucket.close();
   reportRun('traces', load, drained, 2);
+}
+
+/**
+ * The backlog again, each process held to a part of a core, so that two find on this machine twice
+ * what one has, broker and store included: whether one waits for the other shows here alone.
+ */
+async function measureHeld(kafka: TestKafka, load: Load): Promise<void> {
+  const { brokers } = kafka;
+  let alone: number | undefined;
+  for (const processes of [1, 2]) {
+    progress(`traces: archiving with ${processes} of ${heldCores} cores each`);
+    const options = { brokers, signal: 'traces', threads: 1, cores: heldCores } as const;
+    const drained = await drain({ ...options, rows: load.items, processes });
+    await drained.bucket.close();
+    const rate = (load.items / drained.wallMs) * 1000;
+    line('traces', `archived by ${processes} held to ${heldCores} cores each`, rate, 'spans/s', {
+      wallSeconds: round(drained.wallMs / 1000),
+      cpuSeconds: round(drained.cpuMs / 1000),
+      ...(alone && { versus: 'one, held to as much', ratio: round(rate / alone) }),
+    });
+    alone ??= rate;
+  }
 }
 
 function reportRun(signal: Signal, load: Load, drained: Drained, processes: number): void {

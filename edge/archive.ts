@@ -8,6 +8,8 @@ import { produceRecordsMax } from '../schemas/limits.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { settle } from './gate.ts';
 import type { Gate } from './gate.ts';
+import { copyOf, viewOf } from './lend.ts';
+import type { Lent } from './lend.ts';
 import { produce } from './archive/produce.ts';
 import { recordJsonBytes } from './archive/proxy.ts';
 import type { Proxy } from './archive/proxy.ts';
@@ -27,6 +29,11 @@ export interface ArchivePart {
   readonly digest: string;
 }
 
+/** A part whose request may still lie in the transcoder's memory. */
+export interface FreshPart extends Omit<ArchivePart, 'otlp'> {
+  readonly otlp: Lent;
+}
+
 export interface ArchiveTools extends SpoolTools {
   readonly sinks: Sinks;
 }
@@ -40,7 +47,7 @@ export type ArchiveSettings = Pick<Settings, 'TIDEMARK_SINK_TIMEOUT_MS'>;
  */
 export async function archive(
   signal: Signal,
-  parts: readonly ArchivePart[],
+  parts: readonly FreshPart[],
   gate: Gate,
   settings: ArchiveSettings,
   tools: ArchiveTools,
@@ -65,17 +72,24 @@ export async function archive(
 
 /** A piece of a part on its way, and what became of it. */
 interface Share {
-  readonly part: ArchivePart;
+  readonly part: FreshPart;
   readonly piece: Piece;
   fate: Fate | 'oversized' | 'skipped';
 }
 
-function sharesOf(signal: Signal, part: ArchivePart, proxy: Proxy): Share[] {
-  return split(signal, part.otlp, proxy.recordBytesMax).map((piece) => ({
+function sharesOf(signal: Signal, part: FreshPart, proxy: Proxy): Share[] {
+  return piecesOf(signal, part.otlp, proxy.recordBytesMax).map((piece) => ({
     part,
     piece,
     fate: piece.isOversized ? 'oversized' : 'skipped',
   }));
+}
+
+/** What is split has to stay for as long as its pieces are wanted. */
+function piecesOf(signal: Signal, otlp: Lent, bytesMax: number): Piece[] {
+  const byteLength = viewOf(otlp).length;
+  if (byteLength > bytesMax) return split(signal, copyOf(otlp), bytesMax);
+  return [{ byteLength, isOversized: false, bytes: () => viewOf(otlp) }];
 }
 
 /** The shares that Kafka may take, in calls of as many as fit. */
@@ -136,14 +150,14 @@ interface Left {
   readonly bytes: () => Uint8Array;
 }
 
-function wholeOf({ parts, otlp }: ArchivePart): Left {
-  return { names: parts, bytes: () => otlp };
+function wholeOf({ parts, otlp }: FreshPart): Left {
+  return { names: parts, bytes: () => copyOf(otlp) };
 }
 
 /**
  * What Kafka does not surely have of a part: the whole when it has nothing, else piece by piece.
  */
-function leftOf(part: ArchivePart, shares: readonly Share[]): Left[] {
+function leftOf(part: FreshPart, shares: readonly Share[]): Left[] {
   if (shares.every(({ fate }) => fate !== 'stored')) return [wholeOf(part)];
   return shares.flatMap(({ piece, fate }, index) => {
     if (fate === 'stored') return [];

@@ -17,6 +17,8 @@ import type { FanoutTools, FreshBatch } from './fanout.ts';
 import type { InsertTools } from './insert.ts';
 import { jsonToProtobuf } from './json.ts';
 import type { Ledger, Lease } from './lease.ts';
+import { viewOf } from './lend.ts';
+import type { Lent } from './lend.ts';
 import type { Limits } from './tenant/limit.ts';
 import { Meter } from './meter.ts';
 import { pointOf } from './meter/point.ts';
@@ -27,7 +29,7 @@ import type { MediaType, Received } from './receive.ts';
 import { exported, statusOf } from './respond.ts';
 import type { SignalWire } from './signal.ts';
 import { timed } from './meter/time.ts';
-import type { transcodeWith } from './transcode.ts';
+import type { Transcoding } from './transcode.ts';
 
 /** What the entry takes from the runtime. */
 export interface Tools extends InsertTools {
@@ -49,7 +51,7 @@ export interface Isolate {
   readonly limits: Limits;
   readonly meter: Meter;
   readonly ledger: Ledger;
-  readonly transcode: ReturnType<typeof transcodeWith>;
+  readonly transcoding: Transcoding;
   readonly legs: FanoutTools & DrainTools;
   /** Where groups are made; without it every request is stored by itself. */
   readonly groups: GroupNamespace | undefined;
@@ -106,20 +108,21 @@ async function take(
   pathTenant: string | undefined,
   visit: Visit,
 ): Promise<Tally> {
-  const { settings, access, limits, tools, transcode } = isolate;
+  const { settings, access, limits, tools, transcoding } = isolate;
   const { wire, request, lease, meter } = visit;
   const { signal } = wire;
   const grant = await authorize(request, { what: signal, pathTenant }, access);
   visit.grant = grant;
   await limits.admit(grant);
   const { tenantId } = grant;
-  const received = await receive(request, limitsOf(settings), lease);
-  limits.charge(grant, { bytes: received.body.length, items: 0 });
-  meter.add('received_bytes_total', received.body.length, `signal="${signal}"`);
+  const received = await receive(request, limitsOf(settings), lease, transcoding.inflate);
+  const bytes = viewOf(received.body).length;
+  limits.charge(grant, { bytes, items: 0 });
+  meter.add('received_bytes_total', bytes, `signal="${signal}"`);
   const otlp = convert(received, wire, settings, lease);
   const receivedMs = tools.now();
   const receipt = receiptOf(tenantId, receivedMs, settings);
-  const { tally, tables, digest } = transcode(signal, otlp, receipt, lease);
+  const { tally, tables, digest } = transcoding.transcode(signal, otlp, receipt, lease);
   limits.charge(grant, { bytes: 0, items: tally.accepted + tally.rejected });
   const parts = { tenantId, receivedMs, requestId: tools.requestId(receivedMs) };
   // A request without a valid item leaves nothing behind, and needs no sink to be answered.
@@ -219,14 +222,15 @@ function convert(
   { request }: SignalWire,
   settings: Settings,
   lease: Lease,
-): Uint8Array {
+): Lent {
   if (mediaType === 'application/x-protobuf') return body;
   const names = settings.TIDEMARK_JSON_NAMES === 'camel' ? 'camel' : 'any';
+  const json = viewOf(body);
   const otlp = lease.within(settings.TIDEMARK_INFLATED_BYTES_MAX, (bytesMax) =>
-    jsonToProtobuf(request, body, bytesMax, names),
+    jsonToProtobuf(request, json, bytesMax, names),
   );
   lease.take(otlp.length);
-  lease.give(body.length);
+  lease.give(json.length);
   return otlp;
 }
 

@@ -8,11 +8,13 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { sinkConnectionsMax, streamedBodyBytesMin } from '../schemas/limits.ts';
 import { archive } from './archive.ts';
-import type { ArchivePart, ArchiveTools } from './archive.ts';
+import type { ArchivePart, ArchiveTools, FreshPart } from './archive.ts';
 import { gateOf, settle } from './gate.ts';
 import type { Gate } from './gate.ts';
 import { insertRows } from './insert.ts';
 import type { InsertSettings, InsertTools } from './insert.ts';
+import { copyOf } from './lend.ts';
+import type { Lent } from './lend.ts';
 import { spool } from './spool.ts';
 import { tokenOf } from './token.ts';
 
@@ -27,12 +29,12 @@ export interface Batch {
 
 /** Rows of one table that are made again when they are asked for again. */
 export interface LazyRows extends Omit<TableRows, 'rows'> {
-  /** The rows, or what gives them in memory that is used again after the next turn of the event loop. */
-  readonly rows: Uint8Array | (() => Uint8Array);
+  readonly rows: Lent;
 }
 
-/** A batch whose rows may still lie in the transcoder's memory. */
-export interface FreshBatch extends Omit<Batch, 'tables'> {
+/** A batch that may still lie in the transcoder's memory. */
+export interface FreshBatch extends Omit<Batch, 'parts' | 'tables'> {
+  readonly parts: readonly FreshPart[];
   readonly tables: readonly LazyRows[];
 }
 
@@ -86,13 +88,8 @@ function namesOf({ parts: [first] }: FreshBatch) {
   return first.parts;
 }
 
-/** Rows in memory of their own. */
-export function copyOf(rows: LazyRows['rows']): Uint8Array {
-  return rows instanceof Uint8Array ? rows : rows().slice();
-}
-
 /** Rows as `fetch` may have them: where it copies them itself, nobody else has to. */
-function bodyOf(rows: LazyRows['rows'], { copiesBodies }: FanoutTools): Uint8Array {
+function bodyOf(rows: Lent, { copiesBodies }: FanoutTools): Uint8Array {
   if (rows instanceof Uint8Array) return rows;
   const fresh = rows();
   const isCopied = fresh.length < streamedBodyBytesMin && copiesBodies?.() === true;

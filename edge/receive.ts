@@ -6,14 +6,21 @@ import { TidemarkError } from '../schemas/errors.ts';
 import { bodyReadBytes, heldPerByte, wholeBodyBytesMax } from '../schemas/limits.ts';
 import { claimedBytes, encodingOf, inflate } from './receive/inflate.ts';
 import type { Lease } from './lease.ts';
+import type { Lent } from './lend.ts';
 
 export type MediaType = 'application/x-protobuf' | 'application/json';
 
 export interface Received {
   readonly mediaType: MediaType;
   /** The inflated body. */
-  readonly body: Uint8Array;
+  readonly body: Lent;
 }
+
+/**
+ * Inflates a gzip body to where it is used, when it can and the result is at most so many bytes. It may
+ * give up on anything: the body is then inflated here, and refused if need be.
+ */
+export type Inflater = (sent: Uint8Array, bytesMax: number) => (() => Uint8Array) | undefined;
 
 export interface ReceiveLimits {
   /** Largest body as sent. */
@@ -34,7 +41,7 @@ export function mediaTypeOf(header: string | null): MediaType | undefined {
 }
 
 /**
- * Reads and inflates the body of `request`, counting its bytes in `lease`. Throws
+ * Reads and inflates the body of `request`, with `inflater` where that can, counting its bytes in `lease`. Throws
  * UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING and BODY_TOO_LARGE (by Content-Length) before it
  * reads anything; BODY_TOO_LARGE, BAD_ENCODING and OVERLOADED while it does.
  */
@@ -42,6 +49,7 @@ export async function receive(
   request: Request,
   limits: ReceiveLimits,
   lease: Lease,
+  inflater?: Inflater,
 ): Promise<Received> {
   const mediaType = mediaTypeOf(request.headers.get('content-type'));
   if (mediaType === undefined) {
@@ -59,8 +67,13 @@ export async function receive(
   const sent = await readAll(request, length, bodyBytesMax, lease);
   const claimed = claimedBytes(sent, encoding) ?? 0;
   lease.check(Math.min(claimed, inflatedBytesMax) * heldPerByte);
-  const body = lease.within(inflatedBytesMax, (bytesMax) => inflate(sent, encoding, bytesMax));
-  if (body !== sent) {
+  const body = lease.within(inflatedBytesMax, (bytesMax) => {
+    const placed = encoding === 'gzip' ? inflater?.(sent, bytesMax) : undefined;
+    return placed ?? inflate(sent, encoding, bytesMax);
+  });
+  // What was sent stays while the rest can be made of it again.
+  if (!(body instanceof Uint8Array)) lease.take(body().length);
+  else if (body !== sent) {
     lease.take(body.length);
     lease.give(sent.length);
   }

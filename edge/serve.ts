@@ -85,7 +85,7 @@ export function createEdge(env: Env, tools: Tools): Edge {
     ),
     meter,
     ledger: new Ledger(settings.TIDEMARK_IN_FLIGHT_BYTES_MAX, tools.now),
-    transcode: transcodeWith(
+    transcoding: transcodeWith(
       tools.module,
       settings.TIDEMARK_TRANSCODER_BYTES_MAX,
       settings.TIDEMARK_ATTRIBUTES_MAX,

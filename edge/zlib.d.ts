@@ -16,6 +16,7 @@ declare module 'node:zlib' {
   export namespace constants {
     const ZSTD_d_windowLogMax: number;
   }
+  export function crc32(bytes: Uint8Array): number;
   export function gunzipSync(bytes: Uint8Array, options: ZlibOptions): Inflated;
   export function inflateSync(bytes: Uint8Array, options: ZlibOptions): Inflated;
   export function inflateRawSync(bytes: Uint8Array, options: ZlibOptions): Inflated;

@@ -5,6 +5,7 @@
 import {
   beginHeader,
   finishHeader,
+  writeSizes,
   writeTotals,
   type GroupNames,
   type GroupTotals,
@@ -35,7 +36,12 @@ export function composePartial<Group extends GroupNames>(
   for (const group of groups) {
     const encoded = encode(group);
     writeTotals(writer, encoded, names);
-    writer.varint(encoded.bucketCount);
+    writeSizes(writer, {
+      filled: encoded.bucketCount,
+      hotBytes: lengthOf(encoded.hot),
+      coldBytes: lengthOf(encoded.cold),
+      bytes: encoded.bucketBytes.length,
+    });
     writer.raw(encoded.bucketBytes);
     for (const piece of encoded.hot) hot.add(piece);
     for (const piece of encoded.cold) cold.add(piece);
@@ -48,6 +54,10 @@ export function composePartial<Group extends GroupNames>(
   const bodyBytes = hot.length + cold.length;
   finishHeader(bytes, header.length, { groups: groups.length, hotBytes: hot.length, bodyBytes });
   return bytes;
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0);
 }
 
 /** Bytes that are appended. */

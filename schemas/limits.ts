@@ -71,6 +71,9 @@ export const bodyReadBytes = 64 * 1024;
  */
 export const heldPerByte = 3;
 
+/** Gzip bodies that inflate to at most this are inflated where they are transcoded. */
+export const placedBytesMax = 384 * 1024;
+
 /** Bodies for a sink from this size on are sent in pieces of the second. */
 export const streamedBodyBytesMin = 512 * 1024;
 export const streamedPieceBytes = 64 * 1024;

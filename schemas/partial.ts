@@ -6,16 +6,17 @@
  * Header: the preamble, 'TMKP'; u64 bytes of all hot runs; the names of tenants, services and kinds; the
  * groups, sorted by tenant, service, operation, kind. A name is its UTF-8 length and its UTF-8 bytes. A group is
  * the numbers of its tenant and service, its operation's name, the number of its kind, raw count, count, error
- * count, unique traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, and per bucket
- * the step from the last one and count * 2 + hot. What has no width is a varint. See `partialstream.ts`.
+ * count, unique traces, conflicts, then u64 least, u64 greatest, u128 sum, bucket count, bytes of its hot runs
+ * and of the others, and of the buckets, which are the step from the last one and count * 2 + hot each. What
+ * has no width is a varint. See `partialstream.ts`; `buckets.ts` reads the buckets.
  *
  * Body: the hot runs of all groups in order, then the others. A duration is kept as its distance from
  * its bucket's least, in as few bytes as the bucket needs.
  */
 import assert from 'node:assert/strict';
-import { bucketBits, bucketCount, bucketOfWords } from './histogram.ts';
+import { bucketBits, bucketOfWords } from './histogram.ts';
 import { corruptPartial, Preamble, preambleBytes } from './preamble.ts';
-import { VarintWriter, type VarintReader } from './varint.ts';
+import { varintBytes, VarintWriter, type VarintReader } from './varint.ts';
 
 /** What a group is known by. */
 export interface GroupNames {
@@ -49,30 +50,24 @@ export interface PartialGroup extends GroupTotals {
 }
 
 export interface PartialHeaderGroup extends GroupTotals {
-  /** Buckets that are not empty, ascending. */
-  readonly buckets: Uint16Array;
-  /** Durations in each of them. */
-  readonly bucketCounts: Float64Array;
-  /** 1 for the buckets whose runs are hot. */
-  readonly hot: Uint8Array;
+  /** Buckets that are not empty. */
+  readonly bucketsFilled: number;
+  /** What the header says of them: a view. */
+  readonly bucketBytes: Uint8Array;
+  readonly hotBytes: number;
+  readonly coldBytes: number;
   readonly hotStart: number;
   readonly coldStart: number;
-}
-
-export interface PartialHeader {
-  readonly headerBytes: number;
-  readonly byteLength: number;
-  readonly groups: readonly PartialHeaderGroup[];
 }
 
 /** Quantiles that are published, and therefore whose likely buckets lie together in a partial. */
 export const publishedQuantiles: readonly number[] = [0.5, 0.95, 0.99];
 
 /** How a partial of spans begins. */
-export const spanPreamble = new Preamble('TMKP', 3);
+export const spanPreamble = new Preamble('TMKP', 4);
 
-/** A group takes at least ten varints and four words. */
-export const groupBytesMin = 42;
+/** A group takes at least thirteen varints and four words. */
+export const groupBytesMin = 45;
 
 /** Standard deviations around a shard's own quantile within which the merged one is expected. */
 const hotDeviations = 4;
@@ -263,32 +258,31 @@ export function writeTotals(
   writer.long(group.durationSumNs >> 64n);
 }
 
-function writeGroup(
+/** Writes what a header says of a group's buckets and runs before the buckets themselves. */
+export function writeSizes(
   writer: VarintWriter,
-  { group, buckets, counts, hot }: BucketedGroup,
-  names: Map<string, number>,
+  sizes: { filled: number; hotBytes: number; coldBytes: number; bytes: number },
 ): void {
-  writeTotals(writer, group, names);
-  writer.varint(buckets.length);
-  let last = 0;
-  for (const [i, bucket] of buckets.entries()) {
-    writer.varint(bucket - last);
-    writer.varint((counts[i] ?? 0) * 2 + Number(hot[i] ?? false));
-    last = bucket;
-  }
+  writer.varint(sizes.filled);
+  writer.varint(sizes.hotBytes);
+  writer.varint(sizes.coldBytes);
+  writer.varint(sizes.bytes);
 }
 
-/**
- * The header of a partial, from at least its header's bytes. Throws `TidemarkError`
- * CORRUPT_ARCHIVE for whatever `encodePartial` could not have written.
- */
-export function decodePartialHeader(bytes: Uint8Array): PartialHeader {
-  const { reader, entries, ...sizes } = spanPreamble.open(bytes, groupBytesMin);
-  const cursor = new GroupCursor(reader, sizes);
-  const groups = Array.from({ length: entries }, () => cursor.read(reader));
-  cursor.end(reader);
-  const { headerBytes, bodyBytes } = sizes;
-  return { headerBytes, byteLength: headerBytes + bodyBytes, groups };
+function writeGroup(writer: VarintWriter, bucketed: BucketedGroup, names: Map<string, number>) {
+  writeTotals(writer, bucketed.group, names);
+  const { hot: hotBytes, cold: coldBytes } = runBytes(bucketed);
+  const varints = bucketVarints(bucketed);
+  const bytes = varints.reduce((sum, value) => sum + varintBytes(value), 0);
+  writeSizes(writer, { filled: bucketed.buckets.length, hotBytes, coldBytes, bytes });
+  for (const value of varints) writer.varint(value);
+}
+
+function bucketVarints({ buckets, counts, hot }: BucketedGroup): number[] {
+  return buckets.flatMap((bucket, i) => {
+    const step = bucket - (buckets[i - 1] ?? 0);
+    return [step, (counts[i] ?? 0) * 2 + Number(hot[i] ?? false)];
+  });
 }
 
 /** Goes through the groups of a header in their order. */
@@ -312,13 +306,12 @@ export class GroupCursor {
 
   /** The next group. Throws CORRUPT_ARCHIVE, and stands where it stood then. */
   read(reader: VarintReader): PartialHeaderGroup {
-    const { hotBytes, coldBytes, ...group } = readGroup(reader, this.#names);
+    const group = readGroup(reader, this.#names, this.#hotStart, this.#coldStart);
     if (this.#last && compareKeys(this.#last, group) >= 0) reader.fail('groups are out of order');
-    const placed = { ...group, hotStart: this.#hotStart, coldStart: this.#coldStart };
     this.#last = group;
-    this.#hotStart += hotBytes;
-    this.#coldStart += coldBytes;
-    return placed;
+    this.#hotStart += group.hotBytes;
+    this.#coldStart += group.coldBytes;
+    return group;
   }
 
   /** Checks that all ends where it should, after the last group. Throws CORRUPT_ARCHIVE. */
@@ -329,66 +322,31 @@ export class GroupCursor {
   }
 }
 
-function readGroup(reader: VarintReader, names: readonly string[]) {
+function readGroup(
+  reader: VarintReader,
+  names: readonly string[],
+  hotStart: number,
+  coldStart: number,
+): PartialHeaderGroup {
   const name = (): string => names[reader.varint()] ?? reader.fail('a name is missing');
-  const keys = {
+  return {
     tenantId: name(),
     serviceName: name(),
     operationName: reader.name(),
     spanKind: name(),
+    rawCount: reader.varint(),
+    count: reader.varint(),
+    errorCount: reader.varint(),
+    uniqueTraces: reader.varint(),
+    conflicts: reader.varint(),
+    durationMinNs: reader.long(),
+    durationMaxNs: reader.long(),
+    durationSumNs: reader.long() | (reader.long() << 64n),
+    bucketsFilled: reader.varint(),
+    hotBytes: reader.varint(),
+    coldBytes: reader.varint(),
+    bucketBytes: reader.bytes(),
+    hotStart,
+    coldStart,
   };
-  const rawCount = reader.varint();
-  const count = reader.varint();
-  const [errorCount, uniqueTraces, conflicts] = [reader.varint(), reader.varint(), reader.varint()];
-  const [durationMinNs, durationMaxNs] = [reader.long(), reader.long()];
-  const durationSumNs = reader.long() | (reader.long() << 64n);
-  const durations = { durationMinNs, durationMaxNs, durationSumNs };
-  const counts = { rawCount, count, errorCount, uniqueTraces, conflicts };
-  return { ...keys, ...counts, ...durations, ...readBuckets(reader, count) };
-}
-
-/** The buckets, and how many bytes their runs have. */
-function readBuckets(reader: VarintReader, total: number) {
-  const length = reader.count(2);
-  const buckets = new Uint16Array(length);
-  const bucketCounts = new Float64Array(length);
-  const hot = new Uint8Array(length);
-  let bucket = 0;
-  let sum = 0;
-  let [hotBytes, coldBytes] = [0, 0];
-  for (let i = 0; i < length; i++) {
-    const step = reader.varint();
-    const countAndHot = reader.varint();
-    bucket += step;
-    if ((step === 0 && i > 0) || bucket >= bucketCount) reader.fail('a bucket is out of order');
-    const isHot = countAndHot % 2;
-    const count = (countAndHot - isHot) / 2;
-    buckets[i] = bucket;
-    bucketCounts[i] = count;
-    hot[i] = isHot;
-    sum += count;
-    if (isHot === 1) hotBytes += count * runWidth(bucket);
-    else coldBytes += count * runWidth(bucket);
-  }
-  if (sum !== total) reader.fail('the buckets do not add up to the count');
-  return { buckets, bucketCounts, hot, hotBytes, coldBytes };
-}
-
-/**
- * The bytes [start, end) of the object that hold the durations of `group` in `bucket`, of
- * `runWidth(bucket)` bytes each. An empty range for a bucket without durations or without width.
- */
-export function runRange(
-  group: PartialHeaderGroup,
-  bucket: number,
-): { start: number; end: number } {
-  const { buckets, bucketCounts, hot } = group;
-  const place = buckets.indexOf(bucket);
-  if (place === -1) return { start: 0, end: 0 };
-  const isHot = hot[place] ?? 0;
-  let start = isHot === 1 ? group.hotStart : group.coldStart;
-  for (let i = 0; i < place; i += 1) {
-    if (hot[i] === isHot) start += (bucketCounts[i] ?? 0) * runWidth(buckets[i] ?? 0);
-  }
-  return { start, end: start + (bucketCounts[place] ?? 0) * runWidth(bucket) };
 }

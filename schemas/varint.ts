@@ -67,6 +67,13 @@ export class VarintWriter {
   }
 }
 
+/** Bytes that `varint` writes for a value. */
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1;
+  return bytes;
+}
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Reads what `VarintWriter` wrote. Every method throws `TidemarkError` CORRUPT_ARCHIVE. */
@@ -120,11 +127,17 @@ export class VarintReader {
     return this.#view.getFloat64(this.#at - 8, true);
   }
 
-  name(): string {
+  /** Bytes after their length: a view. */
+  bytes(): Uint8Array {
     const length = this.count(1);
     this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  name(): string {
+    const utf8 = this.bytes();
     try {
-      return decoder.decode(this.#bytes.subarray(this.#at - length, this.#at));
+      return decoder.decode(utf8);
     } catch (cause) {
       return this.fail('a name is not UTF-8', cause);
     }

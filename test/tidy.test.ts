@@ -30,6 +30,7 @@ const mayImport: Record<string, string[]> = {
     'aggregator-as/spangraph.ts',
     'aggregator-as/spanmemory.ts',
     'aggregator-as/logkernel.ts',
+    'aggregator-as/mergekernel.ts',
     'aggregator-as/pointkernel.ts',
     'workers/clients/',
   ],

@@ -51,7 +51,10 @@ export function codeTexts(offsets: usize, data: usize, count: u32, bytesMax: u32
   memory.fill(changetype<usize>(texts), 0, 32);
   last = nexts;
   isGuessing = true;
-  const fault = ownedRows == 0 ? codeAll(offsets, data, count, bytesMax) : codeOwned(offsets, data, bytesMax);
+  const fault =
+    ownedRows == 0
+      ? codeAll(offsets, data, count, bytesMax)
+      : codeOwned(offsets, data, bytesMax);
   return fault == 0 ? writeTexts() : fault;
 }
 

@@ -9,6 +9,7 @@ import { dropRequest, itemCount, keepRequest, resetColumns, startRequest, toKept
 import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
 import { sumsOf } from './hour';
 import { sortEntries } from './itemsort';
+import { consumed, inflate, inflateSlack } from './inflate';
 import { startMetricRows } from './metricrows';
 import { walkMetrics } from './metricwalk';
 import { align, arenaBase, bound, setTop, slack, top } from './memory';
@@ -87,6 +88,34 @@ export function rowsInput(requestBytes: u32, nameBytes: u32): usize {
   if (!setTop(align(tenant + 2 * tenantBytes + 32 + slack))) return fail(capacityFault, input);
   memory.fill(input + requestBytes, 0, inputPadding);
   return input;
+}
+
+/** Where deflated bytes are, and how many. */
+let deflated: usize = 0;
+
+/**
+ * Makes room for the deflated bytes of a request of so many bytes. Returns their address, or 0 when there is no room.
+ */
+export function inflateInput(bytes: u32, requestBytes: u32): usize {
+  const at = <u64>arenaBase() + requestBytes + inflateSlack;
+  if (at + bytes > 0x4000_0000) return 0;
+  deflated = align(<usize>at);
+  return setTop(align(deflated + bytes + inflateSlack)) ? deflated : 0;
+}
+
+/**
+ * Inflates so many deflated bytes to where `rowsInput` then has the request. False when they are not
+ * a whole stream of just `requestBytes`.
+ */
+export function inflateRun(bytes: u32, requestBytes: u32): bool {
+  const to = arenaBase();
+  const end = inflate(deflated, deflated + bytes, to, to + requestBytes);
+  return end == to + requestBytes && consumed() == deflated + bytes;
+}
+
+/** Where `inflateRun` writes and `rowsInput` has the request. */
+export function inflatedAt(): usize {
+  return arenaBase();
 }
 
 /** Where the tenant's name goes. */

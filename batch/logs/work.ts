@@ -1,14 +1,14 @@
 /** Computes shards of logs: dedup, counts and distinct bodies by service, severity and hour. */
 import { LogKernel, type LogGroupResult } from '../../aggregator-as/logkernel.ts';
 import { encodeLogPartial, type LogPartialGroup } from '../../schemas/logpartial.ts';
-import type { RowSlice, ShardWork, WorkOptions } from '../work.ts';
+import type { RowSlice, ShardRows, WorkOptions } from '../work.ts';
 import { LogColumnMap, logColumns, LogNames } from './columns.ts';
 
-export function startLogWork(options: WorkOptions): ShardWork {
+export function startLogWork(options: WorkOptions): ShardRows {
   return new LogWork(options);
 }
 
-class LogWork implements ShardWork {
+class LogWork implements ShardRows {
   readonly columns = logColumns;
   readonly #kernel: LogKernel;
   #names = new LogNames();

@@ -16,17 +16,17 @@ import {
   type SeriesName,
 } from '../../schemas/pointpartial.ts';
 import { Names } from '../names.ts';
-import type { RowSlice, ShardWork, WorkOptions } from '../work.ts';
+import type { RowSlice, ShardRows, WorkOptions } from '../work.ts';
 import { PointColumnMap, pointColumns, SeriesNames } from './columns.ts';
 import { SeriesLimit } from './limit.ts';
 
-export function startPointWork(options: WorkOptions): ShardWork {
+export function startPointWork(options: WorkOptions): ShardRows {
   return new PointWork(options);
 }
 
 const hourLengthMs = 3_600_000;
 
-class PointWork implements ShardWork {
+class PointWork implements ShardRows {
   readonly columns = pointColumns;
   readonly #kernel: PointKernel;
   readonly #options: WorkOptions;

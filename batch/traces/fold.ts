@@ -4,12 +4,8 @@
  * fold, however many groups are in it. Which groups are folded is not decided here.
  */
 import { mergeFoldedRunsAtOnce } from '../../schemas/limits/batch.ts';
-import {
-  runRange,
-  runWidth,
-  type GroupNames,
-  type PartialHeaderGroup,
-} from '../../schemas/partial.ts';
+import { runRange, withBuckets } from '../../schemas/buckets.ts';
+import { runWidth, type GroupNames, type PartialHeaderGroup } from '../../schemas/partial.ts';
 import { readRanges, type MergeLimits, type PartialReader, type RangeRead } from '../ranges.ts';
 import type { GroupVisitor, MergedGroup, PartialGroups } from './groups.ts';
 import { Searches, type Want } from './search.ts';
@@ -127,10 +123,11 @@ class RunReader implements GroupVisitor {
     this.#options = options;
   }
 
-  group(group: PartialHeaderGroup): Promise<void> | undefined {
+  group(named: PartialHeaderGroup): Promise<void> | undefined {
     const { reader, searches, foldOf, limits } = this.#options;
-    const key = foldOf(group);
+    const key = foldOf(named);
     if (key === undefined) return undefined;
+    const group = withBuckets(named);
     const name = textOf(key);
     for (const [i, bucket] of group.buckets.entries()) {
       const count = group.bucketCounts[i] ?? 0;

@@ -3,19 +3,15 @@
  * the histograms, and then fetches only the runs that hold wanted ranks. It writes nothing.
  */
 import assert from 'node:assert/strict';
-import { bucketCount } from '../../schemas/histogram.ts';
+import type { BucketPlan, MergeKernel } from '../../aggregator-as/mergekernel.ts';
 import { mergeRunsWaitingMax } from '../../schemas/limits/batch.ts';
-import {
-  compareKeys,
-  runRange,
-  type GroupTotals,
-  type PartialHeaderGroup,
-} from '../../schemas/partial.ts';
+import { compareKeys, type GroupNames, type GroupTotals } from '../../schemas/partial.ts';
+import { startMergeKernel } from '../kernel.ts';
 import { interpolate, mean, quantileRank, toMs } from '../quantile.ts';
 import { mergeLimits, type MergeLimits, type PartialReader } from '../ranges.ts';
 import { Folds, selectFolded } from './fold.ts';
 import { PartialGroups, type GroupLimit, type MergedGroup, type Source } from './groups.ts';
-import { selectDurations, type Run, type Selection } from './select.ts';
+import { selectDurations, type Selection } from './select.ts';
 
 /** Exact results of one group of the period. */
 export interface GroupStats {
@@ -58,9 +54,14 @@ export async function mergePartials(
   limit: GroupLimit = noLimit,
 ): Promise<GroupStats[]> {
   const partials = await PartialGroups.open(readers, limits);
-  const whole = await mergeAll(partials, quantiles, limits, limit);
+  const kernel = await startMergeKernel();
+  const pending = () => new Pending(kernel, quantiles, limits);
+  const whole = await mergeAll(partials, pending(), limit);
   if (whole !== undefined) return whole;
-  const { results, folds } = await mergeFolding(partials, quantiles, limits, limit);
+  const folds = new Folds();
+  const results = await mergeFolding(partials, pending(), limit, (key, sources) =>
+    folds.add(key, mergeGroup(kernel, sources, []).group),
+  );
   const folded = await foldedStats(partials, quantiles, limits, { folds, limit });
   return [...results, ...folded].toSorted(compareKeys);
 }
@@ -75,18 +76,13 @@ const noLimit: GroupLimit = {
 /** The results, if there are not too many groups; the limit has seen them all then. */
 async function mergeAll(
   partials: PartialGroups,
-  quantiles: readonly number[],
-  limits: MergeLimits,
+  pending: Pending,
   limit: GroupLimit,
 ): Promise<GroupStats[] | undefined> {
-  const pending = new Pending(quantiles, limits);
   for await (const sources of partials.byKey()) {
     const [first] = sources;
     assert(first, 'A group has a source');
-    limit.see(
-      first.group,
-      sources.reduce((sum, { group }) => sum + group.count, 0),
-    );
+    limit.see(first.group, countOf(sources));
     // Whoever is past the limit begins anew, with all that is known by then.
     if (!limit.isPassed) await pending.add(sources);
   }
@@ -94,41 +90,41 @@ async function mergeAll(
   return limit.isPassed ? undefined : pending.finish();
 }
 
+/** The results of groups that stand for themselves; the others are given to `fold` under their new key. */
 async function mergeFolding(
   partials: PartialGroups,
-  quantiles: readonly number[],
-  limits: MergeLimits,
+  pending: Pending,
   limit: GroupLimit,
-): Promise<{ readonly results: GroupStats[]; readonly folds: Folds }> {
-  const folds = new Folds();
-  const pending = new Pending(quantiles, limits);
+  fold: (key: GroupNames, sources: readonly Source[]) => void,
+): Promise<GroupStats[]> {
   for await (const sources of partials.byKey()) {
     const [first] = sources;
     const key = first && limit.foldOf(first.group);
     if (key === undefined) await pending.add(sources);
-    else folds.add(key, mergeGroup(sources));
+    else fold(key, sources);
   }
-  return { results: await pending.finish(), folds };
+  return pending.finish();
 }
 
 /** Groups whose durations are still to be looked up, so many that neighbours are read together. */
 class Pending {
+  readonly #kernel: MergeKernel;
   readonly #quantiles: readonly number[];
   readonly #limits: MergeLimits;
   readonly #results: GroupStats[] = [];
   #groups: { readonly group: MergedGroup; readonly selections: PlacedSelection[] }[] = [];
   #runs = 0;
 
-  constructor(quantiles: readonly number[], limits: MergeLimits) {
+  constructor(kernel: MergeKernel, quantiles: readonly number[], limits: MergeLimits) {
+    this.#kernel = kernel;
     this.#quantiles = quantiles;
     this.#limits = limits;
   }
 
   async add(sources: readonly Source[]): Promise<void> {
-    const group = mergeGroup(sources);
-    const selections = planRanks(group, this.#quantiles).map((planned) => {
-      return { ...planned, runs: runsOf(sources, planned.bucket) };
-    });
+    const ranks = wantedRanks(countOf(sources), this.#quantiles);
+    const { group, plans } = mergeGroup(this.#kernel, sources, ranks);
+    const selections = selectionsOf(plans, ranks, sources);
     this.#groups.push({ group, selections });
     for (const { runs } of selections) this.#runs += runs.length;
     if (this.#runs >= mergeRunsWaitingMax) await this.#flush();
@@ -184,75 +180,86 @@ function placeRanks(
   }
 }
 
-function mergeGroup(sources: readonly Source[]): MergedGroup {
-  const groups = sources.map(({ group }) => group);
-  const filled = groups.filter((group) => group.count > 0);
-  const [first] = groups;
+function countOf(sources: readonly Source[]): number {
+  return sources.reduce((sum, { group }) => sum + group.count, 0);
+}
+
+/** A group, and where its durations of these ranks are to be looked for. */
+function mergeGroup(
+  kernel: MergeKernel,
+  sources: readonly Source[],
+  ranks: readonly number[],
+): { readonly group: MergedGroup; readonly plans: readonly BucketPlan[] } {
+  const parts = sources.map(({ group }) => group);
+  const { plans, ...histogram } = kernel.merge(parts, ranks);
+  return { group: { ...addTotals(parts), ...histogram }, plans };
+}
+
+/** Least, greatest and sum are 0 where there is no duration, as in the parts. */
+function addTotals(parts: readonly GroupTotals[]): GroupTotals {
+  const [first] = parts;
   assert(first, 'A group has a source');
-  const sum = (of: (group: GroupTotals) => number): number =>
-    groups.reduce((total, group) => total + of(group), 0);
-  return {
-    tenantId: first.tenantId,
-    serviceName: first.serviceName,
-    operationName: first.operationName,
-    spanKind: first.spanKind,
-    rawCount: sum((group) => group.rawCount),
-    count: sum((group) => group.count),
-    errorCount: sum((group) => group.errorCount),
-    uniqueTraces: sum((group) => group.uniqueTraces),
-    conflicts: sum((group) => group.conflicts),
-    durationMinNs: least(filled.map((group) => group.durationMinNs)),
-    durationMaxNs: -least(filled.map((group) => -group.durationMaxNs)),
-    durationSumNs: groups.reduce((total, group) => total + group.durationSumNs, 0n),
-    ...addHistograms(groups),
-  };
-}
-
-function least(values: readonly bigint[]): bigint {
-  return values.reduce((found, value) => (value < found ? value : found), values[0] ?? 0n);
-}
-
-/** Counts by bucket while histograms are added; all 0 in between. */
-const addedCounts = new Float64Array(bucketCount);
-
-function addHistograms(groups: readonly PartialHeaderGroup[]) {
-  let [first, last] = [bucketCount, -1];
-  for (const group of groups) {
-    const { buckets, bucketCounts } = group;
-    for (let i = 0; i < buckets.length; i += 1) {
-      const bucket = buckets[i] ?? 0;
-      addedCounts[bucket] = (addedCounts[bucket] ?? 0) + (bucketCounts[i] ?? 0);
+  const { tenantId, serviceName, operationName, spanKind } = first;
+  let { rawCount, count, errorCount, uniqueTraces, conflicts } = first;
+  let { durationMinNs, durationMaxNs, durationSumNs } = first;
+  for (let i = 1; i < parts.length; i += 1) {
+    const part = parts[i] ?? first;
+    if (part.count > 0) {
+      const isLeast = count === 0 || part.durationMinNs < durationMinNs;
+      if (isLeast) durationMinNs = part.durationMinNs;
+      if (part.durationMaxNs > durationMaxNs) durationMaxNs = part.durationMaxNs;
     }
-    first = Math.min(first, buckets[0] ?? first);
-    last = Math.max(last, buckets.at(-1) ?? last);
+    rawCount += part.rawCount;
+    count += part.count;
+    errorCount += part.errorCount;
+    uniqueTraces += part.uniqueTraces;
+    conflicts += part.conflicts;
+    durationSumNs += part.durationSumNs;
   }
-  const buckets: number[] = [];
-  const bucketCounts: number[] = [];
-  for (let bucket = first; bucket <= last; bucket += 1) {
-    const count = addedCounts[bucket] ?? 0;
-    if (count === 0) continue;
-    buckets.push(bucket);
-    bucketCounts.push(count);
-  }
-  addedCounts.fill(0, first, last + 1);
-  return { buckets: Uint16Array.from(buckets), bucketCounts: Float64Array.from(bucketCounts) };
+  const names = { tenantId, serviceName, operationName, spanKind };
+  const counts = { rawCount, count, errorCount, uniqueTraces, conflicts };
+  return { ...names, ...counts, durationMinNs, durationMaxNs, durationSumNs };
+}
+
+/** One for each bucket that a wanted rank falls into. */
+function selectionsOf(
+  plans: readonly BucketPlan[],
+  ranks: readonly number[],
+  sources: readonly Source[],
+): PlacedSelection[] {
+  let next = 0;
+  return plans.map(({ bucket, before, ranks: count, runs }) => {
+    const own = ranks.slice(next, next + count);
+    next += count;
+    return {
+      bucket,
+      before,
+      ranks: own.map((rank) => rank - before),
+      runs: runs.map(({ part, start, count: durations }) => {
+        const source = sources[part];
+        assert(source, 'A run is of a source');
+        return { reader: source.reader, start, count: durations };
+      }),
+    };
+  });
 }
 
 /** Ranks that are wanted of a bucket, counted from `before`, the rank of its first duration. */
 interface PlannedRanks {
   readonly bucket: number;
-  readonly count: number;
   readonly ranks: readonly number[];
   readonly before: number;
 }
 
 type PlacedSelection = PlannedRanks & Selection;
 
-/** One for each bucket that a wanted rank falls into. */
-function planRanks(group: MergedGroup, quantiles: readonly number[]): PlannedRanks[] {
-  const wanted = group.count === 0 ? [] : wantedRanks(group.count, quantiles);
-  const planned: PlannedRanks[] = [];
-  const { buckets, bucketCounts } = group;
+/** The same of a histogram that no partial has: of a fold. */
+function planRanks(
+  { count: total, buckets, bucketCounts }: MergedGroup,
+  quantiles: readonly number[],
+): (PlannedRanks & { readonly count: number })[] {
+  const wanted = wantedRanks(total, quantiles);
+  const planned: (PlannedRanks & { readonly count: number })[] = [];
   let before = 0;
   let next = 0;
   for (let i = 0; i < buckets.length && next < wanted.length; i += 1) {
@@ -268,21 +275,14 @@ function planRanks(group: MergedGroup, quantiles: readonly number[]): PlannedRan
   return planned;
 }
 
-/** The ranks, ascending and without repeats. */
+/** The ranks among `count` durations, ascending and without repeats. */
 function wantedRanks(count: number, quantiles: readonly number[]): number[] {
+  if (count === 0) return [];
   const ranks = quantiles.flatMap((quantile) => {
     const { lower, upper } = quantileRank(count, quantile);
     return [lower, upper];
   });
   return [...new Set(ranks)].toSorted((a, b) => a - b);
-}
-
-function runsOf(sources: readonly Source[], bucket: number): Run[] {
-  return sources.flatMap((source) => {
-    const count = source.group.bucketCounts[source.group.buckets.indexOf(bucket)] ?? 0;
-    if (count === 0) return [];
-    return [{ reader: source.reader, start: runRange(source.group, bucket).start, count }];
-  });
 }
 
 function groupStats(

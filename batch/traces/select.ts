@@ -4,10 +4,18 @@
  * them. Memory is bounded either way, and the result is exact.
  */
 import assert from 'node:assert/strict';
+import type { MergeKernel } from '../../aggregator-as/mergekernel.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { bucketBits, bucketMinNs } from '../../schemas/histogram.ts';
 import { runWidth } from '../../schemas/partial.ts';
-import { readExactly, readRanges, type MergeLimits, type PartialReader } from '../ranges.ts';
+import { startMergeKernel } from '../kernel.ts';
+import {
+  readExactly,
+  readRanges,
+  type MergeLimits,
+  type PartialReader,
+  type RangeRead,
+} from '../ranges.ts';
 
 /** Sorted durations of one bucket in one partial. */
 export interface Run {
@@ -43,14 +51,13 @@ export async function selectDurations(
   selections: readonly Selection[],
   limits: MergeLimits,
 ): Promise<bigint[][]> {
+  const kernel = await startMergeKernel();
   const results: bigint[][] = [];
   let window: number[] = [];
   let windowBytes = 0;
   const finishWindow = async (): Promise<void> => {
-    const found = await loadAndPick(
-      window.map((i) => selectionAt(selections, i)),
-      limits,
-    );
+    const ofWindow = window.map((i) => selectionAt(selections, i));
+    const found = await loadAndPick(kernel, ofWindow, limits);
     for (const [place, i] of window.entries()) results[i] = found[place] ?? [];
     window = [];
     windowBytes = 0;
@@ -58,7 +65,7 @@ export async function selectDurations(
   for (const [i, selection] of selections.entries()) {
     const bytes = loadedBytes(selection.bucket, selection.runs);
     if (bytes > limits.runBytes) {
-      results[i] = await selectNarrowing(selection, limits);
+      results[i] = await selectNarrowing(kernel, selection, limits);
       continue;
     }
     if (windowBytes + bytes > limits.windowBytes) await finishWindow();
@@ -82,35 +89,44 @@ function loadedBytes(bucket: number, runs: readonly Run[]): number {
 
 /** Loads all runs of the selections, with as few requests as neighbours allow, and picks. */
 async function loadAndPick(
+  kernel: MergeKernel,
   selections: readonly Selection[],
   limits: MergeLimits,
 ): Promise<bigint[][]> {
-  const loads = selections.map((selection) => planLoad(selection));
-  await readRanges(
-    loads.flatMap((load) => load.reads),
-    limits,
-  );
-  return loads.map(({ bucket, distances, ranks }) => {
-    if (distances === undefined) return ranks.map(() => bucketMinNs(bucket));
-    distances.sort();
-    return ranks.map((rank) => bucketMinNs(bucket) + BigInt(distances[rank] ?? 0));
-  });
+  const reads: RangeRead[] = [];
+  const places: number[] = [];
+  let next = 0;
+  let most = 0;
+  let runMost = 0;
+  for (const { bucket, runs } of selections) {
+    const width = runWidth(bucket);
+    const bits = bucketBits(bucket);
+    const first = next;
+    places.push(first);
+    if (width === 0) continue;
+    for (const { reader, start, count } of runs) {
+      const place = next;
+      const take = (bytes: Uint8Array): void => kernel.take(bytes, place, width, bits);
+      reads.push({ reader, start, end: start + count * width, take });
+      next += count;
+      runMost = Math.max(runMost, count * width);
+    }
+    most = Math.max(most, next - first);
+  }
+  kernel.room(next, most, runMost);
+  await readRanges(reads, limits);
+  return selections.map((selection, i) => pick(kernel, selection, places[i] ?? 0));
 }
 
-/** Room for a selection's durations, and the reads that fill it. None where there is one value. */
-function planLoad({ bucket, runs, ranks }: Selection) {
-  const width = runWidth(bucket);
-  if (width === 0) return { bucket, ranks, distances: undefined, reads: [] };
-  const count = runs.reduce((sum, run) => sum + run.count, 0);
-  const distances = distancesOf(width, count);
-  let place = 0;
-  const reads = runs.map(({ reader, start, count: runCount }) => {
-    const target = distances.subarray(place, place + runCount);
-    place += runCount;
-    const take = (bytes: Uint8Array): void => decodeRun(bytes, bucket, target);
-    return { reader, start, end: start + runCount * width, take };
-  });
-  return { bucket, ranks, distances, reads };
+/** Of the selection's durations, which have been taken from `place` on, those at its ranks. */
+function pick(kernel: MergeKernel, { bucket, runs, ranks }: Selection, place: number): bigint[] {
+  const least = bucketMinNs(bucket);
+  if (runWidth(bucket) === 0) return ranks.map(() => least);
+  if (runs.length > 1) {
+    const count = runs.reduce((sum, run) => sum + run.count, 0);
+    kernel.sort(place, count, bucketBits(bucket));
+  }
+  return ranks.map((rank) => least + kernel.valueAt(place + rank));
 }
 
 /** Decodes a run and checks what sorted durations of that bucket must be. Throws CORRUPT_ARCHIVE. */
@@ -144,14 +160,19 @@ function decodeLongs(bytes: Uint8Array, width: number, target: BigUint64Array): 
   }
 }
 
-async function selectNarrowing(selection: Selection, limits: MergeLimits): Promise<bigint[]> {
+async function selectNarrowing(
+  kernel: MergeKernel,
+  selection: Selection,
+  limits: MergeLimits,
+): Promise<bigint[]> {
   const found: bigint[] = [];
-  for (const rank of selection.ranks) found.push(await selectRank(selection, rank, limits));
+  for (const rank of selection.ranks) found.push(await selectRank(kernel, selection, rank, limits));
   return found;
 }
 
 /** Narrows the runs to the values that share ever more upper bits with the wanted one. */
 async function selectRank(
+  kernel: MergeKernel,
   { bucket, runs: allRuns }: Selection,
   wantedRank: number,
   limits: MergeLimits,
@@ -172,7 +193,7 @@ async function selectRank(
     bits = shift;
   }
   if (bits === 0) return bucketMinNs(bucket) + distance;
-  const [found] = await loadAndPick([{ bucket, runs, ranks: [rank] }], limits);
+  const [found] = await loadAndPick(kernel, [{ bucket, runs, ranks: [rank] }], limits);
   return found?.[0] ?? 0n;
 }
 

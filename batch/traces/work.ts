@@ -6,18 +6,16 @@ import { SpanKernel } from '../../aggregator-as/spankernel.ts';
 import type { ShardRange } from '../../schemas/shard.ts';
 import type { ReadRange } from '../../workers/clients/remote.ts';
 import type { OnFile } from '../read.ts';
-import type { ShardWork, WorkOptions } from '../work.ts';
+import type { ShardMerge, WorkOptions } from '../work.ts';
 import { Footers, mergeShard } from './compute.ts';
 import { encodeGroups } from './encode.ts';
 import { encodeGraph, graphWords } from './graph.ts';
 
-export function startSpanWork(options: WorkOptions): ShardWork {
+export function startSpanWork(options: WorkOptions): ShardMerge {
   return new SpanWork(options);
 }
 
-class SpanWork implements ShardWork {
-  /** It reads its rows itself. */
-  readonly columns: readonly string[] = [];
+class SpanWork implements ShardMerge {
   readonly #kernel: SpanKernel;
   readonly #edgesMax: number;
   readonly #footers = new Footers();
@@ -30,16 +28,8 @@ class SpanWork implements ShardWork {
     this.#edgesMax = edgesMax;
   }
 
-  // eslint-disable-next-line class-methods-use-this -- a merge begins anew by itself
-  reset(): void {}
-
   merge(shard: ShardRange, read: ReadRange, onFile: OnFile): Promise<void> {
     return mergeShard(shard, { kernel: this.#kernel, footers: this.#footers, read, onFile });
-  }
-
-  // eslint-disable-next-line class-methods-use-this -- it wants no rows
-  add(): void {
-    throw new Error('Bug: spans read their rows themselves');
   }
 
   finish(): Uint8Array {

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import type { Signal } from '../../schemas/archive.ts';
 import { startBucket } from '../../test/support/objects.ts';
 import type { Bucket } from '../../test/support/objects.ts';
+import { hold } from './hold.ts';
 import type { Measured } from './program.ts';
 
 export interface Drained extends Measured {
@@ -21,11 +22,13 @@ export interface DrainOptions {
   readonly processes: number;
   /** Encoding threads of each. */
   readonly threads: number;
+  /** What each is held to. @default whatever the machine has */
+  readonly cores?: number;
 }
 
 /** Sums over the processes; of times on the wall and of memory the greatest. */
 export async function drain(options: DrainOptions): Promise<Drained> {
-  const { signal, processes, threads, rows, brokers } = options;
+  const { signal, processes, threads, rows, brokers, cores } = options;
   const bucket = await startBucket();
   const group = `bench-${signal}-${processes}-${process.hrtime.bigint()}`;
   const { S3_BUCKET, S3_REGION, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY } = bucket.settings;
@@ -43,7 +46,10 @@ export async function drain(options: DrainOptions): Promise<Drained> {
     const runs = Array.from({ length: processes }, () => start(signal, threads, environment));
     await Promise.all(runs.map(({ ready }) => ready));
     for (const { child } of runs) child.stdin.end('go\n');
-    const measured = await Promise.all(runs.map(({ result }) => result));
+    const pids = cores === undefined ? [] : runs.map(({ child }) => child.pid ?? 0);
+    const releases = pids.map((pid) => hold(pid, cores ?? 1));
+    const results = Promise.all(runs.map(({ result }) => result));
+    const measured = await results.finally(() => releases.forEach((release) => release()));
     const drained = measured.reduce(added);
     assert.equal(drained.rows, rows, 'rows archived');
     return { ...drained, bucket };

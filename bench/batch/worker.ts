@@ -25,8 +25,7 @@ async function read(key: string, start: number, end: number): Promise<Uint8Array
 }
 
 async function compute(shard: Shard): Promise<void> {
-  work.reset();
-  await work.merge?.(shard, read, () => undefined);
+  await work.merge(shard, read, () => undefined);
   const partial = work.finish();
   parentPort?.postMessage({ index: shard.index, partial }, [partial.buffer as ArrayBuffer]);
 }

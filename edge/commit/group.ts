@@ -225,7 +225,7 @@ function itemCount({ tables }: Batch): number {
 }
 
 /** OTLP bytes of all parts: what the size of a group is counted in. */
-export function otlpBytes({ parts }: Pick<Batch, 'parts'>): number {
+function otlpBytes({ parts }: Pick<Batch, 'parts'>): number {
   return parts.reduce((sum, { otlp }) => sum + otlp.length, 0);
 }
 

@@ -146,6 +146,32 @@ export function claimedBytes(body: Uint8Array, encoding: Encoding): number | und
   }
 }
 
+/** A gzip body (RFC 1952) of one member without any of the optional fields. */
+export interface PlainGzip {
+  readonly deflated: Uint8Array;
+  /** What the body says of its contents: how many bytes (modulo 2^32), and their CRC-32. */
+  readonly bytes: number;
+  readonly crc: number;
+}
+
+/** The parts of the usual gzip body; undefined for any other. */
+export function plainGzip(body: Uint8Array): PlainGzip | undefined {
+  const { length } = body;
+  if (length < gzipHeadBytes + gzipTailBytes) return undefined;
+  const view = new DataView(body.buffer, body.byteOffset, length);
+  if (view.getUint32(0, true) !== gzipPlainMagic) return undefined;
+  return {
+    deflated: body.subarray(gzipHeadBytes, length - gzipTailBytes),
+    bytes: view.getUint32(length - 4, true),
+    crc: view.getUint32(length - gzipTailBytes, true),
+  };
+}
+
+const gzipHeadBytes = 10;
+const gzipTailBytes = 8;
+/** Two bytes of gzip, deflate, no flags. */
+const gzipPlainMagic = 0x00_08_8b_1f;
+
 /** RFC 1950, section 2.2: method 8, and the first two bytes are a multiple of 31. */
 function isZlib(body: Uint8Array): boolean {
   const [method = 0, flags = 0] = body;

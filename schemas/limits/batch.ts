@@ -4,6 +4,10 @@
 export const planSamplesMax = 200_000;
 export const samplesPerRowGroupMax = 64;
 
+/** Points that a shard's cut needs, of all row groups together; each gives at least a few. */
+export const samplesPerShard = 2048;
+export const samplesPerRowGroupMin = 8;
+
 /** Shards of one period. */
 export const shardsMax = 10_000;
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { computeShard, type ShardOptions } from '../../batch/shard.ts';
 import { startSpanWork } from '../../batch/traces/work.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
-import { decodePartialHeader } from '../../schemas/partial.ts';
+import { decodePartialHeader } from '../../schemas/buckets.ts';
 import { partialKey, idEnd, type Shard } from '../../schemas/shard.ts';
 import { CountingStore, startBucket, type Bucket } from '../support/objects.ts';
 import { seededRandom } from '../support/random.ts';

@@ -1,14 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { decodePartialHeader, runRange, type BucketedHeaderGroup } from '../../schemas/buckets.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
 import { bucketMinNs, bucketOf } from '../../schemas/histogram.ts';
-import {
-  decodePartialHeader,
-  encodePartial,
-  spanPreamble,
-  runRange,
-  runWidth,
-  type PartialHeaderGroup,
-} from '../../schemas/partial.ts';
+import { encodePartial, runWidth, spanPreamble } from '../../schemas/partial.ts';
 import { partialGroup } from '../support/partials.ts';
 import { seededRandom } from '../support/random.ts';
 
@@ -17,7 +12,7 @@ const max = 2n ** 64n - 1n;
 const corrupt = expect.objectContaining({ code: 'CORRUPT_ARCHIVE' });
 
 /** Durations of a group, gathered from its runs in the way that the format is described. */
-function durationsOf(bytes: Uint8Array, group: PartialHeaderGroup): bigint[] {
+function durationsOf(bytes: Uint8Array, group: BucketedHeaderGroup): bigint[] {
   return [...group.buckets].flatMap((bucket, i) => {
     const width = runWidth(bucket);
     const { start, end } = runRange(group, bucket);
@@ -63,11 +58,12 @@ describe('encodePartial()', () => {
     const group = [0, 1, 1, 0x74, 1, 0xac, 0x02, 3, 1, 2, 4];
     const words = [...le(5n), ...le(0x1_0203n), ...le(7n), ...le(1n)];
     // 0x10203 = 2^16 + 515: octave 16, sub-bucket 0 of 64, 10 bits: bucket (16 - 6) * 64 + 64.
-    const buckets = [2, 5, 2 * 2 + 1, 0x80 | ((704 - 5) & 127), (704 - 5) >> 7, 1 * 2 + 1];
-    const header = [...names, ...group, ...words, ...buckets];
+    const sizes = [2, 2, 0, 5];
+    const buckets = [5, 2 * 2 + 1, 0x80 | ((704 - 5) & 127), (704 - 5) >> 7, 1 * 2 + 1];
+    const header = [...names, ...group, ...words, ...sizes, ...buckets];
     const preamble = Buffer.alloc(32);
     preamble.write('TMKP');
-    preamble.writeUInt32LE(3, 4);
+    preamble.writeUInt32LE(4, 4);
     preamble.writeUInt32LE(32 + header.length, 8);
     preamble.writeUInt32LE(1, 12);
     preamble.writeBigUInt64LE(BigInt(body.length), 16);
@@ -105,7 +101,7 @@ describe('decodePartialHeader()', () => {
     for (const [i, { durations, ...totals }] of groups.entries()) {
       const found = header.groups[i];
       expect(found).toMatchObject(totals);
-      expect(durationsOf(bytes, found as PartialHeaderGroup)).toEqual([...durations]);
+      expect(durationsOf(bytes, found as BucketedHeaderGroup)).toEqual([...durations]);
       expect([...(found?.buckets ?? [])]).toEqual([...new Set(Array.from(durations, bucketOf))]);
     }
   });
@@ -125,7 +121,7 @@ describe('decodePartialHeader()', () => {
     );
     const bytes = encodePartial([partialGroup('op', durations)], [0.5, 0.99]);
     const { groups, headerBytes } = decodePartialHeader(bytes);
-    const [group] = groups as [PartialHeaderGroup];
+    const [group] = groups as [BucketedHeaderGroup];
     expect(group.hotStart).toBe(headerBytes);
     expect(group.coldStart - group.hotStart).toBeLessThan((bytes.length - headerBytes) / 10);
     const sorted = durations.toSorted();
@@ -165,7 +161,8 @@ describe('decodePartialHeader()', () => {
       try {
         decodePartialHeader(bytes);
       } catch (error) {
-        expect(error).toEqual(corrupt);
+        // An expectation for each of so many takes longer than all the rest.
+        if (!(error instanceof TidemarkError) || error.code !== 'CORRUPT_ARCHIVE') throw error;
         refused++;
       }
     }

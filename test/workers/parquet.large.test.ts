@@ -107,7 +107,12 @@ describe('encodeParquet() of many rows', () => {
           attributes: [{ key: 'text', value: { stringValue: id(100).toString('hex') } }],
         })),
       }));
-      const request = encodeTraces({ resourceSpans: [{ scopeSpans: [{ spans }] }] });
+      // Each of a resource of its own: what rows share with their owner does not repeat either.
+      const resourceSpans = spans.map((span) => ({
+        resource: { attributes: [{ key: 'pod', value: { stringValue: id(20).toString('hex') } }] },
+        scopeSpans: [{ spans: [span] }],
+      }));
+      const request = encodeTraces({ resourceSpans });
       const windows = { pastMaxMs: 1e12, futureMaxMs: 1e12 };
       columns.add(request, { ...provenance, ...windows, topic: topics.traces, offset });
     }
@@ -118,7 +123,8 @@ describe('encodeParquet() of many rows', () => {
     const encodings = await duckdb(
       `SELECT to_json({path: path_in_schema, encodings: encodings})::VARCHAR AS row
        FROM parquet_metadata('${path}') WHERE path_in_schema IN
-         ('StatusMessage', 'Duration', 'SpanName', 'SpanAttributes, entries, value')`,
+         ('StatusMessage', 'Duration', 'SpanName', 'SpanAttributes, entries, value',
+          'ResourceAttributes, entries, key', 'ResourceAttributes, entries, value')`,
       'row',
     );
     expect(Object.fromEntries(encodings.map((row) => [row['path'], row['encodings']]))).toEqual({
@@ -126,6 +132,8 @@ describe('encodeParquet() of many rows', () => {
       Duration: 'PLAIN, RLE',
       StatusMessage: 'PLAIN, RLE',
       'SpanAttributes, entries, value': 'PLAIN, RLE',
+      'ResourceAttributes, entries, key': 'PLAIN, RLE, RLE_DICTIONARY',
+      'ResourceAttributes, entries, value': 'PLAIN, RLE',
     });
   });
 

@@ -29,7 +29,7 @@ export type Struct = Readonly<Record<number, Value | undefined>>;
 export function encodeStruct(struct: Struct): Uint8Array {
   const writer = new Writer();
   writer.struct(struct);
-  return Uint8Array.from(writer.bytes);
+  return new Uint8Array(writer.bytes);
 }
 
 class Writer {
@@ -46,7 +46,7 @@ class Writer {
         this.bytes.push(((id - last) << 4) | type);
       } else {
         this.bytes.push(type);
-        this.#zigzag(BigInt(id));
+        this.#zigzag(id);
       }
       last = id;
       this.#value(value);
@@ -56,8 +56,8 @@ class Writer {
 
   #value(value: Value): void {
     if ('i8' in value) this.bytes.push(value.i8 & 255);
-    else if ('i32' in value) this.#zigzag(BigInt(value.i32));
-    else if ('i64' in value) this.#zigzag(BigInt(value.i64));
+    else if ('i32' in value) this.#zigzag(value.i32);
+    else if ('i64' in value) this.#zigzag(value.i64);
     else if ('text' in value) this.#binary(Buffer.from(value.text));
     else if ('bytes' in value) this.#binary(value.bytes);
     else if ('struct' in value) this.struct(value.struct);
@@ -70,8 +70,8 @@ class Writer {
       this.#each(types.binary, value.texts, (item) => this.#binary(Buffer.from(item)));
     if ('bytesList' in value)
       this.#each(types.binary, value.bytesList, (item) => this.#binary(item));
-    if ('i32s' in value) this.#each(types.i32, value.i32s, (item) => this.#zigzag(BigInt(item)));
-    if ('i64s' in value) this.#each(types.i64, value.i64s, (item) => this.#zigzag(BigInt(item)));
+    if ('i32s' in value) this.#each(types.i32, value.i32s, (item) => this.#zigzag(item));
+    if ('i64s' in value) this.#each(types.i64, value.i64s, (item) => this.#zigzag(item));
     if ('bools' in value)
       this.#each(types.true, value.bools, (item) => this.bytes.push(item ? 1 : 2));
   }
@@ -81,24 +81,32 @@ class Writer {
       this.bytes.push((items.length << 4) | type);
     } else {
       this.bytes.push(0xf0 | type);
-      this.#varint(BigInt(items.length));
+      this.#varint(items.length);
     }
     for (const item of items) write(item);
   }
 
   #binary(bytes: Uint8Array): void {
-    this.#varint(BigInt(bytes.length));
+    this.#varint(bytes.length);
     for (const byte of bytes) this.bytes.push(byte);
   }
 
-  #zigzag(value: bigint): void {
-    this.#varint(BigInt.asUintN(64, (value << 1n) ^ (value >> 63n)));
-  }
-
-  #varint(value: bigint): void {
-    let rest = value;
+  #zigzag(value: number | bigint): void {
+    if (typeof value === 'number' && value >= 0 && value < 2 ** 30) {
+      this.#varint(value * 2);
+      return;
+    }
+    const wide = BigInt(value);
+    let rest = BigInt.asUintN(64, (wide << 1n) ^ (wide >> 63n));
     for (; rest > 127n; rest >>= 7n) this.bytes.push(Number(rest & 127n) | 128);
     this.bytes.push(Number(rest));
+  }
+
+  /** Of a number below 2^31. */
+  #varint(value: number): void {
+    let rest = value;
+    for (; rest > 127; rest >>= 7) this.bytes.push((rest & 127) | 128);
+    this.bytes.push(rest);
   }
 }
 

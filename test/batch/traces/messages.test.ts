@@ -6,7 +6,7 @@ import { joinMessages } from '../../../batch/traces/messages.ts';
 import { memoryReader } from '../../../batch/traces/sections.ts';
 import { messageBlockEnds } from '../../../schemas/limits/batch.ts';
 import type { NamedEnd } from '../../../schemas/messagepartial.ts';
-import { decodePartialHeader } from '../../../schemas/partial.ts';
+import { decodePartialHeader } from '../../../schemas/buckets.ts';
 import { encodeMessages } from '../../support/messages.ts';
 
 const names = ['acme', 'shop', 'store', 'kafka/orders'];
