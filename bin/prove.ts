@@ -28,14 +28,18 @@ export interface ProveOptions<Progress> {
   readonly signal?: AbortSignal;
 }
 
-/** The signals that have a current run for the period. Throws NOT_FOUND when none has. */
-export async function publishedSignals(clickhouse: ClickHouse, period: Period): Promise<Signal[]> {
+/** The signals that have a current run for the period. Throws NOT_FOUND when none has: nothing to `verb`. */
+export async function publishedSignals(
+  clickhouse: ClickHouse,
+  period: Period,
+  verb: string,
+): Promise<Signal[]> {
   const found: Signal[] = [];
   for (const signal of signalsOf(period.kind)) {
     if ((await currentRun(clickhouse, signal, period)) !== undefined) found.push(signal);
   }
   if (found.length > 0) return found;
-  throw new TidemarkError('NOT_FOUND', `Cannot verify ${period.name}: no run is published for it`);
+  throw new TidemarkError('NOT_FOUND', `Cannot ${verb} ${period.name}: no run is published for it`);
 }
 
 /**

@@ -39,12 +39,24 @@ export function parsePeriod(text: string, name = 'date'): Period {
   const startMs = match ? Date.parse(`${match[1]}T${match[2] ?? '00'}:00:00Z`) : Number.NaN;
   // Date.parse takes the 31st of November for the 1st of December.
   if (Number.isFinite(startMs) && new Date(startMs).toISOString().startsWith(text)) {
+    assertStorable(text, startMs, name);
     return periodAt(match?.[2] === undefined ? 'day' : 'hour', startMs);
   }
   throw new SettingError(
     name,
     `Cannot use the ${name} "${text}": wanted one such as 2026-11-21, or 2026-11-21T13 for an hour`,
   );
+}
+
+/** ClickHouse takes a day before its first one for that one, and would publish it as such. */
+const firstDay = '1970-01-01';
+const lastDay = '2105-12-31';
+
+function assertStorable(text: string, startMs: number, name: string): void {
+  const day = text.slice(0, nameLength.day);
+  if (startMs >= 0 && day <= lastDay) return;
+  const message = `Cannot use the ${name} "${text}": days are from ${firstDay} to ${lastDay}`;
+  throw new SettingError(name, message);
 }
 
 /** The last `count` periods that had ended at a time, ms since 1970; oldest first. */

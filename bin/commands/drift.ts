@@ -66,7 +66,7 @@ async function drift(context: Context, flags: DriftFlags): Promise<void> {
   await withClients(context, async (clients) => {
     const limits = limitsOf(clients, flags);
     const { signal: only } = flags;
-    const wanted = only ? [only] : await publishedSignals(clients.clickhouse, period);
+    const wanted = only ? [only] : await publishedSignals(clients.clickhouse, period, 'compare');
     const alerts: string[] = [];
     for (const signal of wanted) {
       const found = await driftOfSignal(

@@ -45,7 +45,7 @@ async function verify(context: Context, flags: VerifyFlags): Promise<void> {
   const period = periodOf(flags.date, flags.hour);
   await withClients(context, async (clients) => {
     const { signal: only } = flags;
-    const wanted = only ? [only] : await publishedSignals(clients.clickhouse, period);
+    const wanted = only ? [only] : await publishedSignals(clients.clickhouse, period, 'verify');
     const bad: Signal[] = [];
     for (const signal of wanted) {
       if (!(await verifySignal(context, clients, period, { ...flags, signal }))) bad.push(signal);

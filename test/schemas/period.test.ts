@@ -17,6 +17,15 @@ describe('parsePeriod()', () => {
     });
   });
 
+  it.each(['1969-12-31', '0001-01-01', '2106-01-01', '9999-12-31T23'])(
+    'refuses "%s", which ClickHouse would take for another day',
+    (text) => {
+      expect(() => parsePeriod(text)).toThrow(/days are from 1970-01-01 to 2105-12-31$/);
+      expect(() => parsePeriod('1970-01-01')).not.toThrow();
+      expect(() => parsePeriod('2105-12-31T23')).not.toThrow();
+    },
+  );
+
   it.each([
     'yesterday',
     '2026-02-30',
