@@ -74,6 +74,7 @@ export async function up(options: UpOptions): Promise<Stack> {
   const abandon = (): void => void parts.stop();
   options.signal?.addEventListener('abort', abandon, { once: true });
   try {
+    options.signal?.throwIfAborted();
     await assertPortFree(settings.TIDEMARK_PORT, 'OTLP/HTTP', '--port');
     await assertPortFree(settings.TIDEMARK_CLICKHOUSE_PORT, 'ClickHouse', '--clickhouse-port');
     const { TIDEMARK_METRICS_PORT: metricsPort } = settings;

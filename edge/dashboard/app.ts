@@ -30,6 +30,9 @@ const main = { services, graph, traces, logs, metrics, trust };
 const pauseMs = 700;
 const pauseLooks = 3;
 
+/** After so long a page that has shown nothing yet says that it is not forgotten. */
+const slowMs = 1500;
+
 const root = document.querySelector('main') as HTMLElement;
 const notice = document.querySelector('#notice') as HTMLElement;
 const nav = document.querySelector('nav ul') as HTMLElement;
@@ -83,9 +86,13 @@ function enter(): void {
 
 /** Refreshes again and again while the page is open, seen and live. */
 async function look(open: Open, signal: AbortSignal): Promise<void> {
+  const slow = setTimeout(() => {
+    if (!signal.aborted) fill(notice, h('p', {}, 'Still waiting for an answer …'));
+  }, slowMs);
   for (let first = true; !signal.aborted; first = false) {
     const startMs = performance.now();
     if (first || (open.isLive && live.checked && !document.hidden)) await lookOnce(open, signal);
+    clearTimeout(slow);
     const tookMs = performance.now() - startMs;
     await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs, tookMs * pauseLooks)));
   }
