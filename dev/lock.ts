@@ -2,7 +2,15 @@
  * Lets one instance use a data directory at a time: a file that names its owner. The lock of a
  * process that is no more is taken over. Never deletes the lock of a living owner.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { TidemarkError } from '../schemas/errors.ts';
 import { lockTriesMax } from '../schemas/limits/dev.ts';
@@ -29,7 +37,7 @@ export function lockDirectory(directory: string): Lock {
 
 function prepare(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true });
+    make(directory);
     const probe = path.join(directory, `probe-${process.pid}`);
     writeFileSync(probe, '');
     rmSync(probe);
@@ -40,6 +48,18 @@ function prepare(directory: string): void {
       `Cannot write to the data directory "${directory}": ${reason}; choose another with --data`,
       { cause },
     );
+  }
+}
+
+/** Node's recursive way never ends where a file system says ENOENT of what it does not want, as /proc does. */
+function make(directory: string): void {
+  if (existsSync(directory)) return;
+  make(path.dirname(directory));
+  try {
+    mkdirSync(directory);
+  } catch (error) {
+    // Another program that starts at the same time was first.
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 

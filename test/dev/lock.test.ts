@@ -47,6 +47,12 @@ describe('lockDirectory()', () => {
     lock.release();
   });
 
+  it.runIf(process.platform === 'linux')('says so of a directory that no program can make', () => {
+    expect(() => lockDirectory('/proc/tidemark/data')).toThrow(
+      expect.objectContaining({ code: 'DATA_DIRECTORY' }),
+    );
+  });
+
   it('says clearly that a directory cannot be written', () => {
     const file = path.join(directory, 'file');
     writeFileSync(file, '');
