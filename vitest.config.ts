@@ -1,6 +1,7 @@
 /**
- * Four projects: `node` for what runs on Node, `workerd` for the edge, in the real runtime, `fleet`
- * for tests that start, kill and watch many programs, after the others, and `alone` for the whole
+ * Five projects: `node` for what runs on Node, `shared` for those of its files that can share a process,
+ * which saves loading engines and libraries for each, `workerd` for the edge, in the real runtime,
+ * `fleet` for tests that start, kill and watch many programs, after the others, and `alone` for the whole
  * stack, one file at a time, so that it has the machine to itself.
  */
 import path from 'node:path';
@@ -16,6 +17,7 @@ const fleet = [
   'test/workers/archive.{crash,kafka,kill}.test.ts',
   'test/workers/compact.kill.test.ts',
 ];
+const shared = ['test/{aggregator-as,batch,bin,schemas}/**/*.test.ts'];
 // The programs that tests start load in half the time when Node keeps what it has compiled.
 process.env['NODE_COMPILE_CACHE'] ??= path.join(import.meta.dirname, 'node_modules/.cache/compile');
 
@@ -31,7 +33,17 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/edge/**', ...fleet],
+          exclude: ['test/edge/**', ...shared, ...fleet],
+          ...limits,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'shared',
+          include: shared,
+          exclude: fleet,
+          isolate: false,
           ...limits,
           maxWorkers: 2,
         },
