@@ -12,7 +12,8 @@ import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import { migrate } from '../workers/clients/migrate.ts';
 
-const defaultSpans = 20_000_000;
+/** 30 days of 1,000 operations: a span a minute of each operation, which is little. */
+const defaultSpans = 50_000_000;
 /** Days that are published; one more is live. */
 const days = 30;
 const services = 40;
