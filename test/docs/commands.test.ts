@@ -51,6 +51,8 @@ describe('the commands of the guides', () => {
     const faults: string[] = [];
     for (const block of blocks) {
       for (const words of commandsIn(block.text)) {
+        // A program that the block itself writes is in the reader's directory, not here.
+        if (block.text.includes(` > ${words[1] ?? ''} <<`)) continue;
         const fault = await faultOf(words, true);
         if (fault !== undefined) faults.push(`${place(block)}: ${words.join(' ')}: ${fault}`);
       }

@@ -96,7 +96,7 @@ export async function faultOf(
 
 function faultOfScript(name = ''): string | undefined {
   const { scripts } = JSON.parse(readGuide('package.json')) as { scripts: Record<string, string> };
-  const own = ['ci', 'install', 'i', 'start', 'test', ...Object.keys(scripts)];
+  const own = ['ci', 'init', 'install', 'i', 'start', 'test', ...Object.keys(scripts)];
   return own.includes(name) ? undefined : `package.json has no script "${name}"`;
 }
 
