@@ -152,7 +152,7 @@ async function measureMany(directory: string): Promise<void> {
   const timer = setInterval(() => samples.push(residentBytes(worker.pid)), 1000);
   try {
     const perSecond = manyPerSecond;
-    const { failed, sent } = await load({
+    const { failed, reasons, sent } = await load({
       ...options,
       requests: perSecond * manySeconds,
       perSecond,
@@ -161,7 +161,8 @@ async function measureMany(directory: string): Promise<void> {
     const early = Math.max(...samples.slice(third, 2 * third));
     const late = Math.max(...samples.slice(2 * third));
     const label = `${manyConnections} connections for ${manySeconds} s`;
-    print(`${label}, failed`, failed, 'requests', { versus: `${sent} requests`, goal: 0 });
+    const versus = `${sent} requests`;
+    print(`${label}, failed`, failed, 'requests', { versus, goal: 0, reasons });
     print(`${label}, memory in the last third`, late / megabyte, 'MB', {
       versus: 'the third before',
       ratio: round(early / late),

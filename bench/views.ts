@@ -27,7 +27,7 @@ const rawTimes = 3;
 /** Inserts that the live day comes in. */
 const liveInserts = 40;
 /** Seconds that merges of what was inserted are waited for. */
-const settleSeconds = 60;
+const settleSeconds = 180;
 const goalMs = 100;
 const goalRatio = 50;
 

@@ -16,6 +16,8 @@ export interface LoadOptions {
 export interface LoadResult {
   readonly sent: number;
   readonly failed: number;
+  /** Why, each reason once: a status, or the code of a connection's fault. */
+  readonly reasons: readonly string[];
   readonly seconds: number;
 }
 
@@ -24,6 +26,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: options.connections });
   const beginMs = performance.now();
   let [next, failed] = [0, 0];
+  const reasons = new Set<string>();
   const work = async (): Promise<void> => {
     while (next < options.requests) {
       const turn = next++;
@@ -32,13 +35,20 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
         await pause(Math.max(0, dueMs - performance.now()));
       }
       const body = options.bodies[turn % options.bodies.length] ?? new Uint8Array();
-      const status = await post(agent, options, body).catch(() => 0);
-      if (status !== 200) failed += 1;
+      const outcome = await post(agent, options, body).catch(reasonOf);
+      if (outcome === 200) continue;
+      failed += 1;
+      reasons.add(String(outcome));
     }
   };
   await Promise.all(Array.from({ length: options.connections }, work));
   agent.destroy();
-  return { sent: next, failed, seconds: (performance.now() - beginMs) / 1000 };
+  return {
+    sent: next,
+    failed,
+    reasons: [...reasons],
+    seconds: (performance.now() - beginMs) / 1000,
+  };
 }
 
 function post(agent: Agent, { url, headers }: LoadOptions, body: Uint8Array): Promise<number> {
@@ -47,7 +57,17 @@ function post(agent: Agent, { url, headers }: LoadOptions, body: Uint8Array): Pr
       answer.resume().once('end', () => resolve(answer.statusCode ?? 0));
       answer.once('error', reject);
     });
-    outgoing.once('error', reject);
+    outgoing.once('error', (error) => {
+      // A connection that the server closes for idleness just when it is used again.
+      reject(
+        outgoing.reusedSocket ? new Error(`${reasonOf(error)} on a reused connection`) : error,
+      );
+    });
     outgoing.end(body);
   });
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error ? String(error.code) : error.message;
 }
