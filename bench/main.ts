@@ -20,7 +20,7 @@ const benches: Record<string, (items?: number) => Promise<void>> = {
 
 const usage = `usage: npm run bench -- [--json] [--items N] [${Object.keys(benches).join('|')}]...
   --items N  items of each signal in "archive" (default 1000000; five times as many spans), spans in "batch"
-             (default 5000000) and in "views" (default 50000000)`;
+             (default 5000000) and in "views" (default 30000000)`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({

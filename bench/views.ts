@@ -12,8 +12,8 @@ import { openClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import { migrate } from '../workers/clients/migrate.ts';
 
-/** 30 days of 1,000 operations: a span a minute of each operation, which is little. */
-const defaultSpans = 50_000_000;
+/** 30 days of 1,000 operations: two spans of each operation in three minutes, which is little. */
+const defaultSpans = 30_000_000;
 /** Days that are published; one more is live. */
 const days = 30;
 const services = 40;
