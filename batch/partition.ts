@@ -57,7 +57,8 @@ export async function dropPartition(
   const { column, type, value } = periodKey(period);
   const parameters = { period: value, run: runId };
   // The partition goes last: by it a removal that broke off is found again.
-  for (const copy of withCopy(table).slice(1)) {
+  const copy = copies[table];
+  if (copy !== undefined) {
     const rows = `${column} = {period:${type}} AND run_id = {run:String}`;
     await clickhouse.command(`DELETE FROM ${copy} WHERE ${rows}`, parameters, { idempotent: true });
   }

@@ -77,11 +77,11 @@ function askedOf(
   nowMs: number,
 ): Asked<Record<string, unknown>> | Response {
   const { query, pathParameters = z.object({}) } = resource;
+  const wanted = { ...query.shape, ...pathParameters.shape };
   const given = z
-    .strictObject({ ...query.shape, ...pathParameters.shape })
+    .strictObject(wanted)
     .safeParse({ ...context.req.query(), ...context.req.param() });
   if (!given.success) {
-    const wanted = { ...query.shape, ...pathParameters.shape };
     return badParameters(given.error.issues.flatMap((issue) => faultsOf(issue, wanted)));
   }
   const values = given.data as Record<string, unknown>;

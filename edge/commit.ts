@@ -7,8 +7,9 @@ import { errorCodes, TidemarkError } from '../schemas/errors.ts';
 import type { ErrorCode } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { Batch, FreshBatch, Stored } from './fanout.ts';
+import { otlpBytes } from './commit/group.ts';
 import type { Grouped } from './commit/group.ts';
-import { copyOf, viewOf } from './lend.ts';
+import { copyOf } from './lend.ts';
 import type { Meter, MeterReading } from './meter.ts';
 
 /** What a group answers: an error's class does not survive the way between two objects. */
@@ -47,8 +48,7 @@ export async function commit(
   settings: CommitSettings,
   tools: CommitTools,
 ): Promise<Committed> {
-  const bytes = batch.parts.reduce((sum, { otlp }) => sum + viewOf(otlp).length, 0);
-  const isLarge = bytes * 2 > settings.TIDEMARK_GROUP_BYTES_MAX;
+  const isLarge = otlpBytes(batch) * 2 > settings.TIDEMARK_GROUP_BYTES_MAX;
   if (settings.TIDEMARK_GROUP_MS === 0 || tools.groups === undefined || isLarge) {
     const recordedMs = batch.parts[0]?.parts.receivedMs ?? 0;
     return { ...(await tools.direct(batch)), recordedMs, isCopy: false };

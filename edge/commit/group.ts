@@ -8,7 +8,8 @@ import { TidemarkError } from '../../schemas/errors.ts';
 import { groupsInFlightMax } from '../../schemas/limits.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { ArchivePart } from '../archive.ts';
-import type { Batch, Stored } from '../fanout.ts';
+import type { Batch, FreshBatch, Stored } from '../fanout.ts';
+import { viewOf } from '../lend.ts';
 import { concatenate } from '../concatenate.ts';
 
 export type GroupSettings = Pick<
@@ -225,8 +226,8 @@ function itemCount({ tables }: Batch): number {
 }
 
 /** OTLP bytes of all parts: what the size of a group is counted in. */
-function otlpBytes({ parts }: Pick<Batch, 'parts'>): number {
-  return parts.reduce((sum, { otlp }) => sum + otlp.length, 0);
+export function otlpBytes({ parts }: Pick<FreshBatch, 'parts'>): number {
+  return parts.reduce((sum, { otlp }) => sum + viewOf(otlp).length, 0);
 }
 
 function rowBytes({ tables }: Batch): number {
