@@ -143,6 +143,13 @@ describe('runBatch() decides', () => {
     await expect(runBatch(optionsFor(date))).rejects.toMatchObject({ code: 'BATCH_FAILED' });
     const forced = await runBatch({ ...optionsFor(date), force: true });
     expect(forced).toMatchObject({ outcome: 'published', run: { isFinal: false } });
+    // An empty run would hide what comes.
+    const ahead = '2027-01-01';
+    expect(await runBatch({ ...optionsFor(ahead), force: true })).toMatchObject({
+      outcome: 'unchanged',
+      message: `${ahead} (traces) has nothing in the archive so far`,
+      run: undefined,
+    });
   });
 
   it('to publish an empty day once it is complete, and to say so', async () => {
