@@ -100,6 +100,9 @@ export const scheduleLookBackHours = 48;
 /** The first bytes of a partial that are read at once, because most headers end among them. */
 export const partialHeaderBytesGuess = 64 * 1024;
 
+/** Partials that are no longer than that are read once, whole, as far as they are this long together. */
+export const mergeWholeBytesMax = 32 * 1024 * 1024;
+
 /**
  * Bytes of all partials' headers that the merge holds: each has an equal part, and is read in pieces of that
  * size. No piece is smaller than the second.
