@@ -13,10 +13,14 @@ const texts = (field: number, ids: readonly (readonly number[])[]): number[] => 
 /** ColumnIndex: 1 null_pages, 2 min_values, 3 max_values, 4 boundary_order (1 is ascending). */
 const columnIndex = (least: number[][], greatest: number[][], order = 1): Uint8Array =>
   Uint8Array.from([
-    ...[0x19, (least.length << 4) | 1, ...least.map(() => 2)],
+    0x19,
+    (least.length << 4) | 1,
+    ...least.map(() => 2),
     ...texts(1, least),
     ...texts(1, greatest),
-    ...[0x15, order * 2, 0],
+    0x15,
+    order * 2,
+    0,
   ]);
 
 it('readPageEnds() gives ids as numbers, of pages that ascend and state them whole', () => {
