@@ -11,8 +11,8 @@ export const samplesPerRowGroupMin = 8;
 /** Shards of one period. */
 export const shardsMax = 10_000;
 
-/** The last bytes of a Parquet file that are read at once, because the footer is among them. */
-export const footerBytesGuess = 32 * 1024;
+/** The last bytes of a Parquet file that are read at once, because footer and page index are among them. */
+export const footerBytesGuess = 64 * 1024;
 
 /** Byte ranges closer to each other than this are read by one request. */
 export const rangeGapBytesMax = 64 * 1024;
