@@ -4,12 +4,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { spanProof } from '../../batch/traces/proof.ts';
-import { verifyRun } from '../../batch/verify.ts';
-import { parsePeriod } from '../../schemas/period.ts';
 import type { BatchProcess } from '../support/batch.ts';
 import { archiveSpans } from '../support/day.ts';
 import { memoryOf } from '../support/planned.ts';
+import { expectProved } from '../support/proved.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
@@ -84,20 +82,7 @@ it(
     );
     const runId = run?.run_id ?? '';
     const keys = files.map((file) => file.key);
-    const verified = await verifyRun({
-      clickhouse,
-      settings,
-      period: parsePeriod(date),
-      runId,
-      keys,
-      proofs: [spanProof],
-      periodMs: Date.parse(date),
-      seriesMax: 1,
-      edgesMax: 1000,
-      operationsMax: 1000,
-    });
-    expect(verified).toMatchObject({ equal: true, differences: [] });
-    expect(verified.rows).toBeGreaterThan(10);
+    await expectProved(stack, ['traces', date, runId], keys);
   },
   60_000 + 12_000 * kills,
 );

@@ -2,15 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { storedPartials } from '../../batch/partials.ts';
 import { runBatch, type BatchOptions, type BatchProgress } from '../../batch/run.ts';
 import { localRunner, type ShardRequest } from '../../batch/runner.ts';
-import { graphProof } from '../../batch/traces/graphproof.ts';
-import { spanProof } from '../../batch/traces/proof.ts';
-import { verifyRun } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ObjectEntry } from '../../workers/clients/objects.ts';
 import { archiveSpans, hourMs, moveWatermark, type ArchivedFile } from '../support/day.ts';
 import { askDuckDb, type OracleRow } from '../support/oracle.ts';
 import { memoryOf } from '../support/planned.ts';
+import { expectProved } from '../support/proved.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, type SpanRow } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
@@ -420,22 +418,9 @@ async function expectExact(date: string, files: readonly ArchivedFile[]): Promis
     { date },
   );
   const runId = runs[0]?.run_id ?? '';
-  const { clickhouse, settings } = stack;
+  const { clickhouse } = stack;
   const keys = files.map((file) => file.key);
-  const verified = await verifyRun({
-    clickhouse,
-    settings,
-    period: parsePeriod(date),
-    runId,
-    keys,
-    proofs: [spanProof, graphProof],
-    periodMs: Date.parse(date),
-    seriesMax: 1,
-    edgesMax: settings.TIDEMARK_BATCH_EDGES_MAX,
-    operationsMax: settings.TIDEMARK_BATCH_OPERATIONS_MAX,
-  });
-  expect(verified.differences).toEqual([]);
-  expect(verified.rows).toBeGreaterThan(0);
+  await expectProved(stack, ['traces', date, runId], keys);
   const published = await clickhouse.query<Record<keyof OracleRow, string | number | null>>(
     `SELECT * EXCEPT (date, run_id) FROM service_stats_batch
      WHERE date = {date:Date} AND run_id = {runId:String}`,

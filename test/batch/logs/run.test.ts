@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { logProof } from '../../../batch/logs/proof.ts';
 import { runBatch, type BatchOptions } from '../../../batch/run.ts';
-import { verifyRun } from '../../../batch/verify.ts';
 import { parsePeriod } from '../../../schemas/period.ts';
 import { archiveDeliveries } from '../../support/delivered.ts';
 import {
@@ -12,6 +10,7 @@ import {
   type SentRequest,
 } from '../../support/logday.ts';
 import { memoryOf } from '../../support/planned.ts';
+import { expectProved } from '../../support/proved.ts';
 import { seededRandom } from '../../support/random.ts';
 import { startStack, type Stack } from '../../support/stack.ts';
 
@@ -42,7 +41,7 @@ describe('runBatch() of logs', () => {
       counts.push(run?.shards ?? 0);
       expect(run).toMatchObject({ signal: 'logs', rowsRead: rows, isFinal: false });
       expect(await published(run?.runId ?? '')).toEqual(sorted(wanted));
-      await expectProved(date, run?.runId ?? '', keys);
+      await expectProved(stack, ['logs', date, run?.runId ?? ''], keys);
     }
     expect(counts[0]).toBe(1);
     expect(counts[1]).toBeGreaterThanOrEqual(5);
@@ -76,7 +75,7 @@ describe('runBatch() of logs', () => {
     const keys = await archive([{ ...from, records, offset: 1n }]);
     const { run } = await runBatch(optionsFor(date));
     expect(run?.totalSpans).toBe(3);
-    await expectProved(date, run?.runId ?? '', keys);
+    await expectProved(stack, ['logs', date, run?.runId ?? ''], keys);
     const settings = { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: 4 * 1024 * 1024 };
     await expect(runBatch({ ...optionsFor(date), settings, force: true })).rejects.toMatchObject({
       message: expect.stringContaining('which cannot be split') as string,
@@ -158,23 +157,4 @@ async function published(runId: string): Promise<[string, Record<string, number>
 
 function sorted<T>(figures: ReadonlyMap<string, T>): [string, T][] {
   return [...figures].toSorted(([a], [b]) => (a < b ? -1 : 1));
-}
-
-async function expectProved(date: string, runId: string, keys: readonly string[]): Promise<void> {
-  const { clickhouse, settings } = stack;
-  const period = parsePeriod(date);
-  const options = {
-    clickhouse,
-    settings,
-    period,
-    runId,
-    keys,
-    periodMs: 0,
-    seriesMax: 1,
-    edgesMax: 1,
-    operationsMax: 1000,
-  };
-  const report = await verifyRun({ ...options, proofs: [logProof] });
-  expect(report.differences).toEqual([]);
-  expect(report.rows).toBeGreaterThan(0);
 }
