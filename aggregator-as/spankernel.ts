@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { EncodedGroup } from '../schemas/compose.ts';
 import type { GroupNames } from '../schemas/partial.ts';
 import { SpanGraph, type GraphWords } from './spangraph.ts';
-import { corrupt, namesPage, SpanMemory, word, type CodePart } from './spanmemory.ts';
+import { namesPage, outOfOrder, SpanMemory, word, type CodePart } from './spanmemory.ts';
 
 export interface SpanKernelOptions {
   /** Bound on the WebAssembly memory; what is past 4 GiB is not used. */
@@ -116,7 +116,7 @@ export class SpanKernel {
     fill(memory.view(ids, bytes));
     const { fromHigh, fromLow, toHigh, toLow } = range;
     const at = wasm.openBlock(ids, rows, fromHigh, fromLow, toHigh, toLow) >>> 0;
-    if (at === 1) throw corrupt('its rows are not in the order of TraceId');
+    if (at === 1) throw outOfOrder();
     memory.enough(at);
     const view = memory.data(at);
     return {

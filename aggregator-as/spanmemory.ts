@@ -128,6 +128,10 @@ export function corrupt(reason: string, cause?: unknown): TidemarkError {
   return new TidemarkError('CORRUPT_ARCHIVE', `Cannot use a row group: ${reason}`, { cause });
 }
 
+export function outOfOrder(): TidemarkError {
+  return corrupt('its rows are not in the order of TraceId');
+}
+
 function neverAborts(): void {
   assert.fail('The kernel aborted, which its code never does');
 }

@@ -7,6 +7,7 @@ import type { Signal } from '../schemas/archive.ts';
 import { dateTime, periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import { overFiles, type FilesRead } from './damage.ts';
 import { filesSource, inSlice, type SourceSettings } from './source.ts';
 
 /** What differs between the layers for one service. Items are spans, log records or data points. */
@@ -99,7 +100,7 @@ export interface DriftOptions {
 
 /**
  * The drift of each service, by tenant and service. Throws `ClickHouseError`, also when ClickHouse cannot
- * reach the object store.
+ * reach the object store, and CORRUPT_ARCHIVE for a file that it cannot read.
  */
 export async function compareLayers(options: DriftOptions): Promise<ServiceDrift[]> {
   const { onProgress, signal } = options;
@@ -113,7 +114,8 @@ export async function compareLayers(options: DriftOptions): Promise<ServiceDrift
   for (let index = 0; index < slices; index += 1) {
     signal?.throwIfAborted();
     onProgress?.({ done: index, slices });
-    take(await query(options, itemsSql(options, { window, lateMs, index, count: slices })));
+    const sql = itemsSql(options, { window, lateMs, index, count: slices });
+    take(await overFiles(filesOf(options), () => query(options, sql)));
   }
   const { drift } = options;
   take(await query(options, drift.published(publishedSource(options))));
@@ -128,6 +130,10 @@ type Row = Readonly<Record<string, string | number | null>>;
 
 function query({ clickhouse, period, runId }: DriftOptions, sql: string): Promise<Row[]> {
   return clickhouse.query<Row>(sql, { period: periodKey(period).value, run: runId });
+}
+
+function filesOf({ clickhouse, settings, files, drift }: DriftOptions): FilesRead {
+  return { clickhouse, settings, keys: files.map(({ key }) => key), structure: drift.structure };
 }
 
 function publishedSource({ table, period }: DriftOptions): string {
@@ -181,11 +187,9 @@ interface ItemsPart {
 }
 
 /** One slice of the items of both layers, matched by identity and summed up by service. */
-function itemsSql(
-  { drift, settings, files, period }: DriftOptions,
-  { window, lateMs, index, count }: ItemsPart,
-): string {
-  const keys = files.map(({ key }) => key);
+function itemsSql(options: DriftOptions, { window, lateMs, index, count }: ItemsPart): string {
+  const { drift, settings, period } = options;
+  const { keys } = filesOf(options);
   const slice = { by: drift.archiveBy, index, count };
   const none = `(SELECT * FROM null('${drift.structure.join(', ').replaceAll("'", "\\'")}'))`;
   const source = keys.length === 0 ? none : filesSource(settings, keys, drift.structure, slice);

@@ -1,5 +1,6 @@
 /** The partials of a computation in the object store: which there are, reading and removing them. */
 import { TidemarkError } from '../schemas/errors.ts';
+import { mergeWholeBytesMax, partialHeaderBytesGuess } from '../schemas/limits/batch.ts';
 import {
   partialKey,
   partialPrefix,
@@ -66,16 +67,31 @@ export async function deletePartials(store: ObjectStore, computation: string): P
   }
 }
 
-/** Readers for the merge, which throw OBJECT_STORE, and BATCH_FAILED for a partial that is gone. */
+/**
+ * Readers for the merge, which throw OBJECT_STORE, and BATCH_FAILED for a partial that is gone. Small partials
+ * take one request each.
+ */
 export function readersOf(store: ObjectStore, reports: readonly ShardReport[]): PartialReader[] {
-  return reports.map(({ key, bytes }) => ({
-    byteLength: bytes,
-    read: async (start, end) => {
-      const found = await store.get(key, { range: { start, end } });
-      if (found !== undefined) return found;
-      throw new TidemarkError('BATCH_FAILED', `Cannot merge: the partial "${key}" is gone`, {
-        retryable: true,
-      });
-    },
-  }));
+  let wholeBytes = 0;
+  return reports.map(({ key, bytes }) => {
+    const read = rangeReader(store, key);
+    const isSmall = bytes <= partialHeaderBytesGuess && wholeBytes + bytes <= mergeWholeBytesMax;
+    if (!isSmall) return { byteLength: bytes, read };
+    wholeBytes += bytes;
+    let whole: Promise<Uint8Array> | undefined;
+    return {
+      byteLength: bytes,
+      read: async (start, end) => (await (whole ??= read(0, bytes))).subarray(start, end),
+    };
+  });
+}
+
+function rangeReader(store: ObjectStore, key: string): PartialReader['read'] {
+  return async (start, end) => {
+    const found = await store.get(key, { range: { start, end } });
+    if (found !== undefined) return found;
+    throw new TidemarkError('BATCH_FAILED', `Cannot merge: the partial "${key}" is gone`, {
+      retryable: true,
+    });
+  };
 }

@@ -11,6 +11,7 @@ import type { Settings } from '../schemas/settings.ts';
 import { listLiveFiles, type PeriodFile } from '../workers/clients/archive.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import type { ObjectStore } from '../workers/clients/objects.ts';
+import { overFiles } from './damage.ts';
 import { windowOf } from './drift.ts';
 import { countSql, type Compared, type Part } from './repair/compare.ts';
 import { removeSurplus } from './repair/remove.ts';
@@ -148,9 +149,11 @@ class Repair {
   async #countPart(compared: Compared, part: Part): Promise<Counts> {
     const { clickhouse, signal, of } = this.#options;
     signal?.throwIfAborted();
-    const [row] = await clickhouse.query<Record<keyof Counts, string>>(
-      countSql(compared, part),
-      this.#params,
+    const { settings, keys } = compared;
+    const read = { clickhouse, settings, keys, structure: compared.repair.structure };
+    const sql = countSql(compared, part);
+    const [row] = await overFiles(read, () =>
+      clickhouse.query<Record<keyof Counts, string>>(sql, this.#params),
     );
     const number = (name: keyof Counts) => Number(row?.[name] ?? 0);
     const counts = {

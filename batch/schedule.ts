@@ -107,15 +107,16 @@ export interface RunDecision {
 
 /**
  * Whether a run that was asked for has to be computed. `force` computes whatever there is, but
- * nothing when retention has left nothing.
+ * nothing when retention has left nothing, or nothing has come yet of a period that has not ended.
  */
 export function decideRun(state: RunState, force: boolean): RunDecision {
   const { current, isFinal } = state;
   const { kind, name } = state.period;
   const period = `${name} (${state.signal})`;
   const isWhole = state.rowsRemoved === 0;
-  if (force && (isWhole || state.files > 0)) return { action: 'compute', message: '' };
-  if (!state.hasEnded) {
+  const isThere = state.files > 0;
+  if (force && (isThere || (isWhole && state.hasEnded))) return { action: 'compute', message: '' };
+  if (!state.hasEnded && !force) {
     const message = `Cannot run the batch for ${period}: the ${kind} has not ended, and live figures would go`;
     return { action: 'refuse', message };
   }

@@ -7,6 +7,7 @@ import { verifyDifferencesMax } from '../schemas/limits/batch.ts';
 import { periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import { overFiles } from './damage.ts';
 import { filesSource, inSlice, type Slice, type SourceSettings } from './source.ts';
 
 /** A figure that is not the same in both. */
@@ -114,7 +115,8 @@ const denormals = 'SETTINGS output_format_json_quote_denormals = 1';
 
 /**
  * Compares a run's published figures with what the engine computes from the files, bit for bit.
- * Throws `ClickHouseError`, also when ClickHouse cannot reach the object store.
+ * Throws `ClickHouseError`, also when ClickHouse cannot reach the object store, and CORRUPT_ARCHIVE for
+ * a file that it cannot read.
  */
 export async function verifyRun(options: VerifyOptions): Promise<VerifyReport> {
   let [rows, figures] = [0, 0];
@@ -224,7 +226,9 @@ async function recompute(
   const whole = { source: filesSource(settings, keys, proof.structure), slice };
   const sql = sqlOf(filesSource(settings, keys, proof.structure, slice), whole);
   const params = { period: periodKey(period).value, run: runId };
-  return clickhouse.query<FigureRow>(`${sql} ${denormals}`, params);
+  return overFiles({ clickhouse, settings, keys, structure: proof.structure }, () =>
+    clickhouse.query<FigureRow>(`${sql} ${denormals}`, params),
+  );
 }
 
 function keyOf({ keys }: Proof, row: FigureRow): string {

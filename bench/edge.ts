@@ -3,35 +3,27 @@
  * sinks, beside a real OpenTelemetry Collector on the same bytes; 500 connections for a minute; and
  * what group commit does to many small requests. Prints one JSON line per figure.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { startKafka } from '../dev/kafka.ts';
-import { freePorts } from '../dev/port.ts';
-import { collector } from '../test/support/peers.ts';
+import { measureBoth, measureKafka } from './edge/collector.ts';
+import type { Missing } from './edge/collector.ts';
+import { costOf, requests, warmUp, warmUps } from './edge/cost.ts';
+import type { Cost } from './edge/cost.ts';
 import { measureGroups } from './edge/groups.ts';
 import { load } from './edge/load.ts';
 import {
-  cpuMs,
   residentBytes,
   headers,
-  start,
   startFloor,
   startSink,
   startWorkerd,
   varsOf,
 } from './edge/program.ts';
 import type { Program } from './edge/program.ts';
-import { makeRequests, requestType, spansPerRequest } from './payload.ts';
+import { makeRequests, requestType } from './payload.ts';
 
-const connections = 8;
-const warmUps = 200;
-/** CPU time in a second of a program that is idle, and seconds that it may take to become so. */
-const idleMs = 30;
-const settleTurnsMax = 10;
-const requests = 1500;
 /** Bytes of rows for each byte of OTLP, of these payloads. */
 const rowBytes = '1.6';
 const manyConnections = 500;
@@ -39,104 +31,44 @@ const manySeconds = 60;
 const manyPerSecond = 150;
 const megabyte = 1e6;
 
-/** CPU time a span, in µs, of a program that takes `requests` requests. */
-async function cpuPerSpan(program: Program, bodies: readonly Uint8Array[]) {
-  const options = { url: `${program.url}/v1/traces`, headers, bodies, connections };
-  await load({ ...options, requests: warmUps });
-  await settle(program.pid);
-  const before = cpuMs(program.pid);
-  const { failed, seconds } = await load({ ...options, requests });
-  // What a program puts off, such as sending to Kafka, is its cost as well.
-  await settle(program.pid);
-  const microseconds = (cpuMs(program.pid) - before) * 1000;
-  if (failed > 0) throw new Error(`${failed} of ${requests} requests failed`);
-  const spans = requests * spansPerRequest;
-  return { perSpan: microseconds / spans, perSecond: spans / seconds };
-}
-
-/** Waits until a process has been idle for a second, but not for long. */
-async function settle(pid: number): Promise<void> {
-  let before = cpuMs(pid);
-  for (let turn = 0; turn < settleTurnsMax; turn += 1) {
-    await pause(1000);
-    const now = cpuMs(pid);
-    if (now - before <= idleMs) return;
-    before = now;
-  }
-}
-
-async function withCollector(directory: string, bodies: readonly Uint8Array[]) {
-  const peer = await collector();
-  if ('missing' in peer) return { missing: peer.missing };
-  const kafka = await startKafka({
-    directory: path.join(directory, 'kafka'),
-    environment: process.env,
-    properties: { 'auto.create.topics.enable': 'true' },
-  });
-  try {
-    const [port = 0] = await freePorts(1);
-    const file = path.join(directory, 'collector.yaml');
-    await writeFile(file, collectorConfig(port, kafka.brokers));
-    const program = await start(peer.path, ['--config', file], `http://127.0.0.1:${port}`);
-    try {
-      return await cpuPerSpan(program, bodies);
-    } finally {
-      await program.stop();
-    }
-  } finally {
-    await kafka.stop();
-  }
-}
-
-/** OTLP in, Kafka out, zstd: the archive leg of a Collector, as its users set it up. */
-function collectorConfig(port: number, brokers: string): string {
-  return `receivers:
-  otlp: { protocols: { http: { endpoint: "127.0.0.1:${port}" } } }
-exporters:
-  kafka:
-    brokers: ["${brokers}"]
-    producer: { compression: zstd, max_message_bytes: 1000000, required_acks: -1 }
-    sending_queue: { block_on_overflow: true }
-service:
-  telemetry: { metrics: { level: none }, logs: { level: error } }
-  pipelines: { traces: { receivers: [otlp], exporters: [kafka] } }
-`;
-}
-
 /** CPU a span, beside the least Worker's and the Collector's. */
 async function measureCpu(directory: string): Promise<void> {
-  const bodies = makeRequests(requestType(), 16).map((body) => gzipSync(body));
-  const own = await withSink(bodies, (sink) =>
-    startWorkerd(path.join(directory, 'cpu'), varsOf(sink)),
-  );
-  const name = 'CPU a span, both legs';
+  const own = await withSink((sink) => startWorkerd(path.join(directory, 'cpu'), varsOf(sink)));
   print('throughput, 8 connections', own.perSecond, 'spans/s', { versus: '' });
-  const floor = await withSink(bodies, (sink) =>
+  const floor = await withSink((sink) =>
     startFloor(path.join(directory, 'floor'), { ...varsOf(sink), ROW_BYTES: rowBytes }),
   );
   const least = 'a Worker that only inflates and posts as many zeros';
-  print(name, own.perSpan, 'µs', { versus: least, ratio: round(floor.perSpan / own.perSpan) });
-  const peer = await withCollector(directory, bodies);
+  compare(own, least, floor, undefined);
+  const kafka = await measureKafka(path.join(directory, 'kafka'));
+  compare(own, 'Collector, otlp → kafka alone', kafka, 3);
+  const both = await measureBoth(path.join(directory, 'both'));
+  compare(own, 'Collector, otlp → clickhouse + kafka', both, 8);
+}
+
+/** One line for Tidemark, with the ratio, and one for the peer. */
+function compare(own: Cost, versus: string, peer: Cost | Missing, goal: number | undefined): void {
+  const name = 'CPU a span, both legs';
   if ('missing' in peer) {
-    print(name, own.perSpan, 'µs', { versus: peer.missing, ratio: null, goal: 3 });
+    print(name, own.perSpan, 'µs', { versus: peer.missing, ratio: null, goal });
     return;
   }
-  const versus = 'Collector, otlp → kafka alone';
-  print(name, own.perSpan, 'µs', { versus, ratio: round(peer.perSpan / own.perSpan), goal: 3 });
-  print(`${name.split(',')[0]}, Collector`, peer.perSpan, 'µs', { versus: '' });
+  print(name, own.perSpan, 'µs', { versus, ratio: round(peer.perSpan / own.perSpan), goal });
+  if (goal !== undefined) print(`CPU a span, ${versus}`, peer.perSpan, 'µs', { versus: '' });
 }
 
 /** What a Worker with both legs on one fast sink costs. Throws when a leg did not get everything. */
-async function withSink(bodies: readonly Uint8Array[], open: (sink: string) => Promise<Program>) {
+async function withSink(open: (sink: string) => Promise<Program>): Promise<Cost> {
   const sink = await startSink();
   const worker = await open(sink.url);
   try {
-    const figures = await cpuPerSpan(worker, bodies);
+    await warmUp(worker);
+    const cost = await costOf(worker);
     const { produces, inserts } = await sink.counts();
     if (produces < requests + warmUps || inserts < requests + warmUps) {
       throw new Error(`only ${produces} produce calls and ${inserts} inserts came through`);
     }
-    return figures;
+    return cost;
   } finally {
     await Promise.all([worker.stop(), sink.stop()]);
   }

@@ -115,11 +115,7 @@ async function take(
   visit.grant = grant;
   await limits.admit(grant);
   const { tenantId } = grant;
-  const received = await receive(request, limitsOf(settings), lease, transcoding.inflate);
-  const bytes = viewOf(received.body).length;
-  limits.charge(grant, { bytes, items: 0 });
-  meter.add('received_bytes_total', bytes, `signal="${signal}"`);
-  const otlp = convert(received, wire, settings, lease);
+  const otlp = await obtain(isolate, visit, grant);
   const receivedMs = tools.now();
   const receipt = receiptOf(tenantId, receivedMs, settings);
   const { tally, tables, digest } = transcoding.transcode(signal, otlp, receipt, lease);
@@ -136,6 +132,17 @@ async function take(
   }
   count(meter, signal, tally);
   return tally;
+}
+
+/** The request in protobuf, and nothing of what it was made from, which is let go with this step. */
+async function obtain(isolate: Isolate, visit: Visit, grant: Grant): Promise<Lent> {
+  const { settings, limits, transcoding } = isolate;
+  const { wire, request, lease, meter } = visit;
+  const received = await receive(request, limitsOf(settings), lease, transcoding.inflate);
+  const bytes = viewOf(received.body).length;
+  limits.charge(grant, { bytes, items: 0 });
+  meter.add('received_bytes_total', bytes, `signal="${wire.signal}"`);
+  return convert(received, wire, settings, lease);
 }
 
 /** What a note says of the items of a request. */
@@ -229,7 +236,8 @@ function convert(
   const otlp = lease.within(settings.TIDEMARK_INFLATED_BYTES_MAX, (bytesMax) =>
     jsonToProtobuf(request, json, bytesMax, names),
   );
-  lease.take(otlp.length);
+  // It may lie in a larger buffer.
+  lease.take(otlp.buffer.byteLength);
   lease.give(json.length);
   return otlp;
 }

@@ -3,7 +3,12 @@
  * the body says.
  */
 import { TidemarkError } from '../schemas/errors.ts';
-import { bodyReadBytes, heldPerByte, wholeBodyBytesMax } from '../schemas/limits.ts';
+import {
+  bodyReadBytes,
+  heldPerByte,
+  heldPerJsonByte,
+  wholeBodyBytesMax,
+} from '../schemas/limits.ts';
 import { claimedBytes, encodingOf, inflate } from './receive/inflate.ts';
 import type { Lease } from './lease.ts';
 import type { Lent } from './lend.ts';
@@ -63,10 +68,11 @@ export async function receive(
   const { bodyBytesMax, inflatedBytesMax } = limits;
   const length = Number(request.headers.get('content-length') ?? 0);
   if (length > bodyBytesMax) throw tooLarge(bodyBytesMax);
-  if (encoding === 'identity') lease.check(length * heldPerByte);
+  const heldPer = mediaType === 'application/json' ? heldPerJsonByte : heldPerByte;
+  if (encoding === 'identity') lease.check(length * heldPer);
   const sent = await readAll(request, length, bodyBytesMax, lease);
   const claimed = claimedBytes(sent, encoding) ?? 0;
-  lease.check(Math.min(claimed, inflatedBytesMax) * heldPerByte);
+  lease.check(Math.min(claimed, inflatedBytesMax) * heldPer);
   const body = lease.within(inflatedBytesMax, (bytesMax) => {
     const placed = encoding === 'gzip' ? inflater?.(sent, bytesMax) : undefined;
     return placed ?? inflate(sent, encoding, bytesMax);

@@ -216,6 +216,14 @@ export const archiveColumns: Record<Signal, readonly ArchiveColumn[]> = {
   logs: logColumns,
 };
 
+/**
+ * Columns that have pages where the first column has them: those that the batch takes a range of ids of, as
+ * far as they have more than a few bytes for a row.
+ */
+export const indexedColumns: Readonly<Partial<Record<Signal, ReadonlySet<string>>>> = {
+  traces: new Set(['SpanId', 'ParentSpanId', 'SpanName', 'ServiceName', 'Duration', 'PeerName']),
+};
+
 /** Versions of the columns above, written into each file's metadata as `tidemark.schema`. */
 export const schemaVersions: Record<Signal, number> = { traces: 2, metrics: 1, logs: 1 };
 

@@ -71,6 +71,9 @@ export const bodyReadBytes = 64 * 1024;
  */
 export const heldPerByte = 3;
 
+/** The same for JSON, which is held beside the protobuf that is made of it. */
+export const heldPerJsonByte = 4;
+
 /** Gzip bodies that inflate to at most this are inflated where they are transcoded. */
 export const placedBytesMax = 384 * 1024;
 

@@ -4,7 +4,7 @@
  * column is copied but into its pages. Pure: it stores nothing and knows no keys.
  */
 import type { HourBatch } from '../aggregator-as/host.ts';
-import { archiveColumns } from '../schemas/archive.ts';
+import { archiveColumns, indexedColumns } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
 import { indexedPageRows, rowGroupRows } from '../schemas/limits/archive.ts';
@@ -31,7 +31,8 @@ export function encodeParquet(batch: HourBatch): ParquetFile {
   const leaves = archiveColumns[signal].flatMap((archived, index) => {
     const column = batch.columns[index];
     if (!column) throw new Error(`Bug: column ${index} is missing`);
-    return pages.leavesOf(archived, column);
+    const isIndexed = index === 0 || indexedColumns[signal]?.has(archived.name) === true;
+    return pages.leavesOf(archived, column).map((leaf) => ({ leaf, isIndexed }));
   });
   const rowGroups = idRanges(batch.sortIds, rows);
   const pageEnds = rowGroups.map((_, group) => pageEndsOf(batch, group * rowGroupRows));
@@ -39,10 +40,10 @@ export function encodeParquet(batch: HourBatch): ParquetFile {
   const file = new FileBuilder(layoutOf(signal));
   for (const [group, { rows: count }] of rowGroups.entries()) {
     file.beginGroup(count);
-    for (const [index, leaf] of leaves.entries()) {
-      const ends = index === 0 ? pageEnds[group] : undefined;
-      const chunk = pages.chunk(leaf, group * rowGroupRows, count, ends ? indexedPageRows : count);
-      file.addChunk(chunk, chunkBytes(chunk, count), ends);
+    for (const [index, { leaf, isIndexed }] of leaves.entries()) {
+      const pageRows = isIndexed ? indexedPageRows : count;
+      const chunk = pages.chunk(leaf, group * rowGroupRows, count, pageRows);
+      file.addChunk(chunk, chunkBytes(chunk, count), index === 0 ? pageEnds[group] : undefined);
     }
   }
   return { bytes: file.finish(), rowGroups };

@@ -5,6 +5,7 @@
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess } from '../../schemas/limits/batch.ts';
 import type { ReadRange } from '../../workers/clients/remote.ts';
+import { readPageEnds, type PageEnds } from './pageindex.ts';
 import { ThriftReader } from './thrift.ts';
 
 /** Where a column chunk lies, and how it is stored. */
@@ -15,6 +16,8 @@ export interface ChunkPlace {
   readonly codec: number;
   readonly values: number;
   readonly leaf: Leaf;
+  /** Of the first column what each page begins and ends with, where that is stated and was read along. */
+  readonly pageEnds?: readonly PageEnds[];
 }
 
 /** A column that has values. */
@@ -61,8 +64,9 @@ export async function readFooter(
   const length = footerLength(key, tail);
   if (length + tailBytes > bytes) throw corrupt(key, 'its footer is longer than the file');
   if (length + tailBytes > tail.length) tail = await read(key, bytes - length - tailBytes, bytes);
-  const footer = tail.subarray(tail.length - length - tailBytes, tail.length - tailBytes);
-  return parseFooter(footer, columns);
+  const at = tail.length - length - tailBytes;
+  const before = { start: bytes - tail.length, bytes: tail.subarray(0, at) };
+  return parseFooter(tail.subarray(at, tail.length - tailBytes), columns, before);
 }
 
 function footerLength(key: string, tail: Uint8Array): number {
@@ -77,15 +81,31 @@ function corrupt(key: string, reason: string): TidemarkError {
   return new TidemarkError('CORRUPT_ARCHIVE', `Cannot read "${key}": ${reason}`);
 }
 
-/** The chunks of `columns` in a footer. Throws CORRUPT_ARCHIVE. */
-export function parseFooter(bytes: Uint8Array, columns: ReadonlySet<string>): Footer {
+/** Bytes of the file from `start` on. */
+interface Stretch {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
+const nothing: Stretch = { start: 0, bytes: new Uint8Array() };
+
+/**
+ * The chunks of `columns` in a footer. What the page index says of the first column is read where it is among
+ * the bytes `before` the footer. Throws CORRUPT_ARCHIVE.
+ */
+export function parseFooter(
+  bytes: Uint8Array,
+  columns: ReadonlySet<string>,
+  before: Stretch = nothing,
+): Footer {
   const reader = new ThriftReader(bytes);
   let leaves: (Leaf | undefined)[] = [];
   const rowGroups: RowGroupPlace[] = [];
   reader.struct((id) => {
     if (id === 2) leaves = readSchema(reader);
-    else if (id === 4) reader.list(() => rowGroups.push(readRowGroup(reader, leaves, columns)));
-    else return false;
+    else if (id === 4) {
+      reader.list(() => rowGroups.push(readRowGroup(reader, leaves, columns, before)));
+    } else return false;
     return undefined;
   });
   return { rowGroups };
@@ -157,6 +177,7 @@ function readRowGroup(
   reader: ThriftReader,
   leaves: readonly (Leaf | undefined)[],
   columns: ReadonlySet<string>,
+  before: Stretch,
 ): RowGroupPlace {
   const chunks = new Map<string, ChunkPlace>();
   let rows = 0;
@@ -172,7 +193,7 @@ function readRowGroup(
           reader.struct(() => false);
           return;
         }
-        const { place, ends: own } = readChunk(reader, leaf);
+        const { place, ends: own } = readChunk(reader, leaf, isFirst ? before : nothing);
         if (isFirst) ends = own;
         if (place !== undefined) chunks.set(leaf.name, place);
       });
@@ -188,29 +209,50 @@ interface Ends {
   greatest: string | undefined;
 }
 
-function readChunk(reader: ThriftReader, leaf: Leaf): { place?: ChunkPlace; ends: Ends } {
+function readChunk(
+  reader: ThriftReader,
+  leaf: Leaf,
+  before: Stretch,
+): { place?: ChunkPlace; ends: Ends } {
   const ends: Ends = { least: undefined, greatest: undefined };
   const found = { codec: 0, values: 0, bytes: 0, data: 0, dictionary: 0 };
+  const index = { at: 0, bytes: 0 };
   let isHere = false;
   reader.struct((id) => {
-    if (id !== 3) return false;
-    isHere = true;
-    reader.struct((field) => {
-      if (field === 4) found.codec = reader.int();
-      else if (field === 5) found.values = reader.int();
-      else if (field === 7) found.bytes = reader.int();
-      else if (field === 9) found.data = reader.int();
-      else if (field === 11) found.dictionary = reader.int();
-      else if (field === 12) readStatistics(reader, ends);
-      else return false;
-      return undefined;
-    });
+    if (id === 6) index.at = reader.int();
+    else if (id === 7) index.bytes = reader.int();
+    else if (id === 3) {
+      isHere = true;
+      readMetadata(reader, found, ends);
+    } else return false;
     return undefined;
   });
   if (!isHere) return { ends };
   const { codec, values, bytes, data, dictionary } = found;
   const start = dictionary > 0 ? Math.min(dictionary, data) : data;
-  return { place: { start, end: start + bytes, codec, values, leaf }, ends };
+  const place = { start, end: start + bytes, codec, values, leaf };
+  const at = index.at - before.start;
+  if (index.bytes <= 0 || at < 0 || at + index.bytes > before.bytes.length) return { place, ends };
+  const pageEnds = readPageEnds(before.bytes.subarray(at, at + index.bytes));
+  return { place: pageEnds ? { ...place, pageEnds } : place, ends };
+}
+
+/** ColumnMetaData. */
+function readMetadata(
+  reader: ThriftReader,
+  found: { codec: number; values: number; bytes: number; data: number; dictionary: number },
+  ends: Ends,
+): void {
+  reader.struct((field) => {
+    if (field === 4) found.codec = reader.int();
+    else if (field === 5) found.values = reader.int();
+    else if (field === 7) found.bytes = reader.int();
+    else if (field === 9) found.data = reader.int();
+    else if (field === 11) found.dictionary = reader.int();
+    else if (field === 12) readStatistics(reader, ends);
+    else return false;
+    return undefined;
+  });
 }
 
 function readStatistics(reader: ThriftReader, ends: Ends): void {

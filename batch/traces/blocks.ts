@@ -9,7 +9,9 @@ import {
   type OpenBlock,
   type SpanKernel,
 } from '../../aggregator-as/spankernel.ts';
-import { UnknownLayout } from '../parquet/pages.ts';
+import { outOfOrder } from '../../aggregator-as/spanmemory.ts';
+import { numberOf } from '../parquet/pageindex.ts';
+import { UnknownLayout, type DataPage } from '../parquet/pages.ts';
 import {
   byteArray,
   codedPages,
@@ -50,16 +52,12 @@ export function fillBlock(
   chunks: Chunks,
 ): OpenBlock {
   if (rows > blockRowsMax) throw new UnknownLayout(`a row group of ${rows} rows`);
-  const ids = plainPages(columnOf(chunks, 'TraceId', fixedLength, idBytes));
+  const ids = idPages(chunks, range);
   const spanIds = plainPages(columnOf(chunks, 'SpanId', fixedLength, 8));
   const durations = columnOf(chunks, 'Duration', int64);
   const names = nameColumns.map((name) => codedPages(columnOf(chunks, name, byteArray)));
   const graph = kernel.graph && graphPages(chunks);
-  const block = kernel.open(rows, range, (bytes) => {
-    for (const page of ids) {
-      bytes.set(exactly(page.body(), page.values * idBytes), page.first * idBytes);
-    }
-  });
+  const block = openPages(kernel, ids, range);
   if (block.from === block.to) return block;
   putPages(kernel, spanIds, 8, block, block.spanIds);
   kernel.order(block);
@@ -67,6 +65,43 @@ export function fillBlock(
   for (const [column, pages] of names.entries()) putCodes(kernel, column, pages, block);
   if (graph !== undefined) fillGraph(kernel, graph, rows, block);
   return block;
+}
+
+/** Pages of ids that may have some within the range, one behind the other, and what they give. */
+type IdPages = readonly { readonly page: DataPage; readonly body: () => Uint8Array }[];
+
+/** Those that the page index says to be within the range, or all. Throws as `fillBlock` does. */
+function idPages(chunks: Chunks, range: IdRange): IdPages {
+  const pages = plainPages(columnOf(chunks, 'TraceId', fixedLength, idBytes));
+  const bodyOf = (page: DataPage) => exactly(page.body(), page.values * idBytes);
+  const ends = chunks.get('TraceId')?.place.pageEnds;
+  if (ends?.length !== pages.length) {
+    return pages.map((page) => ({ page, body: () => bodyOf(page) }));
+  }
+  const from = (range.fromHigh << 64n) | range.fromLow;
+  const to = (range.toHigh << 64n) | range.toLow;
+  return pages.flatMap((page, index) => {
+    const { least = 0n, greatest = 0n } = ends[index] ?? {};
+    if (greatest < least || least < (ends[index - 1]?.greatest ?? 0n)) throw outOfOrder();
+    if (greatest < from || (to !== 0n && least >= to)) return [];
+    const body = () => {
+      const ids = bodyOf(page);
+      const isSo = numberOf(ids) === least && numberOf(ids.subarray(-idBytes)) === greatest;
+      if (!isSo) throw outOfOrder();
+      return ids;
+    };
+    return [{ page, body }];
+  });
+}
+
+/** Opens a block of these pages' rows within the range, which has their places in the row group. */
+function openPages(kernel: SpanKernel, ids: IdPages, range: IdRange): OpenBlock {
+  const first = ids[0]?.page.first ?? 0;
+  const rows = ids.reduce((sum, { page }) => sum + page.values, 0);
+  const block = kernel.open(rows, range, (bytes) => {
+    for (const { page, body } of ids) bytes.set(body(), (page.first - first) * idBytes);
+  });
+  return { ...block, from: block.from + first, to: block.to + first };
 }
 
 /** Fills in where the rows [from, to) of a row group were received. Throws as `fillBlock` does. */

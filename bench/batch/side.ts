@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -14,7 +14,7 @@ import type { SideContext } from './worker.ts';
 import { planShards, shardRowsMax } from '../../batch/plan.ts';
 import { signalBatches } from '../../batch/signals.ts';
 import type { WorkOptions } from '../../batch/work.ts';
-import { memoryReader } from '../../batch/traces/sections.ts';
+import type { PartialReader } from '../../batch/ranges.ts';
 import { mergePartials } from '../../batch/traces/merge.ts';
 import { kernelBaseBytes, kernelRowBytes, shardRowsMin } from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
@@ -47,7 +47,7 @@ const ours: Side = async (...given) => {
   const pool = await startPool('hour', ...given);
   const started = begin();
   const { shards, partials } = await pool.compute();
-  const stats = await mergePartials(partials.map(memoryReader), publishedQuantiles);
+  const stats = await mergePartials(partials, publishedQuantiles);
   const rows = stats.map((group): Row => [
     group.serviceName,
     group.operationName,
@@ -70,7 +70,7 @@ const day: Side = async (...given) => {
   const started = begin();
   const { shards, partials } = await pool.compute();
   const limits = { seriesMax: 1, edgesMax: 100_000, operationsMax: 1_000_000 };
-  const { tables } = await signalBatches.traces.merge(partials.map(memoryReader), {
+  const { tables } = await signalBatches.traces.merge(partials, {
     ...limits,
     kind: 'day',
   });
@@ -152,18 +152,30 @@ async function startWorkers(threads: number, context: SideContext): Promise<Work
 async function computeAll(
   shards: readonly Shard[],
   workers: readonly Worker[],
-): Promise<Uint8Array[]> {
+): Promise<PartialReader[]> {
   const queue = shards.values();
-  const partials: Uint8Array[] = [];
+  const partials: PartialReader[] = [];
   const work = async (worker: Worker) => {
     for (const shard of queue) {
       worker.postMessage(shard, []);
-      const [{ partial }] = (await once(worker, 'message')) as [{ partial: Uint8Array }];
-      partials[shard.index] = partial;
+      const [{ file, bytes }] = (await once(worker, 'message')) as [
+        { file: string; bytes: number },
+      ];
+      partials[shard.index] = await fileReader(file, bytes);
     }
   };
   await Promise.all(workers.map(work));
   return partials;
+}
+
+async function fileReader(file: string, byteLength: number): Promise<PartialReader> {
+  const handle = await open(file);
+  const read = async (start: number, end: number) => {
+    const buffer = Buffer.allocUnsafe(end - start);
+    const { bytesRead } = await handle.read(buffer, 0, end - start, start);
+    return buffer.subarray(0, bytesRead);
+  };
+  return { byteLength, read };
 }
 
 async function duckDb(directory: string, threads: number): Promise<SideReport> {

@@ -1,5 +1,5 @@
 /** A worker thread as the batch has them, whose store is a directory. */
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, writeFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { startSpanWork } from '../../batch/traces/work.ts';
@@ -27,7 +27,10 @@ async function read(key: string, start: number, end: number): Promise<Uint8Array
 async function compute(shard: Shard): Promise<void> {
   await work.merge(shard, read, () => undefined);
   const partial = work.finish();
-  parentPort?.postMessage({ index: shard.index, partial }, [partial.buffer as ArrayBuffer]);
+  // Into the store, as shards do: the merge reads of it what it needs.
+  const file = path.join(directory, `${shard.index}.partial`);
+  await writeFile(file, partial);
+  parentPort?.postMessage({ file, bytes: partial.length }, []);
 }
 
 // The pool waits for it before it measures.

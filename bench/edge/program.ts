@@ -52,11 +52,17 @@ export async function start(
   throw new Error(`${file} did not start: ${errors}`);
 }
 
-/** The sinks of `sink.ts`. */
-export async function startSink(): Promise<Program & { counts(): Promise<SinkCounts> }> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'sink.ts')], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
+export interface Sink extends Program {
+  counts(): Promise<SinkCounts>;
+  /** Has it pass nothing on any more. */
+  goAlone(): Promise<void>;
+}
+
+/** The sinks of `sink.ts`; with `teacher`, the address of a real ClickHouse, they learn from it. */
+export async function startSink(teacher?: string): Promise<Sink> {
+  const entry = path.join(import.meta.dirname, 'sink.ts');
+  const args = teacher === undefined ? [entry] : [entry, teacher];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
   if (!child.stdout) throw new Error('Bug: the sink was started without a pipe');
   const [port] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
   const url = `http://127.0.0.1:${port}`;
@@ -65,6 +71,9 @@ export async function startSink(): Promise<Program & { counts(): Promise<SinkCou
     url,
     stop: () => stop(child),
     counts: async () => (await (await fetch(`${url}/counts`)).json()) as SinkCounts,
+    goAlone: async () => {
+      await (await fetch(`${url}/alone`)).arrayBuffer();
+    },
   };
 }
 

@@ -34,11 +34,11 @@ export const assumptions = {
   peakFactor: row(2, 'x', 'planning', 'peak over mean, and an outage made up in its own time'),
 
   requestItems: row(512, 'items', 'bound', "the SDKs' default batch (BSP_MAX_EXPORT_BATCH_SIZE)"),
-  spanOtlpBytes: row(395, 'B', 'measured', `${readme}: 53 MB/s at 134,000 spans/s`),
+  spanOtlpBytes: row(400, 'B', 'measured', 'bench/payload.ts'),
   logOtlpBytes: row(285, 'B', 'measured', 'bench/payload/logs.ts'),
   pointOtlpBytes: row(194, 'B', 'measured', 'bench/payload/metrics.ts'),
 
-  edgeUsPerItem: row(5.2, 'us', 'measured', `${readme}: workerd, both legs, gzip protobuf`),
+  edgeUsPerItem: row(3.7, 'us', 'measured', `${readme}: workerd, both legs, gzip protobuf`),
   workerRequestsUsdPerMillion: row(0.3, 'USD', 'price', cloudflare),
   workerCpuUsdPerMillionMs: row(0.02, 'USD', 'price', cloudflare),
   workerRequestsIncluded: row(10e6, 'requests a month', 'price', cloudflare),

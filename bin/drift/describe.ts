@@ -48,7 +48,8 @@ export function describeDrift({ period, signal, runId, services }: Compared): st
   const totals = counts.map(([, value]) =>
     String(services.reduce((sum, service) => sum + value(service), 0)),
   );
-  const total = ['', `${services.length} services`, ...totals, ...of.map(() => '')];
+  const all = services.length === 1 ? '1 service' : `${services.length} services`;
+  const total = ['', all, ...totals, ...of.map(() => '')];
   const head = `${period.name} (${signal}): the speed layer against run ${runId}\n\n`;
   return `${head}${table(columns, [...rows, total], '  ')}\n`;
 }

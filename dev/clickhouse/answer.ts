@@ -8,6 +8,9 @@ import { gzip } from 'node:zlib';
 import type { ClickHouseError } from '../../schemas/errors.ts';
 import type { EngineResult } from './engine.ts';
 import { statusOfCode } from './fault.ts';
+import { framed } from './frame.ts';
+import { nativeOf } from './native.ts';
+import type { FrontRequest } from './request.ts';
 
 export interface Answer {
   readonly result: EngineResult;
@@ -26,34 +29,47 @@ const mediaTypes: readonly (readonly [RegExp, string])[] = [
   [/^(Pretty|Vertical|Values|Markdown|TSKV|Raw|LineAs)/, 'text/plain; charset=UTF-8'],
 ];
 
-/** Sends a result, compressed if the client asked for it twice, as ClickHouse wants it. */
+/** How the client reads its answer. */
+export type Reading = Pick<FrontRequest, 'compressAnswer' | 'framesAnswer' | 'revision'>;
+
+/**
+ * Sends a result, compressed if the client asked for it twice, as ClickHouse wants it. Throws
+ * `ClickHouseError` 48 for what it cannot send to a native client.
+ */
 export async function sendAnswer(
   message: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
-  compress: boolean,
+  reading: Reading,
 ): Promise<void> {
   const { result, format } = answer;
+  const native = format === 'Native' ? nativeOf(result.bytes, reading.revision) : result.bytes;
+  const bytes = reading.framesAnswer ? framed(native) : native;
   const type = mediaTypes.find(([pattern]) => pattern.test(format))?.[1];
   response.setHeader('content-type', type ?? 'application/octet-stream');
   response.setHeader('x-clickhouse-format', format);
   response.setHeader('x-clickhouse-timezone', 'UTC');
   response.setHeader('x-clickhouse-summary', summary(answer));
   const accepted = message.headers['accept-encoding'] ?? '';
-  if (!compress || !/\bgzip\b/.test(accepted)) {
-    response.end(result.bytes);
+  if (!reading.compressAnswer || !/\bgzip\b/.test(accepted)) {
+    response.end(bytes);
     return;
   }
   response.setHeader('content-encoding', 'gzip');
-  response.end(await promisify(gzip)(result.bytes));
+  response.end(await promisify(gzip)(bytes));
 }
 
-/** Sends an exception: its text, code and status. */
-export function sendFault(response: ServerResponse, error: ClickHouseError): void {
+/** Sends an exception: its text, in frames if the client reads those, code and status. */
+export function sendFault(
+  response: ServerResponse,
+  error: ClickHouseError,
+  framesAnswer: boolean,
+): void {
   response.statusCode = statusOfCode(error.clickhouseCode);
   response.setHeader('content-type', 'text/plain; charset=UTF-8');
   response.setHeader('x-clickhouse-exception-code', error.clickhouseCode);
-  response.end(`${error.message}\n`);
+  const text = `${error.message}\n`;
+  response.end(framesAnswer ? framed(Buffer.from(text)) : text);
 }
 
 /** Counts are strings, because 64-bit numbers are. */

@@ -15,6 +15,7 @@ import {
 } from 'node:zlib';
 import { clickHouseBodyBytesMax, clickHouseStatementBytesMax } from '../../schemas/limits/dev.ts';
 import { fault } from './fault.ts';
+import { unframed } from './frame.ts';
 import { readStatement } from './statement.ts';
 import type { Statement } from './statement.ts';
 
@@ -25,17 +26,25 @@ export interface ReceivedBody {
   readonly dataBytes: number;
 }
 
+/** What the URL says of a body. */
+export interface BodyOptions {
+  /** The statement's text, or empty. */
+  readonly query: string;
+  readonly framesBody: boolean;
+}
+
 /**
- * Receives the body of `message`. `query` is the statement's text from the URL, or empty; `dataPath`
- * is where data goes if the statement carries any. Throws `ClickHouseError`: 62 for no statement or more
- * than one, 229 for a body past the bound, 354 for corrupt compression, 210 for a cut connection.
+ * Receives the body of `message`. `dataPath` is where data goes if the statement carries any. Throws
+ * `ClickHouseError`: 62 for no statement or more than one, 229 for a body past the bound, 354 for
+ * corrupt compression, 210 for a cut connection, and what `unframed` throws.
  */
 export async function receiveBody(
   message: IncomingMessage,
-  query: string,
+  { query, framesBody }: BodyOptions,
   dataPath: string,
 ): Promise<ReceivedBody> {
-  const chunks = bounded(inflated(message))[Symbol.asyncIterator]();
+  const sent = inflated(message);
+  const chunks = bounded(framesBody ? unframed(sent) : sent)[Symbol.asyncIterator]();
   const queryBytes = Buffer.from(query, 'utf8');
   const whole = query === '' ? undefined : insertOf(queryBytes);
   if (whole !== undefined) {

@@ -20,6 +20,11 @@ export interface FrontRequest {
   readonly asyncToken: string | undefined;
   /** Whether the client asked for a compressed answer. */
   readonly compressAnswer: boolean;
+  /** Whether answer and body are in ClickHouse's own frames. */
+  readonly framesAnswer: boolean;
+  readonly framesBody: boolean;
+  /** Of the protocol that the client reads in the Native format; 0 for none. */
+  readonly revision: number;
 }
 
 /** Parameters of the interface itself that need nothing here. */
@@ -35,6 +40,9 @@ const ignored = new Set([
   'buffer_size',
   'wait_end_of_query',
   'enable_http_compression',
+  'compress',
+  'decompress',
+  'client_protocol_version',
   'http_zlib_compression_level',
   'send_progress_in_http_headers',
   'http_headers_progress_interval_ms',
@@ -88,6 +96,9 @@ export function readRequest(
     asyncInsert: !isAsync ? 'no' : wait ? 'wait' : 'forget',
     asyncToken: isAsync && token !== '' ? token : undefined,
     compressAnswer: url.get('enable_http_compression') === '1',
+    framesAnswer: url.get('compress') === '1',
+    framesBody: url.get('decompress') === '1',
+    revision: Number(url.get('client_protocol_version') ?? 0) || 0,
   };
 }
 
@@ -101,9 +112,7 @@ export function quoteText(text: string): string {
 /** The assignment that puts one parameter of the URL in force, if it needs any. */
 function settingOf(name: string, value: string): string[] {
   if (ignored.has(name)) return [];
-  const isCompression = name === 'compress' || name === 'decompress';
-  if (isCompression && value === '0') return [];
-  if (isCompression || unsupported.has(name)) {
+  if (unsupported.has(name)) {
     throw fault(48, 'NOT_IMPLEMENTED', `The embedded ClickHouse has no parameter "${name}"`);
   }
   if (!/^[A-Za-z_][A-Za-z0-9_.]*$/.test(name)) {

@@ -127,15 +127,15 @@ class Handler {
     this.#answering.add(response);
     response.once('close', () => this.#answering.delete(response));
     if (this.#closing) response.setHeader('connection', 'close');
+    const url = new URL(message.url ?? '/', 'http://front');
     try {
-      const url = new URL(message.url ?? '/', 'http://front');
       if (sendFixed(message, response, url)) return;
       const request = readRequest(url.searchParams, message.headers, message.method === 'GET');
       response.setHeader('x-clickhouse-query-id', request.queryId ?? this.#options.randomId());
       const answer = await this.#answer(message, request);
-      await sendAnswer(message, response, answer, request.compressAnswer);
+      await sendAnswer(message, response, answer, request);
     } catch (error) {
-      this.#refuse(response, error);
+      this.#refuse(response, error, url.searchParams.get('compress') === '1');
     } finally {
       // What the client still sends is read and dropped, so that it comes to read its answer.
       message.unpipe();
@@ -143,19 +143,20 @@ class Handler {
     }
   }
 
-  #refuse(response: ServerResponse, error: unknown): void {
+  #refuse(response: ServerResponse, error: unknown, framesAnswer: boolean): void {
     if (!(error instanceof ClickHouseError)) this.#options.log(`Cannot answer: ${String(error)}`);
     if (response.headersSent) {
       response.destroy();
       return;
     }
-    sendFault(response, error instanceof ClickHouseError ? error : engineFault(error, ''));
+    const known = error instanceof ClickHouseError ? error : engineFault(error, '');
+    sendFault(response, known, framesAnswer);
   }
 
   async #answer(message: IncomingMessage, request: FrontRequest): Promise<Answer> {
     const startNs = this.#options.nowNs();
     const dataPath = join(this.#incoming, this.#options.randomId());
-    const body = await receiveBody(message, request.query, dataPath);
+    const body = await receiveBody(message, request, dataPath);
     const isInsert = body.dataPath !== undefined;
     const result = isInsert
       ? await this.#insert(request, body, body.dataPath)

@@ -123,7 +123,7 @@ export const traceDaysSearched = 7;
 export const pageBytesMax = 1024 * 1024;
 export const pageDictionaryBytesMax = 2 * 1024 * 1024;
 
-/** Rows of a page of a file's first column, whose pages are indexed. A multiple of 8. */
+/** Rows of a page of a file's first column, and of `indexedColumns`. A multiple of 8. */
 export const indexedPageRows = 10_000;
 
 /** Level of Zstandard in archive files: 1 costs least, and more gains little on sorted columns. */

@@ -11,8 +11,8 @@ export const samplesPerRowGroupMin = 8;
 /** Shards of one period. */
 export const shardsMax = 10_000;
 
-/** The last bytes of a Parquet file that are read at once, because the footer is among them. */
-export const footerBytesGuess = 32 * 1024;
+/** The last bytes of a Parquet file that are read at once, because footer and page index are among them. */
+export const footerBytesGuess = 64 * 1024;
 
 /** Byte ranges closer to each other than this are read by one request. */
 export const rangeGapBytesMax = 64 * 1024;
@@ -99,6 +99,9 @@ export const scheduleLookBackHours = 48;
 
 /** The first bytes of a partial that are read at once, because most headers end among them. */
 export const partialHeaderBytesGuess = 64 * 1024;
+
+/** Partials that are no longer than that are read once, whole, as far as they are this long together. */
+export const mergeWholeBytesMax = 32 * 1024 * 1024;
 
 /**
  * Bytes of all partials' headers that the merge holds: each has an equal part, and is read in pieces of that

@@ -26,6 +26,9 @@ export const clickHouseBodyBytesMax = 256 * 1024 * 1024;
 /** Largest result of one query: the front holds it whole. */
 export const clickHouseResultBytesMax = 256 * 1024 * 1024;
 
+/** Bytes in one of the frames that native clients read: as many as ClickHouse puts into one. */
+export const clickHouseFrameBytes = 1024 * 1024;
+
 /** Least time between two flushes of asynchronous inserts of one statement: bounds parts a second. */
 export const asyncInsertGapMs = 300;
 

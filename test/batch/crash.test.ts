@@ -9,6 +9,7 @@ import { verifyRun } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import type { BatchProcess } from '../support/batch.ts';
 import { archiveSpans } from '../support/day.ts';
+import { memoryOf } from '../support/planned.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
@@ -45,7 +46,7 @@ it(
     const files = await archiveSpans(stack.store, spans, { firstOffset: 0n, rowGroupRows: 500 });
     const settings = {
       ...stack.settings,
-      TIDEMARK_BATCH_MEMORY_BYTES: 3 * 1024 * 1024 + 288 * 1500,
+      TIDEMARK_BATCH_MEMORY_BYTES: memoryOf('traces', spans.length / 12),
     };
     const watch = watchReaders();
     const killed: Record<string, number> = {};
@@ -55,6 +56,8 @@ it(
       const delayMs = random() * (place?.delayMs ?? 0);
       const batch = { settings, date: kill % 2 === 0 ? date : hour, force: true };
       const phase = await runAndKill(batch, place?.phase ?? '', delayMs);
+      // What a killed run leaves behind stays there: it is read now, whatever the watch saw.
+      await watch.read();
       if (phase === 'done') finished += 1;
       else {
         kill += 1;
@@ -123,7 +126,7 @@ async function runAndKill(batch: BatchProcess, when: string, delayMs: number): P
   return phase;
 }
 
-/** Reads the merged views again and again, and keeps each different state of the day and the hour. */
+/** Reads the merged views, each time it is told to and ever so often, and keeps their different states. */
 function watchReaders() {
   const states = new Set<string>();
   let reads = 0;
@@ -132,16 +135,21 @@ function watchReaders() {
     `service_stats_merged WHERE date = '${date}'`,
     `service_stats_hourly_merged WHERE hour = '${date} 07:00:00'`,
   ];
-  const watching = (async () => {
-    for (let turn = 0; !stopping.signal.aborted; turn += 1) {
+  const read = async () => {
+    for (const view of views) {
       const [state] = await stack.clickhouse.query<Record<string, string | number>>(
         `SELECT count() AS groups, uniqExact(run_id) AS runs, sum(total_spans) AS spans,
            sum(error_count) AS errors, sum(unique_traces) AS traces, sum(p99_ms) AS p99
-         FROM ${views[turn % 2]}`,
+         FROM ${view}`,
       );
       reads += 1;
       states.add(Number(state?.['groups']) === 0 ? 'nothing' : JSON.stringify(state));
-      await sleep(20);
+    }
+  };
+  const watching = (async () => {
+    while (!stopping.signal.aborted) {
+      await read();
+      await sleep(150);
     }
   })();
   const stop = async () => {
@@ -149,5 +157,5 @@ function watchReaders() {
     await watching;
     return { states, reads };
   };
-  return { stop };
+  return { read, stop };
 }

@@ -2,14 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mergeJob, runShare } from '../../batch/job.ts';
 import { jobShareKey, parseJobShare } from '../../schemas/job.ts';
-import {
-  kernelBaseBytes,
-  kernelGraphBaseBytes,
-  kernelGraphRowBytes,
-  kernelRowBytes,
-} from '../../schemas/limits/batch.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans } from '../support/day.ts';
+import { memoryOf } from '../support/planned.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
@@ -28,8 +23,7 @@ it('mergeJob() names each missing shard, whose it is, and why there is nothing o
   const hourMs = Date.parse(`${day}T07:00:00Z`);
   const spans = randomSpans(seededRandom(7), 1000, { hourMs });
   const [file] = await archiveSpans(store, spans, { firstOffset: 0n, rowGroupRows: 100 });
-  const rowBytes = kernelRowBytes + kernelGraphRowBytes;
-  const memory = kernelBaseBytes + kernelGraphBaseBytes + 2 * 150 * rowBytes;
+  const memory = memoryOf('traces', 150);
   const options = {
     store,
     clickhouse,

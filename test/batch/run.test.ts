@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { storedPartials } from '../../batch/partials.ts';
 import { runBatch, type BatchOptions, type BatchProgress } from '../../batch/run.ts';
 import { localRunner, type ShardRequest } from '../../batch/runner.ts';
-import { signalBatches } from '../../batch/signals.ts';
 import { graphProof } from '../../batch/traces/graphproof.ts';
 import { spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun } from '../../batch/verify.ts';
@@ -11,6 +10,7 @@ import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
 import type { ObjectEntry } from '../../workers/clients/objects.ts';
 import { archiveSpans, hourMs, moveWatermark, type ArchivedFile } from '../support/day.ts';
 import { askDuckDb, type OracleRow } from '../support/oracle.ts';
+import { memoryOf } from '../support/planned.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans, type SpanRow } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
@@ -143,6 +143,13 @@ describe('runBatch() decides', () => {
     await expect(runBatch(optionsFor(date))).rejects.toMatchObject({ code: 'BATCH_FAILED' });
     const forced = await runBatch({ ...optionsFor(date), force: true });
     expect(forced).toMatchObject({ outcome: 'published', run: { isFinal: false } });
+    // An empty run would hide what comes.
+    const ahead = '2027-01-01';
+    expect(await runBatch({ ...optionsFor(ahead), force: true })).toMatchObject({
+      outcome: 'unchanged',
+      message: `${ahead} (traces) has nothing in the archive so far`,
+      run: undefined,
+    });
   });
 
   it('to publish an empty day once it is complete, and to say so', async () => {
@@ -314,8 +321,7 @@ function takeRandomSeed(): number {
 
 /** Settings whose memory makes the planner want shards of `rows` rows. */
 function smallShards(rows: number, threads = 1): Stack['settings'] {
-  const { baseBytes, rowBytes } = signalBatches.traces.memory;
-  const memory = threads * (baseBytes + Math.ceil(rows) * rowBytes * 2);
+  const memory = memoryOf('traces', rows, threads);
   return { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
 }
 

@@ -12,6 +12,15 @@ function request(body: BodyInit): Request {
   return new Request('http://edge/', { method: 'POST', body, headers });
 }
 
+/** A request of 200 bytes that says so. */
+function sized(mediaType: string): Request {
+  return new Request('http://edge/', {
+    method: 'POST',
+    body: new Uint8Array(200),
+    headers: { 'content-type': mediaType, 'content-length': '200' },
+  });
+}
+
 describe('receive()', () => {
   it('receive() joins chunks and counts them in the lease', async () => {
     const ledger = new Ledger(1000, () => 0);
@@ -54,6 +63,18 @@ describe('receive()', () => {
     });
     expect(pulls).toBe(0);
     expect(ledger.bytes).toBe(800);
+  });
+
+  it('receive() leaves room for the protobuf of JSON as well', async () => {
+    // Three times as much is held for protobuf, four times for JSON: 600 and 800 of 700.
+    const most = { bodyBytesMax: 200, inflatedBytesMax: 200 };
+    const ledger = new Ledger(900, () => 0);
+    ledger.lease().take(200);
+    await expect(receive(sized('application/json'), most, ledger.lease())).rejects.toMatchObject({
+      code: 'OVERLOADED',
+    });
+    const { body } = await receive(sized('application/x-protobuf'), most, ledger.lease());
+    expect(viewOf(body)).toHaveLength(200);
   });
 
   it('receive() refuses a body before it is inflated when others leave no room for it', async () => {

@@ -179,6 +179,27 @@ describe.skipIf(missing)("the Collector's otlphttp exporter", () => {
   });
 });
 
+describe.skipIf(missing)("the Collector's clickhouse exporter", () => {
+  it('writes beside the edge, and of the same items the same rows', async () => {
+    front.passed.length = 0;
+    // The Go driver over HTTP: the Native format in LZ4 frames.
+    const clickhouse = { endpoint: received.clickhouseUrl, create_schema: false };
+    const running = await startCollector(pathOf(otelcol), { ...exporter('gzip'), clickhouse });
+    for (const signal of signals) await generate(signal, running.endpoint, 'beside');
+    await running.stop();
+    for (const signal of signals) {
+      const count = countOf(signal, taken(signal, 'beside'));
+      expect(count).toBeGreaterThan(20);
+      const rows = await received.rows(tables[signal], 'beside');
+      // Sorted by all columns, of which the last is when the edge or ClickHouse got it.
+      const items = rows.map((row) => ({ ...row, IngestedAt: undefined }));
+      const halves = [0, 1].map((half) => items.filter((_, index) => index % 2 === half));
+      expect(halves[0]).toHaveLength(count);
+      expect(halves[1]).toEqual(halves[0]);
+    }
+  });
+});
+
 describe.skipIf('missing' in snake)('the SDK for Python', () => {
   it('sends all signals with gzip, and every attribute arrives', async () => {
     front.passed.length = 0;

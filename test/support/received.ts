@@ -37,6 +37,8 @@ export type Decoded = Record<string, unknown>;
 export interface Received {
   /** Such as `http://127.0.0.1:8787`. */
   readonly endpoint: string;
+  /** ClickHouse's HTTP interface, likewise. */
+  readonly clickhouseUrl: string;
   /** Rows of a table whose service is `service`. */
   rows(table: SpeedTable, service: string): Promise<Decoded[]>;
   /** Rows of a query, as ClickHouse's JSON has them. */
@@ -68,6 +70,7 @@ export async function startReceived(overrides: Record<string, string> = {}): Pro
   const store = openStore(stack.settings);
   return {
     endpoint: `http://127.0.0.1:${port}`,
+    clickhouseUrl: `http://127.0.0.1:${clickhousePort}`,
     rows: (table, service) =>
       clickhouse.query<Decoded>(
         `SELECT * FROM ${table} WHERE ServiceName = {service:String} ORDER BY ALL`,

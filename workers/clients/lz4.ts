@@ -17,6 +17,12 @@ export function inflateLz4(frames: Buffer, bytesMax: number): Buffer {
   return inflater.run();
 }
 
+/** One block without a frame around it. Throws as `inflateLz4`, also for fewer than `bytes` bytes. */
+export function inflateLz4Block(block: Buffer, bytes: number): Buffer {
+  const inflater = new Inflater(block, bytes);
+  return inflater.runBlock(bytes);
+}
+
 interface Descriptor {
   readonly blockBytes: number;
   /** Matches may reach back into the block before. */
@@ -48,6 +54,13 @@ class Inflater {
     } while (this.#at < this.#in.length);
     this.#reserve(0);
     return this.#out.subarray(0, this.#length);
+  }
+
+  runBlock(bytes: number): Buffer {
+    this.#reserve(bytes);
+    this.#block(this.#in.length, bytes);
+    if (this.#length < bytes) throw corrupt('a block is too short');
+    return this.#out.subarray(0, bytes);
   }
 
   #frame(): void {

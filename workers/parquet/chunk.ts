@@ -31,9 +31,14 @@ export interface ChunkBytes {
   readonly rawBytes: number;
 }
 
-/** Smaller pages than this are not worth a compressor's start; nor is a page that hardly shrinks. */
+/**
+ * Smaller pages than this are not worth a compressor's start, neither here nor where they are read; nor is a page that
+ * shrinks by less than an eighth.
+ */
 const tinyBytes = 256;
-const leastGain = 0.95;
+const worthyShare = 0.875;
+/** Larger dictionaries are compressed whatever the pages gain. */
+const waitingBytesMax = 4096;
 
 /** The bytes of a chunk of `rows` rows. Reads all of its pages. */
 export function chunkBytes({ dictionary, pages }: Chunk, rows: number): ChunkBytes {
@@ -61,7 +66,7 @@ class ChunkBuilder {
     if (!dictionary) return;
     const { body, count } = dictionary;
     // A small one must outlast the pages' making; a large one pays on its own.
-    if (body.length < tinyBytes) this.#waiting = { body: body.slice(), count };
+    if (body.length < waitingBytesMax) this.#waiting = { body: body.slice(), count };
     else this.#addDictionary(body, count, zstd);
   }
 
@@ -110,7 +115,7 @@ class ChunkBuilder {
     if (this.#codec === zstd) return compress(body);
     if (isOnly && body.length < tinyBytes) return undefined;
     const compressed = compress(body);
-    return compressed.length < leastGain * body.length ? compressed : undefined;
+    return compressed.length < worthyShare * body.length ? compressed : undefined;
   }
 
   #addDictionary(body: Uint8Array, count: number, codec: number): void {

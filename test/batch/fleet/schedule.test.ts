@@ -11,7 +11,6 @@ import { runScheduler } from '../../../batch/scheduler.ts';
 import { scheduleCounters } from '../../../batch/scheduler/counters.ts';
 import { Pulse } from '../../../batch/scheduler/pulse.ts';
 import { batchWork } from '../../../batch/scheduler/work.ts';
-import { signalBatches } from '../../../batch/signals.ts';
 import type { Signal } from '../../../schemas/archive.ts';
 import { fleetAwayMsMax, fleetCheckMs } from '../../../schemas/limits/fleet.ts';
 import type { Settings } from '../../../schemas/settings.ts';
@@ -25,6 +24,7 @@ import { archiveDeliveries } from '../../support/delivered.ts';
 import { noKafka, startTestKafka, type TestKafka } from '../../support/kafka.ts';
 import { deliveryOf, randomLogDay } from '../../support/logday.ts';
 import { metricDelivery, randomMetricDay } from '../../support/metricday.ts';
+import { memoryOf } from '../../support/planned.ts';
 import { seededRandom } from '../../support/random.ts';
 import { randomSpans } from '../../support/spans.ts';
 import { startStack, type Stack } from '../../support/stack.ts';
@@ -65,10 +65,10 @@ describe.skipIf(noKafka)('a fleet of three workers', () => {
     await Promise.all([kafka?.close(), stack?.close()]);
   }, 120_000);
 
-  const planned = (of: Signal): Settings => {
-    const { baseBytes, rowBytes } = signalBatches[of].memory;
-    return { ...settings, TIDEMARK_BATCH_MEMORY_BYTES: baseBytes + 2 * rowBytes * shardRows[of] };
-  };
+  const planned = (of: Signal): Settings => ({
+    ...settings,
+    TIDEMARK_BATCH_MEMORY_BYTES: memoryOf(of, shardRows[of]),
+  });
 
   /** Two hours of spans, a day of log records and one of data points. */
   async function archive(): Promise<void> {

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logProof } from '../../../batch/logs/proof.ts';
 import { runBatch, type BatchOptions } from '../../../batch/run.ts';
 import { verifyRun } from '../../../batch/verify.ts';
-import { kernelBaseBytes, kernelLogRowBytes } from '../../../schemas/limits/batch.ts';
 import { parsePeriod } from '../../../schemas/period.ts';
 import { archiveDeliveries } from '../../support/delivered.ts';
 import {
@@ -12,6 +11,7 @@ import {
   type LogRecord,
   type SentRequest,
 } from '../../support/logday.ts';
+import { memoryOf } from '../../support/planned.ts';
 import { seededRandom } from '../../support/random.ts';
 import { startStack, type Stack } from '../../support/stack.ts';
 
@@ -36,7 +36,7 @@ describe('runBatch() of logs', () => {
     expect([...wanted.values()].some(({ duplicates }) => duplicates > 0)).toBe(true);
     const counts: number[] = [];
     for (const shards of [1, 7, 50]) {
-      const memory = kernelBaseBytes + Math.ceil(rows / shards) * kernelLogRowBytes * 2;
+      const memory = memoryOf('logs', rows / shards);
       const settings = { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
       const { run } = await runBatch({ ...optionsFor(date), settings, force: true });
       counts.push(run?.shards ?? 0);

@@ -4,7 +4,6 @@ import { listInput } from '../../../batch/input.ts';
 import { runBatch, type BatchOptions } from '../../../batch/run.ts';
 import { signalBatches } from '../../../batch/signals.ts';
 import { verifyRun } from '../../../batch/verify.ts';
-import { kernelBaseBytes, kernelPointRowBytes } from '../../../schemas/limits/batch.ts';
 import { parsePeriod } from '../../../schemas/period.ts';
 import type { Settings } from '../../../schemas/settings.ts';
 import { archiveDeliveries } from '../../support/delivered.ts';
@@ -17,6 +16,7 @@ import {
   type Sent,
   type Series,
 } from '../../support/metricday.ts';
+import { memoryOf } from '../../support/planned.ts';
 import { seededRandom } from '../../support/random.ts';
 import { startStack, type Stack } from '../../support/stack.ts';
 
@@ -45,7 +45,7 @@ describe('runBatch() of metrics', () => {
       const wanted = [...plainMetrics(sent, Date.parse(date))].toSorted(byKey);
       const counts: number[] = [];
       for (const shards of [1, 7, 50]) {
-        const memory = kernelBaseBytes + Math.ceil(points / shards) * kernelPointRowBytes * 2;
+        const memory = memoryOf('metrics', points / shards);
         const settings = { ...stack.settings, TIDEMARK_BATCH_MEMORY_BYTES: memory };
         const { run } = await runBatch({ ...optionsFor(date), settings, force: true });
         counts.push(run?.shards ?? 0);

@@ -1,6 +1,8 @@
 /** The columns of the service graph, from whatever layout of the same rows: one graph. */
 import { readFile } from 'node:fs/promises';
 import {
+  Compression,
+  EnabledStatistics,
   readParquet,
   writeParquet,
   WriterPropertiesBuilder,
@@ -41,7 +43,7 @@ async function expectSame(files: readonly SpanFile[], range: Range): Promise<voi
   }
   const [first] = partials;
   expect(first?.length).toBeGreaterThan(2000);
-  for (const partial of partials) expect(partial).toEqual(first);
+  for (const partial of partials) expect(first?.equals(partial)).toBe(true);
 }
 
 /** The spans as the archiver writes them, a request for each tenant and service. */
@@ -121,11 +123,44 @@ describe(SpanGraph.name, () => {
     for (const range of ranges) await expectSame([ours, merged, plain], range);
   });
 
+  it(`is the same of files of many pages, of which a range has some (seed ${seed})`, async () => {
+    const rows = randomSpans(seededRandom(seed + 1), 11_000, { traces: 400 });
+    const ours = await archived(rows);
+    const many = rewritten(ours, manyPages());
+    const one = rewritten(ours, writerProperties('traces'));
+    expect([ours, many, one].map(idPagesOf)).toEqual([
+      2,
+      expect.toSatisfy((count) => count > 100),
+      1,
+    ]);
+    const cuts = pageEndsOf(ours.bytes).flatMap(({ least, greatest }) => [
+      least,
+      greatest - 2n ** 120n,
+    ]);
+    for (const [i, idFrom] of cuts.entries()) {
+      await expectSame([one, ours, many], { idFrom, idTo: cuts[i + 1] ?? idEnd });
+      await expectSame([one, ours, many], { idFrom: 0n, idTo: idFrom + 1n });
+    }
+  });
+
+  it('refuses a page index that is not of its pages', async () => {
+    const rows = randomSpans(seededRandom(seed + 2), 11_000, { traces: 400 });
+    const { bytes, rowGroups } = await archived(rows);
+    const { greatest } = pageEndsOf(bytes)[0] ?? {};
+    const wrong = bytes.slice();
+    const stated = Buffer.from(greatest?.toString(16).padStart(32, '0') ?? '', 'hex');
+    wrong.set([1], Buffer.from(wrong.buffer).lastIndexOf(stated) + 14);
+    await expect(mergedPartial(module, [{ bytes: wrong, rowGroups }])).rejects.toMatchObject({
+      code: 'CORRUPT_ARCHIVE',
+      message: expect.stringMatching(/order of TraceId/) as string,
+    });
+  });
+
   it('leaves the groups as they are without it, and makes no request more', async () => {
     const file = await archived(spans);
     const alone = await mergedPartial(module, [file]);
     const both = await mergedPartial(module, [file], { edgesMax: 1000 });
-    expect(both.partial.subarray(0, alone.partial.length)).toEqual(alone.partial);
+    expect(alone.partial.equals(both.partial.subarray(0, alone.partial.length))).toBe(true);
     expect(both.cost.requests).toBe(alone.cost.requests);
   });
 
@@ -150,6 +185,29 @@ describe(SpanGraph.name, () => {
     }
   });
 });
+
+/** Pages of a few rows each, with an index of those of ids. */
+function manyPages(): WriterProperties {
+  return new WriterPropertiesBuilder()
+    .setCompression(Compression.ZSTD)
+    .setColumnDictionaryEnabled('TraceId', false)
+    .setColumnDictionaryEnabled('SpanId', false)
+    .setColumnStatisticsEnabled('TraceId', EnabledStatistics.Page)
+    .setDataPageSizeLimit(256)
+    .setWriteBatchSize(16)
+    .build();
+}
+
+/** What the page index says of the pages of ids in the first row group. */
+function pageEndsOf(bytes: Uint8Array) {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 8, true);
+  const at = bytes.length - 8 - length;
+  const before = { start: 0, bytes: bytes.subarray(0, at) };
+  const { rowGroups } = parseFooter(bytes.subarray(at, -8), new Set(['TraceId']), before);
+  return rowGroups[0]?.chunks.get('TraceId')?.pageEnds ?? [];
+}
+
+const idPagesOf = ({ bytes }: SpanFile): number => pageEndsOf(bytes).length;
 
 /** The edges' part of a partial. */
 function edgesOf(partial: Buffer): Buffer {

@@ -64,8 +64,16 @@ describe('readRequest()', () => {
     }
   });
 
+  it('knows what native clients ask for', () => {
+    const native = 'client_protocol_version=54460&compress=1&decompress=1';
+    expect(read(native)).toMatchObject({ revision: 54_460, framesAnswer: true, framesBody: true });
+    expect(read(native).setup).toEqual([]);
+    const plain = { revision: 0, framesAnswer: false, framesBody: false };
+    expect(read('compress=0&decompress=0')).toMatchObject(plain);
+  });
+
   it('refuses what it cannot do and names that are none', () => {
-    for (const name of ['session_id=1', 'compress=1', 'decompress=1', 'role=x']) {
+    for (const name of ['session_id=1', 'role=x']) {
       expect(() => read(name)).toThrow(expect.objectContaining({ clickhouseCode: 48 }));
     }
     expect(() => read('a%3B%20DROP%20TABLE%20x=2')).toThrow(
