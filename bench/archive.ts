@@ -24,8 +24,6 @@ const signals: readonly Signal[] = ['logs', 'metrics', 'traces'];
 /** Items of each signal, and of the backlog of spans. */
 const defaultItems = 1_000_000;
 const backlogTimes = 5;
-/** What each process is held to where one and two of them are compared. */
-const heldCores = 0.5;
 const units = { traces: 'span', logs: 'log record', metrics: 'point' } as const;
 
 /** Runs the benchmark with so many items of each signal, and five times as many spans of backlog. */
@@ -42,7 +40,7 @@ export async function archive(items = defaultItems): Promise<void> {
       await measureSignal(kafka, signal, load, directory);
       if (signal !== 'traces') continue;
       await measureTwo(kafka, load);
-      await measureHeld(kafka, load);
+      await measureTurns(kafka, load);
     }
   } finally {
     await kafka.close();
@@ -105,24 +103,31 @@ async function measureTwo(kafka: TestKafka, load: Load): Promise<void> {
 }
 
 /**
- * The backlog again, each process held to a part of a core, so that two find on this machine twice
- * what one has, broker and store included: whether one waits for the other shows here alone.
+ * The backlog again, each process in slices of time of its own, so that two find on this machine twice
+ * what one has, broker and store included: whether one waits for the other shows here alone. Once
+ * over all, and once between the first commit and the last, without the time to load and to join.
  */
-async function measureHeld(kafka: TestKafka, load: Load): Promise<void> {
+async function measureTurns(kafka: TestKafka, load: Load): Promise<void> {
   const { brokers } = kafka;
-  let alone: number | undefined;
+  let alone: { readonly rate: number; readonly steady: number } | undefined;
   for (const processes of [1, 2]) {
-    progress(`traces: archiving with ${processes} of ${heldCores} cores each`);
-    const options = { brokers, signal: 'traces', threads: 1, cores: heldCores } as const;
+    progress(`traces: archiving with ${processes} in turns`);
+    const options = { brokers, signal: 'traces', threads: 1, inTurns: true } as const;
     const drained = await drain({ ...options, rows: load.items, processes });
     await drained.bucket.close();
     const rate = (load.items / drained.wallMs) * 1000;
-    line('traces', `archived by ${processes} held to ${heldCores} cores each`, rate, 'spans/s', {
+    const steady = drained.steadyRate;
+    line('traces', `archived by ${processes} in turns`, rate, 'spans/s', {
       wallSeconds: round(drained.wallMs / 1000),
       cpuSeconds: round(drained.cpuMs / 1000),
-      ...(alone && { versus: 'one, held to as much', ratio: round(rate / alone) }),
+      steady: Math.round(steady),
+      ...(alone && {
+        versus: 'one, in turns of the same length',
+        ratio: round(rate / alone.rate),
+        steadyRatio: round(steady / alone.steady),
+      }),
     });
-    alone ??= rate;
+    alone ??= { rate, steady };
   }
 }
 

@@ -63,8 +63,10 @@ function describeFile(attempt: Attempt, file: PendingFile): CommitFile {
 
 /**
  * Stores files as they come, a few at once while the next is made, and adds what a commit says of them to `stored`; before
- * their first byte is sent, so that after an error it names all that may be in the store. Throws
- * OBJECT_STORE, and what `files` throws.
+ * their first byte is sent, so that after an error it names all that may be in the store. Resolves
+ * when all are made: whoever made them is needed no more. The function that it gives waits until all
+ * are stored. Both throw OBJECT_STORE, the first what `files` throws; then nothing is on its way
+ * into the store any more.
  */
 export async function storeFiles(
   store: ObjectStore,
@@ -72,7 +74,7 @@ export async function storeFiles(
   files: Iterable<PendingFile> | AsyncIterable<PendingFile>,
   stored: CommitFile[],
   options: CallOptions,
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const underWay = new Set<Promise<void>>();
   const faults: unknown[] = [];
   const put = async (key: string, bytes: Uint8Array): Promise<void> => {
@@ -81,6 +83,10 @@ export async function storeFiles(
     } catch (error) {
       faults.push(error);
     }
+  };
+  const settled = async (): Promise<void> => {
+    await Promise.all(underWay);
+    if (faults.length > 0) throw faults[0];
   };
   try {
     for await (const file of files) {
@@ -91,11 +97,12 @@ export async function storeFiles(
       if (underWay.size >= archivePutsMax) await Promise.race(underWay);
       if (faults.length > 0) break;
     }
-  } finally {
-    // Nothing is on its way into the store any more when the caller deletes it.
+  } catch (error) {
     await Promise.all(underWay);
+    throw error;
   }
-  if (faults.length > 0) throw faults[0];
+  if (faults.length > 0) await settled();
+  return settled;
 }
 
 /** A request to keep aside because it cannot be archived. */

@@ -8,7 +8,7 @@ import type { Signal } from '../schemas/archive.ts';
 import type { TidemarkError } from '../schemas/errors.ts';
 import { KafkaError } from '../schemas/errors.ts';
 import { requestTriesMax } from '../schemas/limits.ts';
-import { kafkaTopicPollMs } from '../schemas/limits/kafka.ts';
+import { kafkaRestMsMax, kafkaTopicPollMs } from '../schemas/limits/kafka.ts';
 import type { Settings } from '../schemas/settings.ts';
 import { Budget } from './budget.ts';
 import type { ConsumeHandler, KafkaConsumer, Reading, TopicPartition } from './clients/consumer.ts';
@@ -214,8 +214,19 @@ class Member implements ConsumeHandler {
     this.#close(partition);
   }
 
-  records(batch: Parameters<ConsumeHandler['records']>[0]): void {
+  records(batch: Parameters<ConsumeHandler['records']>[0]): Promise<void> | undefined {
     this.#ours.get(batch.partition)?.source.take(batch);
+    return this.#budget.isTight ? this.#rest() : undefined;
+  }
+
+  /**
+   * Keeps the next fetch waiting for room. What lasts longer is a pause: the group is not shared out
+   * anew while we rest, but a client that has paused looks only twice a second whether it still has.
+   */
+  async #rest(): Promise<void> {
+    const { clock, signal } = this.#options.context;
+    await clock.sleep(kafkaRestMsMax, AbortSignal.any([this.#budget.room, signal]));
+    this.#budget.shut();
   }
 
   reads(reading: Reading): void {

@@ -78,6 +78,7 @@ export class KafkaSource implements Source, Holder {
   #end: End = { offset: 0n, seenMs: 0 };
   #isPaused = false;
   #isClosed = false;
+  #isFlushing = false;
   #changed = new AbortController();
 
   constructor(options: KafkaSourceOptions) {
@@ -94,10 +95,15 @@ export class KafkaSource implements Source, Holder {
     return this.#bytes + this.#held.length * heldRecordBytes;
   }
 
+  get isFlushing(): boolean {
+    return this.#isFlushing;
+  }
+
   /** Throws `KafkaError`, OFFSET_OUT_OF_RANGE when the topic ends before the archive does. */
   async adopt(head: Commit | undefined): Promise<void> {
     const next = BigInt(head?.nextOffset ?? 0);
     void this.#options.reader.commit(next);
+    this.#isFlushing = false;
     if (this.#isClosed) return;
     if (this.#next === undefined) await this.#begin(next);
     else if (next >= this.#adopted && next <= this.#next) this.#drop(next);
@@ -208,8 +214,15 @@ export class KafkaSource implements Source, Holder {
       endSeenMs: this.#end.seenMs,
       nowMs: now,
       changed: this.#changed.signal,
+      onRead: this.#onRead,
     });
   }
+
+  /** A flush has begun; it ends with `adopt` or `suspend`. */
+  readonly #onRead = (): void => {
+    this.#isFlushing = true;
+    this.#options.budget.update();
+  };
 
   position(): SourcePosition {
     return {
@@ -225,6 +238,7 @@ export class KafkaSource implements Source, Holder {
     this.#held = [];
     this.#bytes = 0;
     this.#next = undefined;
+    this.#isFlushing = false;
     this.settle();
   }
 
@@ -245,7 +259,7 @@ export class KafkaSource implements Source, Holder {
   settle(): void {
     const { budget, heldBytesMax, reader } = this.#options;
     const isFull = this.#bytes >= heldBytesMax;
-    const pause = this.#next === undefined || isFull || budget.isReached;
+    const pause = this.#next === undefined || isFull || budget.isShut;
     if (pause !== this.#isPaused && !this.#isClosed) {
       this.#isPaused = pause;
       if (pause) reader.pause();
@@ -256,12 +270,25 @@ export class KafkaSource implements Source, Holder {
   }
 }
 
+/** How many of the records fit into the bounds, and their bytes. */
+function firstOf(held: readonly Held[], { recordsMax, bytesMax }: Bounds) {
+  let [count, bytes] = [0, 0];
+  for (const { request } of held) {
+    if (count >= recordsMax || bytes >= bytesMax) break;
+    count += 1;
+    bytes += request.byteLength;
+  }
+  return { count, bytes };
+}
+
 interface Situation {
   readonly isPressed: boolean;
   readonly isComplete: boolean;
   readonly endSeenMs: number;
   readonly nowMs: number;
   readonly changed: AbortSignal;
+  /** Told that the records are being read. */
+  readonly onRead: () => void;
 }
 
 /** The first of the held records, up to the bounds of a flush. */
@@ -271,17 +298,16 @@ class KafkaBacklog implements Backlog {
   readonly full: boolean;
   readonly complete: boolean;
   readonly changed: AbortSignal;
+  readonly #held: readonly Held[];
+  readonly #bounds: Bounds;
   /** One more than `count`, if more are held. */
-  readonly #records: readonly Held[];
+  #records: readonly Held[];
   readonly #situation: Situation;
 
   constructor(held: readonly Held[], bounds: Bounds, situation: Situation) {
-    let [count, bytes] = [0, 0];
-    for (const { request } of held) {
-      if (count >= bounds.recordsMax || bytes >= bounds.bytesMax) break;
-      count += 1;
-      bytes += request.byteLength;
-    }
+    const { count, bytes } = firstOf(held, bounds);
+    this.#held = held;
+    this.#bounds = bounds;
     this.count = count;
     this.bytes = bytes;
     this.full = situation.isPressed || count >= bounds.recordsMax || bytes >= bounds.bytesMax;
@@ -296,8 +322,12 @@ class KafkaBacklog implements Backlog {
     return this.count > 0 ? this.#records[0]?.heldSinceMs : undefined;
   }
 
+  /** What has come while the flush waited for its turn is in it: the fewer files there are. */
   async *records(): AsyncGenerator<SourceRecord, void, undefined> {
-    yield* this.#records.slice(0, this.count);
+    this.#situation.onRead();
+    const { count } = firstOf(this.#held, this.#bounds);
+    this.#records = this.#held.slice(0, count + 1);
+    yield* this.#records.slice(0, count);
   }
 
   /** Producers' clocks, and brokers', may differ by `kafkaVisibleMsMax`. */

@@ -36,6 +36,13 @@ export type Turn =
       readonly changed?: AbortSignal;
     };
 
+/** A flush whose files are all made. */
+interface Made {
+  readonly taken: Taken;
+  /** Waits until they are stored. Throws OBJECT_STORE. */
+  readonly arrived: () => Promise<void>;
+}
+
 /** What a log did until it ended. */
 export interface LogReport {
   commits: number;
@@ -143,10 +150,13 @@ export class PartitionLog {
     const startedMs = clock.now();
     const attempt = this.#attempt(head);
     const stored: CommitFile[] = [];
-    const taken = await columns.use(attempt.signal, (own) =>
-      this.#storeAll(attempt, backlog, own, stored),
+    // The encoder is the next flush's while the last files of this one are still on their way.
+    const made = await columns.use(attempt.signal, (own) =>
+      this.#make(attempt, backlog, own, stored),
     );
-    if (!taken) return this.#yield(stored);
+    if (!made) return this.#yield(stored);
+    await this.#arrive(made, stored);
+    const { taken } = made;
     const commit = this.#commitOf(attempt, head, backlog, taken, stored);
     const outcome = await this.#commit(commit);
     if (outcome === 'lost') return this.#yield(stored);
@@ -161,22 +171,23 @@ export class PartitionLog {
   }
 
   /**
-   * Steps 4 and 5. Adds to `stored` what may be in the store, also when it throws: then no commit of
-   * this attempt exists yet, so the files are deleted.
+   * Step 4, and the beginning of step 5. Adds to `stored` what may be in the store, also when it
+   * throws: then no commit of this attempt exists yet, so the files are deleted.
    */
-  async #storeAll(
+  async #make(
     attempt: Attempt,
     backlog: Backlog,
     encoder: FlushEncoder,
     stored: CommitFile[],
-  ): Promise<Taken | undefined> {
+  ): Promise<Made | undefined> {
     const { store, signal, counters } = this.#context;
     const taken = await this.#take(attempt, backlog, encoder);
     if (!taken) return undefined;
     const letters = taken.dead.map(({ record, error }) => ({ ...record, error }));
     try {
       await storeDead(store, attempt.topic, letters, { signal });
-      await storeFiles(store, attempt, encoder.files(), stored, { signal });
+      const files = encoder.files();
+      return { taken, arrived: await storeFiles(store, attempt, files, stored, { signal }) };
     } catch (error) {
       this.#shrink(error, taken);
       await this.#discard(stored);
@@ -184,7 +195,16 @@ export class PartitionLog {
     } finally {
       countTimes(counters, attempt.signal, encoder.times);
     }
-    return taken;
+  }
+
+  /** The end of step 5. Deletes the files when it throws. */
+  async #arrive({ arrived }: Made, stored: readonly CommitFile[]): Promise<void> {
+    try {
+      await arrived();
+    } catch (error) {
+      await this.#discard(stored);
+      throw error;
+    }
   }
 
   #take(attempt: Attempt, backlog: Backlog, encoder: FlushEncoder): Promise<Taken | undefined> {

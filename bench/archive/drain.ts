@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import type { Signal } from '../../schemas/archive.ts';
 import { startBucket } from '../../test/support/objects.ts';
 import type { Bucket } from '../../test/support/objects.ts';
-import { hold } from './hold.ts';
+import { takeTurns } from './turns.ts';
 import type { Measured } from './program.ts';
 
 export interface Drained extends Measured {
@@ -22,13 +22,13 @@ export interface DrainOptions {
   readonly processes: number;
   /** Encoding threads of each. */
   readonly threads: number;
-  /** What each is held to. @default whatever the machine has */
-  readonly cores?: number;
+  /** Whether each runs in slices of time of its own. @default all run at once */
+  readonly inTurns?: boolean;
 }
 
 /** Sums over the processes; of times on the wall and of memory the greatest. */
 export async function drain(options: DrainOptions): Promise<Drained> {
-  const { signal, processes, threads, rows, brokers, cores } = options;
+  const { signal, processes, threads, rows, brokers, inTurns } = options;
   const bucket = await startBucket();
   const group = `bench-${signal}-${processes}-${process.hrtime.bigint()}`;
   const { S3_BUCKET, S3_REGION, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY } = bucket.settings;
@@ -46,10 +46,9 @@ export async function drain(options: DrainOptions): Promise<Drained> {
     const runs = Array.from({ length: processes }, () => start(signal, threads, environment));
     await Promise.all(runs.map(({ ready }) => ready));
     for (const { child } of runs) child.stdin.end('go\n');
-    const pids = cores === undefined ? [] : runs.map(({ child }) => child.pid ?? 0);
-    const releases = pids.map((pid) => hold(pid, cores ?? 1));
+    const release = takeTurns(inTurns ? runs.map(({ child }) => child.pid ?? 0) : []);
     const results = Promise.all(runs.map(({ result }) => result));
-    const measured = await results.finally(() => releases.forEach((release) => release()));
+    const measured = await results.finally(release);
     const drained = measured.reduce(added);
     assert.equal(drained.rows, rows, 'rows archived');
     return { ...drained, bucket };
@@ -81,6 +80,7 @@ function added(a: Measured, b: Measured): Measured {
     files: a.files + b.files,
     commits: a.commits + b.commits,
     wallMs: Math.max(a.wallMs, b.wallMs),
+    steadyRate: a.steadyRate + b.steadyRate,
     cpuMs: a.cpuMs + b.cpuMs,
     decodeMs: a.decodeMs + b.decodeMs,
     sortMs: a.sortMs + b.sortMs,

@@ -23,6 +23,8 @@ export interface Measured {
   readonly files: number;
   readonly commits: number;
   readonly wallMs: number;
+  /** Rows a second between the first commit and the last. */
+  readonly steadyRate: number;
   /** Of all threads. */
   readonly cpuMs: number;
   readonly decodeMs: number;
@@ -38,8 +40,12 @@ collectLess();
 const [signal, threads] = process.argv.slice(2);
 const settings = readSettings(process.env);
 const ignore = () => undefined;
+/** Of each commit: when, ms, and rows. */
+const commits: { readonly atMs: number; readonly rows: number }[] = [];
 const log = {
-  info: ignore,
+  info: (fields: object) => {
+    if ('rows' in fields) commits.push({ atMs: performance.now(), rows: Number(fields.rows) });
+  },
   debug: ignore,
   warn: (fields: object, message: string) => {
     process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
@@ -91,6 +97,7 @@ const measured: Measured = {
   files: report.files,
   commits: report.commits,
   wallMs,
+  steadyRate: steadyRate(),
   cpuMs: (used.user + used.system) / 1000,
   ...(await stages()),
   fetchMs: shares.fetch * ownMs,
@@ -98,6 +105,12 @@ const measured: Measured = {
   rssBytesMax: process.resourceUsage().maxRSS * 1024,
 };
 process.stdout.write(`${JSON.stringify(measured)}\n`);
+
+function steadyRate(): number {
+  const [first, ...others] = commits;
+  const ms = (others.at(-1)?.atMs ?? Number.NaN) - (first?.atMs ?? 0);
+  return (1000 * others.reduce((sum, { rows }) => sum + rows, 0)) / ms;
+}
 
 async function stages(): Promise<Pick<Measured, 'decodeMs' | 'sortMs' | 'encodeMs'>> {
   const name = 'tidemark_archiver_stage_seconds_total';

@@ -38,11 +38,12 @@ export const kafkaMemberTriesMax = 12;
 export const kafkaMemberRetryMsMax = 3000;
 
 /**
- * Membership of a consumer group: silence after which a member is dead, and how often it speaks. When
- * the group is shared out anew, its members have as long as a session to join again.
+ * Membership of a consumer group: silence after which a member is dead, and how often it speaks, which
+ * is when it hears that another one waits to join. When the group is shared out anew, its members
+ * have as long as a session to join again.
  */
 export const kafkaSessionMs = 15_000;
-export const kafkaHeartbeatMs = 3000;
+export const kafkaHeartbeatMs = 1000;
 
 /**
  * JoinGroup and SyncGroup are answered when the last member has joined, or is taken for dead: a member
@@ -76,6 +77,9 @@ export const kafkaKeepAliveMs = 60_000;
 export const kafkaFetchBytes = 10 * 1024 * 1024;
 export const kafkaFetchBytesPerPartition = 1024 * 1024;
 export const kafkaFetchWaitMs = 500;
+
+/** How long a fetch waits for room in memory before its partitions are paused. */
+export const kafkaRestMsMax = 1000;
 
 /** Partitions whose fetched records one consumer hands out at the same time. */
 export const kafkaPartitionsAtOnce = 64;

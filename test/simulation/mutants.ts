@@ -45,8 +45,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   hasty: {
     breaks: 'the commit is stored before its files are',
     file: 'workers/log.ts',
-    find: 'await storeFiles(',
-    put: 'void storeFiles(',
+    find: 'await arrived();',
+    put: 'void arrived();',
     partitions: 0,
   },
   careless: {

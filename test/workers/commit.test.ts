@@ -87,7 +87,9 @@ describe('storeFiles()', () => {
   it('names files after their commit and attempt, the quarantined one of an hour apart', async () => {
     const stored: CommitFile[] = [];
     const files = [pending(hourMs), pending(hourMs, true), pending(hourMs + 3_600_000)];
-    await storeFiles(bucket.store, attempt, files, stored, {});
+    await (
+      await storeFiles(bucket.store, attempt, files, stored, {})
+    )();
     const parts = stored.map(({ key }) => parseFileKey(key));
     expect(parts.map((part) => part?.attempt)).toEqual(['a1', 'a1q', 'a1']);
     expect(parts[0]).toMatchObject({ topic, partition: 'spool', firstOffset: 7n });
@@ -109,7 +111,9 @@ describe('storeFiles()', () => {
         yield pending(hourMs + hour * 3_600_000);
       }
     }
-    await storeFiles(new FaultyStore(objects), attempt, files(), [], {});
+    await (
+      await storeFiles(new FaultyStore(objects), attempt, files(), [], {})
+    )();
     expect(most).toBe(archivePutsMax);
     expect(objects.size).toBe(3 * archivePutsMax);
   });

@@ -253,6 +253,24 @@ describe('KafkaSource, bounded', () => {
     expect(calls).toEqual(['pause', 'pause', 'commit 3', 'resume', 'resume']);
   });
 
+  it('has another partition flush while its own flush is under way', async () => {
+    const budget = new Budget(1100);
+    const [first, second] = [sourceOf(budget), sourceOf(budget)];
+    await first.adopt(undefined);
+    await second.adopt(undefined);
+    first.take(batchOf([record(0), record(1)]));
+    second.take(batchOf([record(0), record(1)]));
+    const flushed = await first.look(anything);
+    const { changed } = await second.look(anything);
+    expect([flushed.full, changed.aborted]).toEqual([true, false]);
+    await flushed.records().next();
+    expect(changed.aborted).toBe(false);
+    second.take(batchOf([record(2)]));
+    expect(changed.aborted).toBe(true);
+    expect(await second.look(anything)).toMatchObject({ full: true });
+    expect(await first.look(anything)).toMatchObject({ full: false });
+  });
+
   it('gives its room back when the partition is taken from it', async () => {
     const budget = new Budget(1000);
     const source = sourceOf(budget);
@@ -280,6 +298,20 @@ describe('KafkaSource.look()', () => {
       count: 3,
       full: true,
     });
+  });
+
+  it('takes along what came before its records are read', async () => {
+    const source = sourceOf();
+    await source.adopt(undefined);
+    nowMs += 3_600_000;
+    source.take(batchOf([record(0)]));
+    const backlog = await source.look({ bytesMax: 20, recordsMax: 9 });
+    expect(backlog).toMatchObject({ count: 1, full: false });
+    source.take(batchOf([1, 2, 3].map((offset) => record(offset))));
+    const taken: number[] = [];
+    for await (const { offset } of backlog.records()) taken.push(Number(offset));
+    expect(taken).toEqual([0, 1, 2]);
+    expect(backlog.watermarkAfter(3)).toBe(startMs + 3 - kafkaVisibleMsMax);
   });
 
   it('counts the age of a flush from when it was fetched, not from when it was sent', async () => {
