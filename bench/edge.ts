@@ -84,7 +84,7 @@ async function measureMany(directory: string): Promise<void> {
   const timer = setInterval(() => samples.push(residentBytes(worker.pid)), 1000);
   try {
     const perSecond = manyPerSecond;
-    const { failed, reasons, sent } = await load({
+    const { failed, reasons, sent, opened } = await load({
       ...options,
       requests: perSecond * manySeconds,
       perSecond,
@@ -94,7 +94,7 @@ async function measureMany(directory: string): Promise<void> {
     const late = Math.max(...samples.slice(2 * third));
     const label = `${manyConnections} connections for ${manySeconds} s`;
     const versus = `${sent} requests`;
-    print(`${label}, failed`, failed, 'requests', { versus, goal: 0, reasons });
+    print(`${label}, failed`, failed, 'requests', { versus, goal: 0, reasons, opened });
     print(`${label}, memory in the last third`, late / megabyte, 'MB', {
       versus: 'the third before',
       ratio: round(early / late),

@@ -53,7 +53,7 @@ async function send(program: Program, count: number): Promise<number> {
     requests: count,
   });
   if (failed === 0) return seconds;
-  throw new Error(`${failed} of ${count} requests failed: ${reasons.join(', ')}`);
+  throw new Error(`${failed} of ${count} requests failed: ${JSON.stringify(reasons)}`);
 }
 
 /** Waits until a process has been idle for a second, but not for long. */

@@ -38,6 +38,38 @@ describe('receive()', () => {
     expect(ledger.bytes).toBe(7);
   });
 
+  it('receive() gives the same body at every split of what was sent, in every encoding', async () => {
+    const text = `{"resourceSpans":[{"scopeSpans":[]}]}`.repeat(4);
+    const plain = new TextEncoder().encode(text);
+    const most = { bodyBytesMax: 1000, inflatedBytesMax: 1000 };
+    const encodings = {
+      identity: plain,
+      gzip: zlib.gzipSync(plain),
+      deflate: zlib.deflateSync(plain),
+      zstd: zlib.zstdCompressSync(plain),
+    };
+    for (const [encoding, sent] of Object.entries(encodings)) {
+      for (let cut = 0; cut <= sent.length; cut += 1) {
+        const stream = new ReadableStream<Uint8Array>({
+          start(controller) {
+            for (const part of [sent.subarray(0, cut), sent.subarray(cut)]) {
+              if (part.length > 0) controller.enqueue(new Uint8Array(part));
+            }
+            controller.close();
+          },
+        });
+        const split = new Request('http://edge/', {
+          method: 'POST',
+          body: stream,
+          headers: { ...headers, 'content-encoding': encoding },
+        });
+        const received = await receive(split, most, new Ledger(9000, () => 0).lease());
+        const body = new TextDecoder().decode(viewOf(received.body));
+        expect(body, `${encoding} at ${cut}`).toBe(text);
+      }
+    }
+  });
+
   it('receive() says when the connection ends early', async () => {
     const body = new ReadableStream({
       start(controller) {
