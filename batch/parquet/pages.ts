@@ -102,14 +102,29 @@ function inflate(stored: Uint8Array, codec: number, rawBytes: number, name: stri
   try {
     const body = zstdDecompressSync(stored, {
       // A little more than it takes: a piece that is filled to the end makes zlib begin another.
-      chunkSize: rawBytes + 64,
-      maxOutputLength: rawBytes + 64,
+      chunkSize: rawBytes + spareBytes,
+      maxOutputLength: rawBytes + spareBytes,
     });
     if (body.length === rawBytes) return body;
   } catch (cause) {
     throw corrupt(name, 'a page cannot be inflated', cause);
   }
   throw corrupt(name, 'a page has another length than it says');
+}
+
+/** Buffers smaller than this may be parts of one that others use, and cost a collector little. */
+const releasedBytesMin = 64 * 1024;
+/** Inflated bytes leave so many of their buffer unused. */
+const spareBytes = 64;
+
+/**
+ * Gives back the memory of bytes that nobody uses any more, if they have a buffer of their own. The collector would
+ * go through all objects for every few of them.
+ */
+export function release({ buffer, byteOffset, byteLength }: Uint8Array): void {
+  if (!(buffer instanceof ArrayBuffer) || byteOffset !== 0) return;
+  const isWhole = buffer.byteLength - byteLength <= spareBytes;
+  if (isWhole && buffer.byteLength >= releasedBytesMin) buffer.transfer(0);
 }
 
 function corrupt(name: string, reason: string, cause?: unknown): TidemarkError {

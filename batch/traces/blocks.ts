@@ -11,7 +11,7 @@ import {
 } from '../../aggregator-as/spankernel.ts';
 import { outOfOrder } from '../../aggregator-as/spanmemory.ts';
 import { numberOf } from '../parquet/pageindex.ts';
-import { UnknownLayout, type DataPage } from '../parquet/pages.ts';
+import { release, UnknownLayout, type DataPage } from '../parquet/pages.ts';
 import {
   byteArray,
   codedPages,
@@ -99,7 +99,11 @@ function openPages(kernel: SpanKernel, ids: IdPages, range: IdRange): OpenBlock 
   const first = ids[0]?.page.first ?? 0;
   const rows = ids.reduce((sum, { page }) => sum + page.values, 0);
   const block = kernel.open(rows, range, (bytes) => {
-    for (const { page, body } of ids) bytes.set(body(), (page.first - first) * idBytes);
+    for (const { page, body } of ids) {
+      const own = body();
+      bytes.set(own, (page.first - first) * idBytes);
+      release(own);
+    }
   });
   return { ...block, from: block.from + first, to: block.to + first };
 }

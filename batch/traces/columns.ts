@@ -7,6 +7,7 @@ import { TidemarkError } from '../../schemas/errors.ts';
 import type { ChunkPlace } from '../parquet/footer.ts';
 import {
   pagesOf,
+  release,
   UnknownLayout,
   type DataPage,
   type DictionaryPage,
@@ -89,6 +90,7 @@ export function putPages(
     const body = exactly(page.body(), page.values * width);
     const part = body.subarray((from - page.first) * width, (to - page.first) * width);
     kernel.put(at + (from - rows.from) * width, part);
+    release(body);
   }
 }
 
@@ -111,7 +113,9 @@ export function putNumbers(
     if (dictionary === undefined) throw missing();
     const count = to - from;
     const part = { skip: from - page.first, count, to: codes, limit: dictionary.values };
-    kernel.unpack(page.body(), part);
+    const body = page.body();
+    kernel.unpack(body, part);
+    release(body);
     const values = exactly(dictionary.body(), dictionary.values * width);
     kernel.lookUp(codes, count, values, width, at + (from - rows.from) * width);
   }
@@ -128,12 +132,14 @@ export function putCodes(
   for (const page of pages) {
     const { from, to } = overlap(page, rows);
     if (from >= to) continue;
-    kernel.unpack(page.body(), {
+    const body = page.body();
+    kernel.unpack(body, {
       skip: from - page.first,
       count: to - from,
       to: kernel.codesAt(column) + 4 * (from - rows.from),
       limit: dictionary.values,
     });
+    release(body);
   }
 }
 

@@ -8,7 +8,7 @@ import { footersKept, rowGroupsAhead } from '../../schemas/limits/batch.ts';
 import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import type { ReadRange } from '../../workers/clients/remote.ts';
 import { readFooter, type Footer } from '../parquet/footer.ts';
-import { UnknownLayout } from '../parquet/pages.ts';
+import { release, UnknownLayout } from '../parquet/pages.ts';
 import { mapBounded, mergeLimits, readRanges, type RangeRead } from '../ranges.ts';
 import type { OnFile } from '../read.ts';
 import { fillFromArrow, placesFromArrow } from './arrowblocks.ts';
@@ -77,9 +77,15 @@ interface Run {
   readonly rowGroups: readonly RowGroup[];
   next: number;
   /** What has been fetched of `next`, or is being. */
-  ahead: Promise<Chunks> | undefined;
+  ahead: Promise<Fetched> | undefined;
   /** Blocks of the row group before that are still to come. */
   readonly waiting: (() => Filled)[];
+}
+
+/** Chunks of a row group, and the answers that they are parts of. */
+interface Fetched {
+  readonly chunks: Chunks;
+  readonly answers: readonly Uint8Array[];
 }
 
 interface Filled {
@@ -104,6 +110,8 @@ function runsOf(file: ShardFile, footer: Footer): Run[] {
   }
   return runs.map((rowGroups) => ({ rowGroups, next: 0, ahead: undefined, waiting: [] }));
 }
+
+const nothing: Fetched = { chunks: new Map<string, Chunk>(), answers: [] };
 
 class Merge {
   readonly #runs: readonly Run[];
@@ -179,11 +187,14 @@ class Merge {
     run.next += 1;
     return named(group.file.key, async () => {
       this.#options.onFile?.(group.file.key);
+      const { chunks, answers } = (await ahead) ?? nothing;
       try {
-        return this.#fill(group, (await ahead) ?? new Map<string, Chunk>());
+        return this.#fill(group, chunks);
       } catch (error) {
         if (!(error instanceof UnknownLayout)) throw error;
         return this.#fillFromArrow(group, run);
+      } finally {
+        answers.forEach(release);
       }
     });
   }
@@ -194,7 +205,8 @@ class Merge {
     const places = (at: number) =>
       named(group.file.key, async () => {
         try {
-          fillPlaces(kernel, await this.#read(group, placeNames), block, at);
+          const fetched = await this.#read(group, placeNames);
+          fillPlaces(kernel, fetched.chunks, block, at);
         } catch (error) {
           if (!(error instanceof UnknownLayout)) throw error;
           await this.#placesFromArrow(group, 0, block, at);
@@ -275,11 +287,16 @@ class Merge {
   }
 
   /** The bytes of the row group's chunks of these columns, those that it has. */
-  async #read(group: RowGroup, columns: readonly string[]): Promise<Chunks> {
+  async #read(group: RowGroup, columns: readonly string[]): Promise<Fetched> {
     const { read } = this.#options;
     const chunks = new Map<string, Chunk>();
+    const answers: Uint8Array[] = [];
     const reader = {
-      read: (start: number, end: number) => read(group.file.key, start, end),
+      read: async (start: number, end: number) => {
+        const bytes = await read(group.file.key, start, end);
+        answers.push(bytes);
+        return bytes;
+      },
     };
     const reads: RangeRead[] = [];
     for (const name of columns) {
@@ -289,7 +306,7 @@ class Merge {
       reads.push({ reader, start, end, take: (bytes) => chunks.set(name, { place, bytes }) });
     }
     await readRanges(reads, mergeLimits);
-    return chunks;
+    return { chunks, answers };
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { LevelPage, SpanGraph } from '../../aggregator-as/spangraph.ts';
 import type { OpenBlock, SpanKernel } from '../../aggregator-as/spankernel.ts';
-import { UnknownLayout, type Pages } from '../parquet/pages.ts';
+import { release, UnknownLayout, type Pages } from '../parquet/pages.ts';
 import {
   byteArray,
   chunkOf,
@@ -87,6 +87,7 @@ function putParents(graph: SpanGraph, { dictionary, pages }: Pages, block: OpenB
     const leveled = levelPage(page, dictionary);
     const out = block.parents + spanIdBytes * (from - block.from);
     graph.takeParents(leveled, from - page.first, to - from, out);
+    release(leveled.body);
   }
 }
 

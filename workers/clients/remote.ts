@@ -6,7 +6,7 @@
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 
-/** Reads the bytes [start, end) of an object. */
+/** Reads the bytes [start, end) of an object, which are the caller's. */
 export type ReadRange = (key: string, start: number, end: number) => Promise<Uint8Array>;
 
 interface Slice {
