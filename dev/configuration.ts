@@ -37,9 +37,9 @@ const bounds = `
 An isolate of Cloudflare Workers has 128 MB for all requests that it works on at once. The defaults
 are chosen for that, and \`npm run bench -- memory\` measures them: workerd's own peak above its
 idle size, for the largest requests that are taken, of each signal and encoding, with Kafka REST,
-ClickHouse and R2 all slow. One such request took 50 to 74 MiB; four sent at the same
-time took 77 to 118 MiB, uncollected garbage included (128 MiB once, on a machine that was busy
-with other work; three repetitions of that case took 100 to 102 MiB).
+ClickHouse and R2 all slow. One such request took 51 to 77 MiB; four sent at the same
+time, of which one is taken and the others are told to come again, took 73 to 124 MiB, uncollected
+garbage included, on a machine that was busy with other work.
 
 - A body past \`TIDEMARK_BODY_BYTES_MAX\` as sent or \`TIDEMARK_INFLATED_BYTES_MAX\` inflated is
   refused with 413. The specification recommends 64 MiB, which an isolate cannot hold.
@@ -48,7 +48,8 @@ with other work; three repetitions of that case took 100 to 102 MiB).
   times their bytes in OTLP, the smallest data points 10 times, and a large resource above many
   small items any number of times.
 - When the requests in flight leave no room in \`TIDEMARK_IN_FLIGHT_BYTES_MAX\`, a further one is
-  refused with 503 and \`Retry-After\`: before it is read or inflated if its size is known.
+  refused with 503 and \`Retry-After\`: before it is read or inflated if its size is known. It
+  needs room for three times its inflated bytes, in JSON for four times.
 - An item of more than \`TIDEMARK_ATTRIBUTES_MAX\` attributes is rejected, and the rest is kept.
 
 These bounds are no settings, because what the edge takes every other program has to be able to
