@@ -24,7 +24,7 @@ export const rowGroupsInFlight = 6;
 export const shardNamesMax = 1_000_000;
 
 /** Memory that a process of the batch takes beside its kernels: Node, its threads, what is being read. */
-export const batchProcessBytes = 192 * 1024 * 1024;
+export const batchProcessBytes = 448 * 1024 * 1024;
 
 /** What is left of the memory for kernels in any case: the least that can be set. */
 export const batchKernelsBytesMin = 64 * 1024 * 1024;

@@ -43,7 +43,7 @@ describe('assume()', () => {
     expect(assume({ spanParquetBytes: 80, zoneUsdPerGb: 0 })).toMatchObject({
       spanParquetBytes: 80,
       zoneUsdPerGb: 0,
-      logParquetBytes: 75,
+      logParquetBytes: 72,
     });
   });
 

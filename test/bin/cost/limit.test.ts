@@ -26,7 +26,7 @@ describe('limitsOf()', () => {
       },
     );
     const spool = limitOf(loadOf(8.64e9, { kafka: false }), 'traces through the R2 spool');
-    expect(spool).toMatchObject({ need: 200_000, bound: 173_000, spreads: true });
+    expect(spool).toMatchObject({ need: 200_000, bound: 163_000, spreads: true });
     // 195.3 requests a second, at the peak 390.6, over 50 places.
     const object = limitOf(
       loadOf(8.64e9, { group: true }),
@@ -38,7 +38,7 @@ describe('limitsOf()', () => {
 
   it('takes the worst of the signals', () => {
     const load = { ...loadOf(1e6), items: { traces: 1e6, logs: 0, metrics: 8.64e9 }, kafka: false };
-    expect(limitOf(load, 'metrics through the R2 spool')?.bound).toBe(147_000);
+    expect(limitOf(load, 'metrics through the R2 spool')?.bound).toBe(172_000);
   });
 });
 
