@@ -1,6 +1,7 @@
 /** Finding a trace by statistics alone: what is found, and what it costs. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { rowGroupRows } from '../../schemas/limits/archive.ts';
+import { footerBytesGuess } from '../../schemas/limits/batch.ts';
 import { findTrace } from '../../workers/trace.ts';
 import type { TraceQuery } from '../../workers/trace.ts';
 import { FaultyStore } from '../support/faults.ts';
@@ -104,7 +105,8 @@ describe('findTrace()', () => {
     const all = (await memory.get(key))?.length ?? 0;
     expect(filesRead().filter((operation) => operation === `get ${key}`).length).toBe(3);
     expect(found.filesRead).toBe(1);
-    expect(store.bytesRead).toBeLessThan(all * 0.6);
+    // One of two row groups, beside the end of the file.
+    expect(store.bytesRead - footerBytesGuess).toBeLessThan(all * 0.5);
   });
 
   it('finds a trace that lies across two row groups with two reads', async () => {
