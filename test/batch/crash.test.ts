@@ -13,8 +13,8 @@ import { randomSpans } from '../support/spans.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? 20261122);
-/** As many as the time of a whole run of the tests allows; KILLS=20 and more by itself. */
-const kills = Number(process.env['KILLS'] ?? 8);
+/** KILLS=100 and more by itself. */
+const kills = Number(process.env['KILLS'] ?? 20);
 /** Where to kill: after which of the batch's own words, and how long after it at most. */
 const places = [
   { phase: 'start', delayMs: 600 },

@@ -16,8 +16,8 @@ import { seededRandom } from '../support/random.ts';
 const topic = topics.traces;
 const startMs = Date.UTC(2026, 10, 22, 13, 30);
 const entry = fileURLToPath(new URL('../support/archiver.ts', import.meta.url));
-/** As many as the time of a whole run of the tests allows; KILLS=20 and more by itself. */
-const kills = Number(process.env['KILLS'] ?? 10);
+/** KILLS=100 and more by itself. */
+const kills = Number(process.env['KILLS'] ?? 20);
 
 let bucket: Bucket;
 const children = new Set<Archiver>();
