@@ -38,7 +38,7 @@ export const assumptions = {
   logOtlpBytes: row(285, 'B', 'measured', 'bench/payload/logs.ts'),
   pointOtlpBytes: row(194, 'B', 'measured', 'bench/payload/metrics.ts'),
 
-  edgeUsPerItem: row(3.7, 'us', 'measured', `${readme}: workerd, both legs, gzip protobuf`),
+  edgeUsPerItem: row(4.5, 'us', 'measured', `${readme}: workerd, both legs, in a slow hour`),
   workerRequestsUsdPerMillion: row(0.3, 'USD', 'price', cloudflare),
   workerCpuUsdPerMillionMs: row(0.02, 'USD', 'price', cloudflare),
   workerRequestsIncluded: row(10e6, 'requests a month', 'price', cloudflare),
