@@ -105,6 +105,7 @@ export interface DriftOptions {
 export async function compareLayers(options: DriftOptions): Promise<ServiceDrift[]> {
   const { onProgress, signal } = options;
   const window = windowOf(options.period);
+  const files = filesOf(options);
   const slices = await countSlices(options, window);
   const lateMs = Math.max(options.period.endMs, await firstPublishedMs(options));
   const services = new Map<string, Row>();
@@ -114,8 +115,8 @@ export async function compareLayers(options: DriftOptions): Promise<ServiceDrift
   for (let index = 0; index < slices; index += 1) {
     signal?.throwIfAborted();
     onProgress?.({ done: index, slices });
-    const sql = itemsSql(options, { window, lateMs, index, count: slices });
-    take(await overFiles(filesOf(options), () => query(options, sql)));
+    const sql = itemsSql(options, { keys: files.keys, window, lateMs, index, count: slices });
+    take(await overFiles(files, () => query(options, sql)));
   }
   const { drift } = options;
   take(await query(options, drift.published(publishedSource(options))));
@@ -179,6 +180,8 @@ async function firstPublishedMs({ clickhouse, period, of }: DriftOptions): Promi
 }
 
 interface ItemsPart {
+  /** Of the archive's files. */
+  readonly keys: readonly string[];
   readonly window: EventWindow;
   /** What is received from then on cannot be in the first run, ms since 1970. */
   readonly lateMs: number;
@@ -187,9 +190,10 @@ interface ItemsPart {
 }
 
 /** One slice of the items of both layers, matched by identity and summed up by service. */
-function itemsSql(options: DriftOptions, { window, lateMs, index, count }: ItemsPart): string {
-  const { drift, settings, period } = options;
-  const { keys } = filesOf(options);
+function itemsSql(
+  { drift, settings, period }: DriftOptions,
+  { keys, window, lateMs, index, count }: ItemsPart,
+): string {
   const slice = { by: drift.archiveBy, index, count };
   const none = `(SELECT * FROM null('${drift.structure.join(', ').replaceAll("'", "\\'")}'))`;
   const source = keys.length === 0 ? none : filesSource(settings, keys, drift.structure, slice);
