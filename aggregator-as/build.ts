@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createMemoryStream, main, version } from 'assemblyscript/asc';
 
@@ -63,8 +63,8 @@ function hashSources(entry: string): string {
 function importsOf(entry: string): string[] {
   const names = new Set([entry]);
   for (const name of names) {
-    for (const match of readSource(name).matchAll(/from '\.\/([a-z0-9]+)'/g)) {
-      if (match[1]) names.add(match[1]);
+    for (const match of readSource(name).matchAll(/from '(\.\.?\/[a-z0-9./]+)'/g)) {
+      if (match[1]) names.add(posix.join(posix.dirname(name), match[1]));
     }
   }
   return [...names];

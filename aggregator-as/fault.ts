@@ -59,7 +59,7 @@ const itemNames: Record<Signal, string> = {
   logs: 'log record',
 };
 
-/** In the order of the `…Message` numbers of assembly/wire.ts. */
+/** In the order of the `…Message` numbers of assembly/otlp/wire.ts. */
 const messages = [
   'ExportTraceServiceRequest',
   'ResourceSpans',
@@ -102,7 +102,7 @@ const metricMessages = [
 
 const capacityFault = 8;
 
-/** In the order of the fault codes of assembly/fault.ts. */
+/** In the order of the fault codes of assembly/otlp/fault.ts. */
 const faults: Partial<Record<number, string>> = {
   1: 'varint is longer than 10 bytes',
   2: 'message ends inside a field',

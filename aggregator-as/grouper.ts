@@ -27,7 +27,7 @@ export type Column =
 
 const pageBytes = 65_536;
 const pagesOfMemoryMax = 65_536;
-/** As in `assembly/group.ts`: words of a record, and which of them are its key and `next`. */
+/** As in `assembly/logs/group.ts`: words of a record, and which of them are its key and `next`. */
 const groupWords = 20;
 const keyWords = [0, 1, 2, 19];
 const nextWord = 17;
@@ -140,7 +140,7 @@ export class Stage {
   }
 }
 
-/** One record; its layout is that of `assembly/group.ts`. */
+/** One record; its layout is that of `assembly/logs/group.ts`. */
 export class GroupRecord {
   readonly buffer: ArrayBuffer;
   readonly #view: DataView;

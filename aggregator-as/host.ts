@@ -139,7 +139,7 @@ interface Exports extends PageExports {
 
 const encoder = new TextEncoder();
 
-/** Numbers of the signals in assembly/signal.ts. */
+/** Numbers of the signals in assembly/otlp/signal.ts. */
 const signalNumbers: Record<Signal, number> = { traces: 0, logs: 1, metrics: 2 };
 
 /** Turns requests into rows of the speed layer's tables. Keeps its memory between calls. */
@@ -234,7 +234,7 @@ export class Transcoder {
 /** Keeps the items of many requests of one signal and writes them as columns, an hour at a time. */
 export class ItemColumns {
   readonly #wasm: Exports;
-  readonly #signal: Signal;
+  #signal: Signal;
   readonly #pagesMax: number;
   #requestBytes = 0;
   /** Counts what invalidates the hours given out. */
@@ -320,10 +320,11 @@ export class ItemColumns {
     };
   }
 
-  /** Forgets everything; the memory stays for what comes next. */
-  reset(): void {
+  /** Forgets everything; the memory stays for what comes next, of this signal. */
+  reset(signal: Signal = this.#signal): void {
     this.#edition++;
-    this.#wasm.columnsReset(signalNumbers[this.#signal]);
+    this.#signal = signal;
+    this.#wasm.columnsReset(signalNumbers[signal]);
     this.#requestBytes = 0;
   }
 }
@@ -343,10 +344,10 @@ function faultOf(wasm: Exports, signal: Signal, pagesMax: number): Error {
   return faultError(signal, fault, pagesMax);
 }
 
-/** Where the counts of reasons begin among the words of assembly/verdict.ts, after `Verdict`. */
+/** Where the counts of reasons begin among the words of assembly/otlp/verdict.ts, after `Verdict`. */
 const reasonsAt = 11;
 
-/** Reads the counts: words in the order of the class `Verdict` of assembly/verdict.ts. */
+/** Reads the counts: words in the order of the class `Verdict` of assembly/otlp/verdict.ts. */
 function tallyOf(wasm: Exports, signal: Signal): Tally {
   const reasons = rejectReasons[signal];
   const words = new Uint32Array(wasm.memory.buffer, wasm.verdictAt(), reasonsAt + reasons.length);

@@ -128,7 +128,7 @@ function stageColumns(
   stage.place(ends, 0, to - from);
 }
 
-/** The record's fields stand where `assembly/aggregatelogs.ts` and `bodies.ts` put them. */
+/** The record's fields stand where `assembly/aggregatelogs.ts` and `logs/bodies.ts` put them. */
 function readGroup(record: GroupRecord): LogGroupResult {
   return {
     tenant: record.word(0),

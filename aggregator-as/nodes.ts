@@ -61,7 +61,7 @@ const listItems: Record<ListType, Exclude<ArchiveType, ListType>> = {
   listKinds: 'kinds',
 };
 
-/** Words of a node: the class `Node` of assembly/node.ts. */
+/** Words of a node: the class `Node` of assembly/columns/node.ts. */
 const nodeWords = 6;
 
 /** Reads nodes one after the other: parents before children, columns in order. */

@@ -106,7 +106,7 @@ const codedNumbers: ReadonlySet<LeafType> = new Set([
   'timestampMs',
 ]);
 
-/** How values compare: the numbers of `extremes` in assembly/pages.ts. */
+/** How values compare: the numbers of `extremes` in assembly/pages/pages.ts. */
 const orders: Partial<Record<LeafType, number>> = {
   dictionary: 0,
   utf8: 0,

@@ -146,17 +146,17 @@ const stageRows = 4096;
 /** Bytes of lists that are staged at once, unless those of a single point are more. */
 const stageListBytes = 256 * 1024;
 const hashBytes = 16;
-/** As in `assembly/pointset.ts`: words of a series, and those of its hash. */
+/** As in `assembly/points/pointset.ts`: words of a series, and those of its hash. */
 const seriesNextWord = 6;
 const hashWords = 4;
-/** As in `assembly/hoursums.ts`. */
+/** As in `assembly/points/hoursums.ts`. */
 const hourBytes = 200;
 const hourCount = 24;
 /** As there: where the words begin, of which points and duplicates are the first. */
 const firstCountWord = 24;
 const bucketStateWord = 11;
 const bucketStates = { none: 0, some: 1, mixed: 2, exponential: 3, quantiles: 4 } as const;
-/** As in `assembly/exponents.ts`. */
+/** As in `assembly/points/exponents.ts`. */
 const exponentialBytes = 96;
 
 const nsPerMs = 1_000_000n;
@@ -366,7 +366,7 @@ function readHour(buffer: ArrayBuffer, at: number, hour: number): HourFigures {
   };
 }
 
-/** The fields of `Hour` in `assembly/exponents.ts` in their order. */
+/** The fields of `Hour` in `assembly/points/exponents.ts` in their order. */
 function readExponential(buffer: ArrayBuffer, at: number): ExponentialFigures {
   const view = new DataView(buffer, at, exponentialBytes);
   const long = (offset: number): number => Number(view.getBigInt64(offset, true));

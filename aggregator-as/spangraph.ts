@@ -3,13 +3,13 @@
  * calls between nodes and what only the merge can join out. It moves bytes, and looks at no row.
  */
 import type { GroupNames } from '../schemas/partial.ts';
-import { corrupt, word, type SpanMemory } from './spanmemory.ts';
+import { corrupt, word, type Body, type SpanMemory } from './spanmemory.ts';
 
-/** Columns of names that only the graph has, by number: see `assembly/spannames.ts`. */
+/** Columns of names that only the graph has, by number: see `assembly/spans/names.ts`. */
 const [peers, peerKinds] = [5, 6];
 const [tenants, services, kinds] = [0, 1, 3];
 
-/** Texts whose numbers mean something to `assembly/graphtrace.ts`. */
+/** Texts whose numbers mean something to `assembly/graph/trace.ts`. */
 export interface GraphWords {
   /** The node that calls servers whose trace begins with them. */
   readonly user: string;
@@ -21,11 +21,11 @@ export interface GraphWords {
 
 /** A data page whose values are not one for each row. */
 export interface LevelPage {
-  /** Inflated: repetition levels, if there are any, definition levels, values. */
-  readonly body: Uint8Array;
+  /** Repetition levels, if there are any, definition levels, values. */
+  readonly body: Body;
   readonly levels: number;
   /** Whether its values are codes of the dictionary. */
-  readonly dictionary: { readonly body: Uint8Array; readonly values: number } | undefined;
+  readonly dictionary: { readonly body: Body; readonly values: number } | undefined;
 }
 
 /** How a leaf is stored. */
@@ -72,7 +72,7 @@ export interface KernelMessages {
 const [levelBytes, valueBytesMax] = [12, 16];
 const sectionBytes = 4;
 const idBytes = 8;
-/** As in `assembly/graphlist.ts` and `graphlink.ts`. */
+/** As in `assembly/graph/list.ts` and `link.ts`. */
 const [chunkRecords, chunkHeadBytes] = [256, 8];
 const [namedEndBytes, endBytes, linkBytes] = [48, 24, 24];
 const edgeFlag = 0x8000_0000;
@@ -254,9 +254,8 @@ export class SpanGraph {
       memory.wasm.roomForLevels(levels * (levelBytes + valueBytesMax) + 64),
     );
     const [repetitions, definitions] = [rooms, rooms + 4 * levels];
-    const start = memory.page(body);
-    const end = start + body.length;
-    let at = start;
+    let at = memory.page(body);
+    const end = at + body.length;
     const section = (most: number, to: number) => {
       const length = end - at < sectionBytes ? Infinity : memory.data(at).getUint32(0, true);
       at += sectionBytes;
@@ -273,7 +272,7 @@ export class SpanGraph {
     const present = memory.wasm.countPresent(definitions, levels, shape.most);
     const codes = rooms + 8 * levels;
     if (present > 0) {
-      const width = body[at - start] ?? 255;
+      const width = at < end ? memory.data(at).getUint8(0) : 255;
       const part = { skip: 0, count: present, to: codes, limit: dictionary.values };
       memory.unpack(at + 1, end, width, part);
     }
@@ -284,7 +283,7 @@ export class SpanGraph {
   }
 }
 
-/** Of a block, as in `assembly/spanblock.ts`. */
+/** Of a block, as in `assembly/spans/block.ts`. */
 const blockLinkEnds = 52;
 
 function shorter(): Error {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { EncodedGroup } from '../schemas/compose.ts';
 import type { GroupNames } from '../schemas/partial.ts';
 import { SpanGraph, type GraphWords } from './spangraph.ts';
-import { namesPage, outOfOrder, SpanMemory, word, type CodePart } from './spanmemory.ts';
+import { namesPage, outOfOrder, SpanMemory, word, type Body, type CodePart } from './spanmemory.ts';
 
 export interface SpanKernelOptions {
   /** Bound on the WebAssembly memory; what is past 4 GiB is not used. */
@@ -50,12 +50,12 @@ export interface KernelGroup extends GroupNames {
   readonly at: number;
 }
 
-/** Rows of a block at most, as in `assembly/cells.ts`. */
+/** Rows of a block at most, as in `assembly/spans/cells.ts`. */
 export const blockRowsMax = 65_535;
 
 const idBytes = 16;
 const traceBytes = 24;
-/** Fields of a block and of a group, by their places in `assembly/spanblock.ts` and `spangroup.ts`. */
+/** Fields of a block and of a group, by their places in `assembly/spans/block.ts` and `group.ts`. */
 const [blockSpanIds, blockDurations, blockParents] = [12, 16, 44];
 const [groupRaw, groupDropped, groupErrors, groupTraces, groupConflicts] = [16, 20, 24, 28, 32];
 const [groupKind, groupNext] = [12, 56];
@@ -99,7 +99,12 @@ export class SpanKernel {
 
   /** Copies bytes to an address that the kernel gave. */
   put(at: number, bytes: Uint8Array): void {
-    this.#memory.view(at, bytes.length).set(bytes);
+    this.#memory.put(at, bytes);
+  }
+
+  /** The same of a part of a page, of so many bytes from `skip` on. Throws CAPACITY. */
+  putPart(at: number, body: Body, skip: number, bytes: number): void {
+    this.#memory.putPart(at, body, skip, bytes);
   }
 
   /**
@@ -145,7 +150,7 @@ export class SpanKernel {
   }
 
   /** The dictionary of a column of names, of the row group that comes next: Parquet's plain encoding. */
-  names(column: number, body: Uint8Array, count: number): void {
+  names(column: number, body: Uint8Array | Body, count: number): void {
     this.#memory.readNames(column, body, count);
   }
 
@@ -158,13 +163,14 @@ export class SpanKernel {
    * Unpacks codes of a page's body, a byte that says their width and then the hybrid encoding. Throws
    * CAPACITY and CORRUPT_ARCHIVE.
    */
-  unpack(body: Uint8Array, part: CodePart): void {
+  unpack(body: Body, part: CodePart): void {
     const at = this.#memory.page(body);
-    this.#memory.unpack(at + 1, at + body.length, body[0] ?? 255, part);
+    const width = body.length > 0 ? this.#memory.data(at).getUint8(0) : 255;
+    this.#memory.unpack(at + 1, at + body.length, width, part);
   }
 
   /** Writes the `width` bytes that each code stands for. The codes have been unpacked below its length. */
-  lookUp(codes: number, count: number, dictionary: Uint8Array, width: number, to: number): void {
+  lookUp(codes: number, count: number, dictionary: Body, width: number, to: number): void {
     this.#memory.wasm.lookUp(codes, count, this.#memory.page(dictionary), width, to);
   }
 

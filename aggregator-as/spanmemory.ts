@@ -19,6 +19,13 @@ export interface CodePart {
   readonly limit: number;
 }
 
+/** Bytes that stand nowhere until they are written: a page that is inflated then. */
+export interface Body {
+  readonly length: number;
+  /** Writes them to as many bytes. */
+  write(to: Uint8Array): void;
+}
+
 export class SpanMemory {
   readonly wasm: SpanExports;
   readonly pagesMax: number;
@@ -30,6 +37,20 @@ export class SpanMemory {
     this.wasm = instance.exports as unknown as SpanExports;
     this.pagesMax = Math.min(pagesOfMemoryMax, Math.floor(bytesMax / pageBytes));
     this.#bytesMax = bytesMax;
+    this.#growAtOnce();
+  }
+
+  /**
+   * Has all of the memory from the beginning; what is not touched takes none of the machine's. Each growth would count
+   * as new memory of the thread's, and make the collector run.
+   */
+  #growAtOnce(): void {
+    const { memory } = this.wasm;
+    try {
+      memory.grow(Math.max(0, this.pagesMax - memory.buffer.byteLength / pageBytes));
+    } catch {
+      // The kernel grows it by steps.
+    }
   }
 
   view(at: number, bytes: number): Uint8Array {
@@ -45,10 +66,26 @@ export class SpanMemory {
   }
 
   /** Puts bytes into the memory, where they stay until the next call. Throws CAPACITY. */
-  page(bytes: Uint8Array): number {
+  page(bytes: Uint8Array | Body): number {
     const at = this.enough(this.wasm.roomForPage(bytes.length + slackBytes));
-    this.view(at, bytes.length).set(bytes);
+    this.put(at, bytes);
     return at;
+  }
+
+  put(at: number, bytes: Uint8Array | Body): void {
+    const room = this.view(at, bytes.length);
+    if (bytes instanceof Uint8Array) room.set(bytes);
+    else bytes.write(room);
+  }
+
+  /** Puts a part of a page, of so many bytes from `skip` on. Throws CAPACITY. */
+  putPart(at: number, body: Body, skip: number, bytes: number): void {
+    if (bytes === body.length) {
+      this.put(at, body);
+      return;
+    }
+    const from = this.page(body) + skip;
+    new Uint8Array(this.wasm.memory.buffer).copyWithin(at, from, from + bytes);
   }
 
   /**
@@ -64,7 +101,7 @@ export class SpanMemory {
    * Takes the dictionary of a column of names, of the row group that comes next: Parquet's plain encoding.
    * Throws CAPACITY and CORRUPT_ARCHIVE.
    */
-  readNames(column: number, body: Uint8Array, count: number): void {
+  readNames(column: number, body: Uint8Array | Body, count: number): void {
     const at = this.page(body);
     const result = this.wasm.readNames(column, at, at + body.length, count);
     if (result === 2) throw corrupt('a dictionary has other values than it says');

@@ -13,7 +13,7 @@ import { listInputs } from './input.ts';
 import { runBatch, type BatchOptions, type RunReport } from './run.ts';
 import { currentRuns } from './runs.ts';
 import { duePeriods, periodsToLookAt, type DuePeriod, type PeriodState } from './schedule.ts';
-import { signalsOf } from './signals.ts';
+import { publishedOf, signalsOf } from './signals.ts';
 
 export interface LookOptions {
   readonly store: ObjectStore;
@@ -43,16 +43,24 @@ export interface Failure {
 
 /**
  * The periods that a run would change now, oldest first, and of which signal: never computed, changed by
- * late data, or complete by now. Reads commits, no data. Throws what the store and ClickHouse throw.
+ * late data, or complete by now. Reads commits, no data. Throws what the store and ClickHouse throw, and
+ * `SettingError` for hours of a signal that has no runs of them.
  */
 export async function lookForDue(options: LookOptions): Promise<DuePeriod[]> {
   const { settings, clock, kind = 'day' } = options;
   const periods = periodsToLookAt(kind, clock());
   const states: PeriodState[] = [];
-  for (const signal of options.signals ?? signalsOf(kind)) {
+  for (const signal of wantedOf(options, kind)) {
     states.push(...(await lookAt(options, signal, periods)));
   }
   return duePeriods(states, settings.TIDEMARK_ALLOWED_LATENESS_MS);
+}
+
+/** The signals to look at. Throws `SettingError` for one that has no runs of such periods. */
+function wantedOf({ signals }: Pick<LookOptions, 'signals'>, kind: PeriodKind): readonly Signal[] {
+  const wanted = signals ?? signalsOf(kind);
+  for (const signal of wanted) publishedOf(signal, kind);
+  return wanted;
 }
 
 async function lookAt(
@@ -82,14 +90,13 @@ export async function runDue(options: DueOptions): Promise<DueReport> {
 
 /**
  * Runs the batch for each signal of one period. One that fails does not keep the others from being done.
- * Throws when it was told to stop.
+ * Throws when it was told to stop, and `SettingError` for hours of a signal that has no runs of them.
  */
-export function runPeriod(
+export async function runPeriod(
   options: Omit<DueOptions, 'kind'> & { readonly period: Period; readonly force?: boolean },
 ): Promise<DueReport> {
   const { period } = options;
-  const wanted = options.signals ?? signalsOf(period.kind);
-  const each = wanted.map((signal) => ({ period, signal }));
+  const each = wantedOf(options, period.kind).map((signal) => ({ period, signal }));
   return runEach(options, each, () => undefined);
 }
 

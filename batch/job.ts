@@ -26,7 +26,7 @@ import { loadKernel, type Kernel } from './kernel.ts';
 import { collectPartials, keepPartials } from './partials.ts';
 import { lookAtRun, runBatch, type BatchOptions, type RunReport } from './run.ts';
 import { localRunner, type ShardRunner } from './runner.ts';
-import { signalBatches } from './signals.ts';
+import { publishedOf, signalBatches } from './signals.ts';
 
 export interface JobOptions extends BatchOptions {
   /** Name of the job, the same in all of its processes. */
@@ -58,10 +58,12 @@ export interface ShareReport {
 /**
  * Computes this process's share of the period, by the plan that the first process of the job has stored. Throws
  * `TidemarkError`: BATCH_FAILED for a period that has not ended, a shard that cannot be computed, a plan that is
- * of other code or too old; `SettingError` for a plan of other settings; and what the store and ClickHouse throw.
+ * of other code or too old; `SettingError` for a plan of other settings, and for hours of a signal that has no
+ * runs of them; and what the store and ClickHouse throw.
  */
 export async function runShare(options: ShareOptions): Promise<ShareReport> {
   const { store, settings, random, period, of, job, index, processes } = options;
+  publishedOf(of, period.kind);
   const kernel = await loadKernel(signalBatches[of].kernel);
   const planned = await planJob(options, kernel);
   const about = { job, period: period.name, signal: of };
@@ -93,6 +95,7 @@ export async function runShare(options: ShareOptions): Promise<ShareReport> {
  */
 export async function mergeJob(options: JobOptions): Promise<RunReport> {
   const { store, period, of, job } = options;
+  publishedOf(of, period.kind);
   const plan = await readPlan(store, job, of);
   if (plan === undefined) return runBatch({ ...options, runner: nobody(options) });
   const { codeVersion } = await loadKernel(signalBatches[of].kernel);

@@ -2,7 +2,6 @@
  * Computes the shards of a run and leaves their partials in the store. Where that happens is the one
  * thing that may be replaced: on threads of this machine, which is here, or by a fleet of others.
  */
-import { Worker } from 'node:worker_threads';
 import type { Settings } from '../schemas/settings.ts';
 import type { Shard, ShardReport } from '../schemas/shard.ts';
 import {
@@ -13,6 +12,7 @@ import {
   type Computation,
 } from './computation.ts';
 import { runShards } from './pool.ts';
+import { startThread } from './thread.ts';
 import type { MergeOptions } from './work.ts';
 import type { WorkerContext } from './worker.ts';
 
@@ -74,7 +74,7 @@ export function localRunner(settings: Settings, random: () => number): ShardRunn
     const workerData = workerContext({ settings, random, computation, kernel, merge });
     return runShards(shards, {
       threads: threadsOf(settings),
-      startThread: () => new Worker(new URL('./worker.ts', import.meta.url), { workerData }),
+      startThread: () => startThread(workerData),
       onDone,
       onRetry,
       signal,

@@ -117,7 +117,7 @@ export function decideRun(state: RunState, force: boolean): RunDecision {
   const isThere = state.files > 0;
   if (force && (isThere || (isWhole && state.hasEnded))) return { action: 'compute', message: '' };
   if (!state.hasEnded && !force) {
-    const message = `Cannot run the batch for ${period}: the ${kind} has not ended, and live figures would go`;
+    const message = `Cannot run the batch for ${period}: the ${kind} has not ended, and its live figures would give way; --force does it`;
     return { action: 'refuse', message };
   }
   if (current?.seenHash === state.inputHash && current.inputHash !== state.inputHash) {
@@ -132,7 +132,10 @@ export function decideRun(state: RunState, force: boolean): RunDecision {
         }
       : {
           action: 'nothing',
-          message: `${period} is up to date: nothing came since its current run`,
+          message:
+            isThere || isWhole
+              ? `${period} is up to date: nothing came since its current run`
+              : `${period} is not in the archive any more, by retention: what is published stays`,
         };
   }
   if (!isWhole) {

@@ -51,8 +51,15 @@ export async function computeShard(shard: Shard, options: ShardOptions): Promise
     const shards = await parts(shard, read, options, error);
     return { type: 'split', shards: await agreedParts(shard, shards, options) };
   }
+  const bytes = partial.length;
   await putOnce(store, key, partial);
-  return { type: 'done', report: { key, bytes: partial.length } };
+  giveUp(partial);
+  return { type: 'done', report: { key, bytes } };
+}
+
+/** The collector would find it only after the next shard has needed the memory. */
+function giveUp({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.resizable) buffer.resize(0);
 }
 
 /** Lets the work have the shard's rows. */

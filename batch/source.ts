@@ -8,16 +8,37 @@ export type SourceSettings = Pick<
   'S3_ENDPOINT' | 'S3_BUCKET' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'
 >;
 
-/** One of `count` parts of the rows: those whose values of the columns `by` hash to `index`. */
+/** One of `count` parts of the rows: those whose values of the columns `by` hash to `index`, or lie between cuts. */
 export interface Slice {
   readonly by: readonly string[];
   readonly index: number;
   readonly count: number;
+  /** Where the ids of the one column are cut, ascending, in hexadecimals; one less than there are slices. */
+  readonly cuts?: readonly string[] | undefined;
 }
 
 /** The condition of being in a slice. */
-export function inSlice({ by, index, count }: Slice): string {
-  return count === 1 ? '1' : `cityHash64(${by.join(', ')}) % ${count} = ${index}`;
+export function inSlice({ by, index, count, cuts }: Slice): string {
+  if (count === 1) return '1';
+  const columns = by.join(', ');
+  if (cuts === undefined) return `cityHash64(${columns}) % ${count} = ${index}`;
+  const [from, to] = [cuts[index - 1], cuts[index]].map((id) => id && `unhex('${id}')`);
+  return `(${[from && `${columns} >= ${from}`, to && `${columns} < ${to}`].filter(Boolean).join(' AND ')})`;
+}
+
+/**
+ * A query that gives `cuts` of the ids, 16 bytes each, of about as many rows: from those of every so many-th row of
+ * `source`.
+ */
+export function cutsSql(source: string, id: string, count: number, every: number): string {
+  return `SELECT arrayMap(
+    slice -> hex(ids[1 + intDiv(slice * length(ids), ${count})]),
+    range(1, ${count})
+  ) AS cuts
+  FROM (
+    SELECT arraySort(groupArray(${id})) AS ids FROM ${source}
+    WHERE rowNumberInAllBlocks() % ${every} = 0
+  )`;
 }
 
 /**

@@ -2,10 +2,16 @@
  * One worker thread that computes shards, one at a time, as whoever starts it sees it. Tells how each
  * ended, be it by the thread's death; never tries again.
  */
-import type { Worker } from 'node:worker_threads';
-import { rowGroupsInFlight } from '../schemas/limits/batch.ts';
+import { Worker } from 'node:worker_threads';
+import { batchYoungMb, rowGroupsInFlight } from '../schemas/limits/batch.ts';
 import type { Shard, WorkerReply } from '../schemas/shard.ts';
 import type { WorkerContext } from './worker.ts';
+
+/** Starts a thread that answers each posted `Shard` with `WorkerReply` messages. */
+export function startThread(workerData: WorkerContext): Worker {
+  const resourceLimits = { maxYoungGenerationSizeMb: batchYoungMb };
+  return new Worker(new URL('./worker.ts', import.meta.url), { workerData, resourceLimits });
+}
 
 /** How a shard ended. `crashed`: its thread died; what was to be said of it is in the message. */
 export type ShardThreadOutcome =

@@ -3,12 +3,12 @@
  * Parquet files and with its own functions, and compares row by row. What is too large for one query
  * is proved in slices. It shares no code with the batch.
  */
-import { verifyDifferencesMax } from '../schemas/limits/batch.ts';
+import { verifyDifferencesMax, verifySamplesMax } from '../schemas/limits/batch.ts';
 import { periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { ClickHouse } from '../workers/clients/clickhouse.ts';
 import { overFiles } from './damage.ts';
-import { filesSource, inSlice, type Slice, type SourceSettings } from './source.ts';
+import { cutsSql, filesSource, inSlice, type Slice, type SourceSettings } from './source.ts';
 
 /** A figure that is not the same in both. */
 export interface Difference {
@@ -61,6 +61,11 @@ export interface WholeSlices {
 /** Slices that have parts of rows, which add up to the figures. */
 export interface PartSlices {
   readonly by: readonly string[];
+  /**
+   * The one column of `by` is ids of 16 bytes that files ascend by: slices are ranges of them, and what lies outside of
+   * one is not read.
+   */
+  readonly isSorted?: true;
   /**
    * As `Proof.sql`, of one slice. `published` is a subquery of the rows to be proved; `whole` is the source of all
    * slices, for what has to be looked up in others, and says which one this is.
@@ -169,8 +174,9 @@ async function verifyParts(
   const where = `${column} = {period:${type}} AND run_id = {run:String}`;
   const published = `(SELECT * FROM ${proof.table} WHERE ${where})`;
   const sums = new Map<string, FigureRow>();
+  const cuts = slices.isSorted && (await cutIds(slices, count, options));
   for await (const index of counted(proof, count, options)) {
-    const part = { proof, options, index, count };
+    const part = { proof, options, index, count, cuts };
     const rows = await recompute(part, (source, whole) =>
       slices.sql(source, published, options, whole),
     );
@@ -184,6 +190,21 @@ async function verifyParts(
   const recomputed = slices.settle?.(finished, options) ?? finished;
   const all = await readPublished({ proof, options, index: 0, count: 1 });
   return { rows: recomputed.length, differences: compareRows(proof, all, recomputed) };
+}
+
+/** Where the ids of slices are cut, so that each has about as many rows. */
+async function cutIds(
+  { by: [id = ''] }: PartSlices,
+  count: number,
+  { clickhouse, settings, keys, rows = 0 }: VerifyOptions,
+): Promise<readonly string[] | undefined> {
+  const structure = [`${id} FixedString(16)`];
+  const every = Math.ceil(rows / verifySamplesMax);
+  return overFiles({ clickhouse, settings, keys, structure }, async () => {
+    const sql = cutsSql(filesSource(settings, keys, structure), id, count, every);
+    const [found] = await clickhouse.query<{ cuts: string[] }>(sql);
+    return found?.cuts;
+  });
 }
 
 /** The slices' numbers; says how far it is, and stops when it is told to. */
@@ -201,6 +222,7 @@ interface Part {
   readonly options: VerifyOptions;
   readonly index: number;
   readonly count: number;
+  readonly cuts?: readonly string[] | undefined;
 }
 
 function readPublished({ proof, options, index, count }: Part): Promise<FigureRow[]> {
@@ -217,12 +239,12 @@ function readPublished({ proof, options, index, count }: Part): Promise<FigureRo
 }
 
 async function recompute(
-  { proof, options, index, count }: Part,
+  { proof, options, index, count, cuts }: Part,
   sqlOf: (source: string, whole: WholeSource) => string,
 ): Promise<FigureRow[]> {
   const { clickhouse, settings, keys, period, runId } = options;
   if (keys.length === 0) return [];
-  const slice = { by: proof.slices?.by ?? [], index, count };
+  const slice = { by: proof.slices?.by ?? [], index, count, cuts };
   const whole = { source: filesSource(settings, keys, proof.structure), slice };
   const sql = sqlOf(filesSource(settings, keys, proof.structure, slice), whole);
   const params = { period: periodKey(period).value, run: runId };

@@ -28,6 +28,9 @@ import type { Context } from './context.ts';
 import { CommandFailed, exitCodeHelp, exitCodes, outcomeOf } from './outcome.ts';
 import manifest from '../package.json' with { type: 'json' };
 
+/** How often a program that npx has started looks whether its parent is still there. */
+const parentPollMs = 1000;
+
 /** Runs the command of `process.argv` and sets `process.exitCode`. */
 export async function run(process: NodeJS.Process): Promise<void> {
   const stop = stopSignal(process);
@@ -125,7 +128,8 @@ function prepare(command: Command, context: Context): void {
 /**
  * Aborts at the first SIGINT or SIGTERM; the second ends the process at once. A program that was
  * started with an IPC channel also stops when the other end is gone, so that a killed parent
- * leaves nobody behind.
+ * leaves nobody behind. So does one that npx has started: the shell between dies of a signal and
+ * does not pass it on.
  */
 function stopSignal(process: NodeJS.Process): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();
@@ -137,7 +141,14 @@ function stopSignal(process: NodeJS.Process): { signal: AbortSignal; release: ()
     controller.abort(new CommandFailed('Stopped, because the program that started this is gone'));
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('disconnect', onDisconnect);
   process.channel?.unref();
+  const shell = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid !== shell) onDisconnect();
+  }, parentPollMs);
+  watch.unref();
+  if (process.env['npm_command'] !== 'exec') clearInterval(watch);
   const release = (): void => {
+    clearInterval(watch);
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('disconnect', onDisconnect);
     if (process.connected) process.disconnect();
   };

@@ -1,5 +1,6 @@
 /** Reads moments that people type: days, times, and ages such as `3h`. Knows no command. */
 import { SettingError } from '../schemas/errors.ts';
+import { isDay } from '../schemas/period.ts';
 
 const units: Readonly<Record<string, number>> = {
   m: 60_000,
@@ -24,13 +25,6 @@ export function moment(option: string, text: string, nowMs: number): number {
   const ms = pattern.test(text) && isDay(text) ? Date.parse(withZone(text)) : Number.NaN;
   if (!Number.isNaN(ms)) return ms;
   throw new SettingError(option, `Cannot use ${option} "${text}": wanted ${momentHelp}`);
-}
-
-/** Whether the calendar has the day that a text begins with: Date.parse takes February 31 for March 3. */
-export function isDay(text: string): boolean {
-  const day = text.slice(0, 10);
-  const ms = Date.parse(`${day}T00:00:00Z`);
-  return Number.isFinite(ms) && new Date(ms).toISOString().startsWith(day);
 }
 
 /** A time without a zone would be taken for a local one; hours alone need their minutes. */

@@ -3,6 +3,7 @@
  * where errors become outcomes. Never decides what a command does.
  */
 import { CommanderError } from 'commander';
+import { printable } from '../dev/table.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Context } from './context.ts';
 
@@ -37,7 +38,7 @@ export function outcomeOf(error: unknown, context: Context): number {
   if (error instanceof CommanderError) {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   }
-  context.stderr.write(`tidemark: ${messageOf(error)}\n`);
+  context.stderr.write(`tidemark: ${messageOf(error).split('\n').map(printable).join('\n')}\n`);
   if (['debug', 'trace'].includes(context.environment['TIDEMARK_LOG_LEVEL'] ?? '')) {
     context.stderr.write(`${stackOf(error)}\n`);
   }

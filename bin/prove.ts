@@ -44,7 +44,8 @@ export async function publishedSignals(
 
 /**
  * Recomputes a signal of the period with ClickHouse's engine and compares every figure. Throws NOT_FOUND
- * when no run is current for it, BATCH_FAILED when files came after that run: then figures must differ.
+ * when no run is current for it, BATCH_FAILED when files came after that run, or retention took rows of it:
+ * then figures must differ.
  */
 export async function provePeriod(
   clients: VerifyClients,
@@ -113,7 +114,14 @@ async function runAndInput(
     throw new TidemarkError('NOT_FOUND', message);
   }
   const input = await listInput(store, signal, period);
-  if (input.inputHash === run.inputHash) return { run, input };
-  const message = `Cannot ${action} ${name}: data came after its run; run the batch first`;
+  if (input.inputHash !== run.inputHash) {
+    const message = `Cannot ${action} ${name}: data came after its run; run the batch first`;
+    throw new TidemarkError('BATCH_FAILED', message);
+  }
+  const own = input.files.filter(({ hourMs }) => hourMs >= period.startMs);
+  const gone = run.rowsRead - own.reduce((sum, { rows }) => sum + rows, 0);
+  // A run that was forced after retention has read what was left.
+  if (input.rowsRemoved === 0 || gone === 0) return { run, input };
+  const message = `Cannot ${action} ${name}: retention has taken ${gone} of the rows that its run had`;
   throw new TidemarkError('BATCH_FAILED', message);
 }

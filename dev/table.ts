@@ -1,4 +1,10 @@
-/** Lays out rows of text as an aligned table for people. Never formats the values themselves. */
+/**
+ * Lays out rows of text as an aligned table for people. Never formats the values themselves, but shows of each only
+ * what a terminal bears: names come from whoever sent them.
+ */
+
+/** Characters of a cell; a longer one would push all the others out of sight. */
+const cellLengthMax = 160;
 
 export interface TableColumn {
   readonly title: string;
@@ -6,12 +12,16 @@ export interface TableColumn {
   readonly align?: 'left' | 'right';
 }
 
-/** The table with a head line and a rule, two spaces between columns, ending in a line break. */
+/**
+ * The table with a head line and a rule, two spaces between columns, ending in a line break. Cells of more than 160
+ * characters are cut, and those that a terminal would act on are replaced.
+ */
 export function table(
   columns: readonly TableColumn[],
-  rows: readonly (readonly string[])[],
+  given: readonly (readonly string[])[],
   indent = '',
 ): string {
+  const rows = given.map((cells) => cells.map(shown));
   const widths = columns.map(({ title }, index) =>
     Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
   );
@@ -25,4 +35,13 @@ export function table(
   const head = columns.map(({ title }) => title);
   const rule = widths.map((width) => '-'.repeat(width));
   return [head, rule, ...rows].map(line).join('');
+}
+
+function shown(cell: string): string {
+  return printable(cell.length > cellLengthMax ? `${cell.slice(0, cellLengthMax - 1)}…` : cell);
+}
+
+/** The text without what moves a cursor or rings a bell. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{C}/gu, '\ufffd');
 }

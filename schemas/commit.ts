@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { TidemarkError } from './errors.ts';
+import { jsonOrUndefined } from './json.ts';
 
 const decimal = z.string().regex(/^-?\d{1,20}$/);
 
@@ -138,24 +139,12 @@ export function parseRegistration(text: string): number {
 
 /** Parses and checks a commit. Throws `TidemarkError` CORRUPT_ARCHIVE naming the key. */
 export function parseCommit(key: string, text: string): Commit {
-  const parsed = commit.safeParse(jsonOrUndefined(text));
-  if (!parsed.success) {
-    const where = parsed.error.issues[0]?.path.join('.') ?? '';
-    throw new TidemarkError(
-      'CORRUPT_ARCHIVE',
-      `Cannot read commit "${key}": bad field "${where}"`,
-      {
-        cause: parsed.error,
-      },
-    );
-  }
-  return parsed.data;
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  const value = jsonOrUndefined(text);
+  const parsed = commit.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const where = parsed.error.issues[0]?.path.join('.') ?? '';
+  const reason = value === undefined ? 'it is no JSON' : `bad field "${where}"`;
+  throw new TidemarkError('CORRUPT_ARCHIVE', `Cannot read commit "${key}": ${reason}`, {
+    cause: parsed.error,
+  });
 }

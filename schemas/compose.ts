@@ -2,6 +2,7 @@
  * The partial of groups whose durations the kernel has encoded: the same bytes as `encodePartial` of
  * `partial.ts` makes of durations. It puts together, and encodes nothing.
  */
+import { partialRunBytesMax } from './limits/batch.ts';
 import {
   beginHeader,
   finishHeader,
@@ -10,6 +11,9 @@ import {
   type GroupNames,
   type GroupTotals,
 } from './partial.ts';
+import type { Section } from './section.ts';
+
+const growthBytesMin = 256 * 1024;
 
 /** A group whose durations have been encoded, by the kernel. */
 export interface EncodedGroup extends GroupTotals {
@@ -29,7 +33,7 @@ export interface EncodedGroup extends GroupTotals {
 export function composePartial<Group extends GroupNames>(
   groups: readonly Group[],
   encode: (group: Group) => EncodedGroup,
-): Uint8Array {
+): Section {
   const { writer, names } = beginHeader(groups);
   const hot = new ByteList();
   const cold = new ByteList();
@@ -47,36 +51,40 @@ export function composePartial<Group extends GroupNames>(
     for (const piece of encoded.cold) cold.add(piece);
   }
   const header = writer.bytes();
-  const bytes = new Uint8Array(header.length + hot.length + cold.length);
-  bytes.set(header);
-  hot.copy(bytes, header.length);
-  cold.copy(bytes, header.length + hot.length);
-  const bodyBytes = hot.length + cold.length;
-  finishHeader(bytes, header.length, { groups: groups.length, hotBytes: hot.length, bodyBytes });
-  return bytes;
+  const [hotBytes, bodyBytes] = [hot.length, hot.length + cold.length];
+  const write = (bytes: Uint8Array) => {
+    bytes.set(header);
+    hot.move(bytes, header.length);
+    cold.move(bytes, header.length + hotBytes);
+    finishHeader(bytes, header.length, { groups: groups.length, hotBytes, bodyBytes });
+  };
+  return { length: header.length + bodyBytes, write };
 }
 
 function lengthOf(pieces: readonly Uint8Array[]): number {
   return pieces.reduce((sum, piece) => sum + piece.length, 0);
 }
 
-/** Bytes that are appended. */
+/** Bytes that are appended. They grow where they are: nothing is copied, and nothing left behind. */
 class ByteList {
-  #bytes = new Uint8Array(65_536);
+  readonly #buffer = new ArrayBuffer(0, { maxByteLength: partialRunBytesMax });
+  readonly #bytes = new Uint8Array(this.#buffer);
   length = 0;
 
   add(piece: Uint8Array): void {
     const length = this.length + piece.length;
-    if (length > this.#bytes.length) {
-      const more = new Uint8Array(Math.max(length, Math.ceil(this.#bytes.length * 1.5)));
-      more.set(this.#bytes.subarray(0, this.length));
-      this.#bytes = more;
+    const room = this.#buffer.byteLength;
+    if (length > room) {
+      const more = Math.max(length, room + Math.max(growthBytesMin, room >> 2));
+      this.#buffer.resize(Math.min(more, partialRunBytesMax));
     }
     this.#bytes.set(piece, this.length);
     this.length = length;
   }
 
-  copy(to: Uint8Array, at: number): void {
+  /** Copies them, and gives up their memory. */
+  move(to: Uint8Array, at: number): void {
     to.set(this.#bytes.subarray(0, this.length), at);
+    this.#buffer.resize(0);
   }
 }

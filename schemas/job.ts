@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { Signal } from './archive.ts';
 import { SettingError, TidemarkError } from './errors.ts';
+import { jsonOrUndefined } from './json.ts';
 import { taskPrefix } from './task.ts';
 
 const jobPlan = z.strictObject({
@@ -83,12 +84,4 @@ function checked<T>(schema: z.ZodType<T>, key: string, text: string): T {
   const field = parsed.error.issues[0]?.path.join('.') ?? '';
   const message = `Cannot read "${key}": bad field "${field}"`;
   throw new TidemarkError('CORRUPT_ARCHIVE', message, { cause: parsed.error });
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -9,6 +9,7 @@
  * link has the index of its consumer in place of the peer; a consumer has no span. Little-endian.
  */
 import { corruptPartial, Preamble, preambleBytes } from './preamble.ts';
+import type { Section } from './section.ts';
 import { VarintWriter } from './varint.ts';
 
 /** One side of a message. */
@@ -70,19 +71,20 @@ export interface WrittenMessages {
 }
 
 /** The partial of such ends; producers and links ascend by span already. */
-export function composeMessages({ names, counts, pieces }: WrittenMessages): Uint8Array {
+export function composeMessages({ names, counts, pieces }: WrittenMessages): Section {
   const header = writeHeader(names, counts);
   const named = counts.producers + counts.links;
   const bodyBytes = named * namedEndBytes + counts.consumers * endBytes;
-  const bytes = new Uint8Array(header.length + bodyBytes);
-  bytes.set(header);
-  let at = header.length;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  messagePreamble.write(bytes, header.length, 0, bodyBytes);
-  return bytes;
+  const write = (bytes: Uint8Array) => {
+    bytes.set(header);
+    let at = header.length;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    messagePreamble.write(bytes, header.length, 0, bodyBytes);
+  };
+  return { length: header.length + bodyBytes, write };
 }
 
 /** The header with its preamble left blank. */

@@ -35,17 +35,23 @@ export function periodAt(kind: PeriodKind, timeMs: number): Period {
  * any other text and for a date that the calendar does not have.
  */
 export function parsePeriod(text: string, name = 'date'): Period {
-  const match = /^(\d{4}-\d\d-\d\d)(?:T(\d\d))?$/.exec(text);
-  const startMs = match ? Date.parse(`${match[1]}T${match[2] ?? '00'}:00:00Z`) : Number.NaN;
-  // Date.parse takes the 31st of November for the 1st of December.
-  if (Number.isFinite(startMs) && new Date(startMs).toISOString().startsWith(text)) {
+  const [, day = '', hour] = /^(\d{4}-\d\d-\d\d)(?:T([01]\d|2[0-3]))?$/.exec(text) ?? [];
+  if (isDay(day)) {
+    const startMs = Date.parse(`${day}T${hour ?? '00'}:00:00Z`);
     assertStorable(text, startMs, name);
-    return periodAt(match?.[2] === undefined ? 'day' : 'hour', startMs);
+    return periodAt(hour === undefined ? 'day' : 'hour', startMs);
   }
   throw new SettingError(
     name,
     `Cannot use the ${name} "${text}": wanted one such as 2026-11-21, or 2026-11-21T13 for an hour`,
   );
+}
+
+/** Whether the calendar has the day that a text begins with: Date.parse takes February 31 for March 3. */
+export function isDay(text: string): boolean {
+  const day = text.slice(0, nameLength.day);
+  const ms = Date.parse(`${day}T00:00:00Z`);
+  return Number.isFinite(ms) && new Date(ms).toISOString().startsWith(day);
 }
 
 /** ClickHouse takes a day before its first one for that one, and would publish it as such. */

@@ -15,6 +15,7 @@ import { hourPrefix } from './archive.ts';
 import type { Signal } from './archive.ts';
 import { commitFile } from './commit.ts';
 import { TidemarkError } from './errors.ts';
+import { jsonOrUndefined } from './json.ts';
 
 const input = z.strictObject({
   key: z.string(),
@@ -106,7 +107,9 @@ export function parseOutputKey(key: string): OutputKeyParts | undefined {
  * its hour, and that rows add up. Throws `TidemarkError` CORRUPT_ARCHIVE naming the key.
  */
 export function parseReplacement(key: string, text: string): Replacement {
-  const parsed = replacement.safeParse(jsonOrUndefined(text));
+  const value = jsonOrUndefined(text);
+  if (value === undefined) throw corrupt(key, 'it is no JSON');
+  const parsed = replacement.safeParse(value);
   if (!parsed.success) {
     const where = parsed.error.issues[0]?.path.join('.') ?? '';
     throw corrupt(key, `bad field "${where}"`, parsed.error);
@@ -152,12 +155,4 @@ function corrupt(key: string, reason: string, cause?: unknown): TidemarkError {
 
 function padSequence(sequence: number): string {
   return String(sequence).padStart(10, '0');
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

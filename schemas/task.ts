@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { Signal } from './archive.ts';
 import { TidemarkError } from './errors.ts';
+import { jsonOrUndefined } from './json.ts';
 import { partialKey, type Shard, type ShardRange } from './shard.ts';
 
 /** Ids are hexadecimal, because JSON numbers lose them; the end of their space has 33 digits. */
@@ -231,12 +232,4 @@ function checked<T>(schema: z.ZodType<T>, key: string, text: string): T {
 
 function fieldOf(error: z.ZodError): string {
   return error.issues[0]?.path.join('.') ?? '';
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,6 @@
 /**
- * One set of columns, lent to one flush at a time: so memory is bounded by one flush however many
- * partitions there are. WebAssembly memory never shrinks, so the columns of another signal are made
- * anew and the old ones left to the garbage collector.
+ * One set of columns, lent to one flush at a time, whatever its signal: so memory is bounded by one
+ * flush however many partitions there are, and is not new to each, which would cost more than decoding.
  */
 import { ItemColumns } from '../aggregator-as/host.ts';
 import type { TranscoderOptions } from '../aggregator-as/host.ts';
@@ -19,7 +18,7 @@ export interface ColumnsOptions extends TranscoderOptions {
 export class SharedColumns implements EncoderLender {
   readonly #module: WebAssembly.Module;
   readonly #options: ColumnsOptions;
-  #made: { readonly signal: Signal; readonly columns: ItemColumns } | undefined;
+  #columns: ItemColumns | undefined;
   /** Settled when the last one in the queue is done; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -48,13 +47,10 @@ export class SharedColumns implements EncoderLender {
     }
   }
 
-  /** The columns themselves, for whoever does not share them. */
+  /** The columns themselves, empty, for whoever does not share them. */
   columnsOf(signal: Signal): ItemColumns {
-    if (this.#made?.signal === signal) return this.#made.columns;
-    // Forgotten first, so that both are never held at once.
-    this.#made = undefined;
-    const columns = new ItemColumns(this.#module, signal, this.#options);
-    this.#made = { signal, columns };
-    return columns;
+    this.#columns ??= new ItemColumns(this.#module, signal, this.#options);
+    this.#columns.reset(signal);
+    return this.#columns;
   }
 }

@@ -24,7 +24,7 @@ export type ThreadRequest =
       readonly type: 'add';
       readonly signal: Signal;
       readonly records: readonly PackedRecord[];
-      readonly bytes: Uint8Array;
+      readonly bytes: Uint8Array<ArrayBuffer>;
       readonly options: AddOptions;
     }
   /** Asks for the next file. */
@@ -45,18 +45,28 @@ export type PackedAdded = Omit<Added, 'dead'> & {
 };
 
 export type ThreadReply =
-  | { readonly type: 'added'; readonly added: PackedAdded; readonly times: StageTimes }
+  | {
+      readonly type: 'added';
+      readonly added: PackedAdded;
+      readonly times: StageTimes;
+      /** The records' buffer, for the next ones. */
+      readonly spare: ArrayBuffer;
+    }
   | { readonly type: 'file'; readonly file: PendingFile; readonly times: StageTimes }
   | { readonly type: 'done' }
   | { readonly type: 'failed'; readonly fault: Fault };
 
-/** The records without their bytes, and these in a buffer of their own. */
-export function pack(records: readonly RawRecord[]): {
+/** The records without their bytes, and these in a buffer of their own: `spare`, if they fit into it. */
+export function pack(
+  records: readonly RawRecord[],
+  spare?: ArrayBuffer,
+): {
   readonly records: PackedRecord[];
   readonly bytes: Uint8Array<ArrayBuffer>;
 } {
   const length = records.reduce((sum, { request }) => sum + request.byteLength, 0);
-  const bytes = new Uint8Array(length);
+  const fits = spare !== undefined && spare.byteLength >= length;
+  const bytes = new Uint8Array(fits ? spare : new ArrayBuffer(length), 0, length);
   let at = 0;
   const packed = records.map(({ request, offset, receivedMs, edgeMs, tenantId, name, fault }) => {
     bytes.set(request, at);

@@ -8,9 +8,10 @@ import { archiveColumns, indexedColumns } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import type { CommitRowGroup } from '../schemas/commit.ts';
 import { indexedPageRows, rowGroupRows } from '../schemas/limits/archive.ts';
-import { chunkBytes } from './parquet/chunk.ts';
+import { addChunk } from './parquet/chunk.ts';
 import { FileBuilder, FileLayout } from './parquet/file.ts';
 import type { PageEnds } from './parquet/file.ts';
+import { Output } from './parquet/output.ts';
 
 export interface ParquetFile {
   /** The whole file, in memory of its own. */
@@ -37,13 +38,15 @@ export function encodeParquet(batch: HourBatch): ParquetFile {
   const rowGroups = idRanges(batch.sortIds, rows);
   const pageEnds = rowGroups.map((_, group) => pageEndsOf(batch, group * rowGroupRows));
   pages.begin();
-  const file = new FileBuilder(layoutOf(signal));
+  const output = new Output();
+  const file = new FileBuilder(layoutOf(signal), output);
   for (const [group, { rows: count }] of rowGroups.entries()) {
     file.beginGroup(count);
     for (const [index, { leaf, isIndexed }] of leaves.entries()) {
       const pageRows = isIndexed ? indexedPageRows : count;
       const chunk = pages.chunk(leaf, group * rowGroupRows, count, pageRows);
-      file.addChunk(chunk, chunkBytes(chunk, count), index === 0 ? pageEnds[group] : undefined);
+      const added = addChunk(chunk, count, output);
+      file.addChunk(chunk, added, index === 0 ? pageEnds[group] : undefined);
     }
   }
   return { bytes: file.finish(), rowGroups };

@@ -58,7 +58,8 @@ function add({ encoder }: Flush, request: Extract<ThreadRequest, { type: 'add' }
   const { records, bytes } = request;
   const { dead, ...added } = encoder.addNow(unpack(records, bytes), request.options);
   const faults = dead.map(({ index, error }) => ({ index, fault: toFault(error) }));
-  reply({ type: 'added', added: { ...added, dead: faults }, times: encoder.times });
+  const spare = bytes.buffer;
+  reply({ type: 'added', added: { ...added, dead: faults }, times: encoder.times, spare }, [spare]);
 }
 
 function next(of: Flush): void {

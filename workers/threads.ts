@@ -6,11 +6,15 @@
 import type { Worker } from 'node:worker_threads';
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
+import { takeBytesMax } from '../schemas/limits/archive.ts';
 import type { PendingFile } from './commit.ts';
 import type { EncoderLender } from './context.ts';
 import type { Added, AddOptions, FlushEncoder, RawRecord, StageTimes } from './encode.ts';
 import { fromFault, pack } from './message.ts';
 import type { ThreadReply, ThreadRequest } from './message.ts';
+
+/** Larger buffers, those of single large records, are not kept. */
+const spareBytesMax = 2 * takeBytesMax;
 
 export interface ThreadsOptions {
   /** Flushes that are encoded at the same time. */
@@ -84,6 +88,8 @@ export class EncoderThreads implements EncoderLender {
 class Thread {
   /** What it encoded last. */
   signal: Signal | undefined;
+  /** Where the next records go: memory that is new costs more than what is copied there. */
+  spare: ArrayBuffer | undefined;
   isAlive = true;
   readonly #worker: Worker;
   #pending: PromiseWithResolvers<ThreadReply> | undefined;
@@ -150,7 +156,8 @@ class RemoteEncoder implements FlushEncoder {
   }
 
   async add(given: readonly RawRecord[], options: AddOptions): Promise<Added> {
-    const { records, bytes } = pack(given);
+    const { records, bytes } = pack(given, this.#thread.spare);
+    this.#thread.spare = undefined;
     const { topic, partitionNumber, rowsMax, pastMaxMs, futureMaxMs, oversized } = options;
     // What is not named here, such as a signal to stop, cannot be sent.
     const own = { topic, partitionNumber, rowsMax, pastMaxMs, futureMaxMs, oversized };
@@ -158,6 +165,7 @@ class RemoteEncoder implements FlushEncoder {
     const reply = await this.#thread.ask(request, [bytes.buffer]);
     if (reply.type !== 'added') throw new Error(`Bug: a thread answered "${reply.type}"`);
     this.times = reply.times;
+    if (reply.spare.byteLength <= spareBytesMax) this.#thread.spare = reply.spare;
     const { dead, ...added } = reply.added;
     return { ...added, dead: dead.map(({ index, fault }) => ({ index, error: fromFault(fault) })) };
   }

@@ -4,18 +4,18 @@
  * distinct spans come out, as partials keep them; and of a service graph, if one is wanted, the same of
  * calls, and what only the merge can join. Its host is `spankernel.ts`.
  */
-import { clearCells, makeCodes, writeCells } from './cells';
-import { clearLinks } from './graphlink';
-import { clearNodes } from './graphtrace';
-import { arenaBase, bound, setTop } from './memory';
-import { clearRooms, giveRoom, takeRoom } from './rooms';
-import { Block, giveBlock, makeBlock, makePlaces, Trace, traceOf } from './spanblock';
-import { startDurations, writeDurations } from './spandurations';
-import { absorb, clearGroups, SpanGroup } from './spangroup';
-import { cutFrom, cutIds, cutTo, cutTraces, orderSpanIds } from './spanids';
-import { clearLevels } from './spanlevels';
-import { clearNames } from './spannames';
-import { writePeers } from './spanpeers';
+import { clearCells, makeCodes, writeCells } from './spans/cells';
+import { clearLinks } from './graph/link';
+import { clearNodes } from './graph/trace';
+import { arenaBase, bound, setTop } from './memory/memory';
+import { clearRooms, giveRoom, takeRoom } from './memory/rooms';
+import { Block, giveBlock, makeBlock, makePlaces, Trace, traceOf } from './spans/block';
+import { startDurations, writeDurations } from './spans/durations';
+import { absorb, clearGroups, SpanGroup } from './spans/group';
+import { cutFrom, cutIds, cutTo, cutTraces, orderSpanIds } from './spans/ids';
+import { clearLevels } from './spans/levels';
+import { clearNames } from './spans/names';
+import { writePeers } from './spans/peers';
 import {
   advanceLeast,
   blockOf,
@@ -27,7 +27,7 @@ import {
   leastRun,
   startRuns,
   traceIndexOf,
-} from './spanruns';
+} from './spans/runs';
 import {
   addPart,
   closeTrace,
@@ -40,7 +40,7 @@ import {
   traceFull,
   unplaced,
   withGraph,
-} from './spantrace';
+} from './spans/trace';
 
 /** What `merge` wants of its host. */
 const merged: i32 = 0;
@@ -225,7 +225,7 @@ export function writeGroup(group: usize): bool {
   return writeDurations(changetype<SpanGroup>(group));
 }
 
-export { codesAt } from './cells';
+export { codesAt } from './spans/cells';
 export {
   closeEnds,
   consumerCount,
@@ -236,9 +236,9 @@ export {
   linkCount,
   linksFrom,
   producerCount,
-} from './graphlink';
-export { cutFrom, cutTo } from './spanids';
-export { findGroup, firstGroup, groupCount } from './spangroup';
+} from './graph/link';
+export { cutFrom, cutTo } from './spans/ids';
+export { findGroup, firstGroup, groupCount } from './spans/group';
 export {
   beginHalves,
   beginLinks,
@@ -252,8 +252,8 @@ export {
   rowsBegun,
   takeHalves,
   takeParents,
-} from './spanlevels';
-export { nameAt, nameBytes, nameCount, nameOf, readNames } from './spannames';
+} from './spans/levels';
+export { nameAt, nameBytes, nameCount, nameOf, readNames } from './spans/names';
 export {
   bucketsFound,
   durationSumHigh,
@@ -266,5 +266,5 @@ export {
   runsAt,
   stretchCount,
   stretchesAt,
-} from './spandurations';
-export { unpack } from './unpack';
+} from './spans/durations';
+export { unpack } from './pages/unpack';

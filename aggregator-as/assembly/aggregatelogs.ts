@@ -2,15 +2,15 @@
  * The batch kernel of logs: columns of log records in, and per (tenant, service, bucket) the counts, bytes
  * and distinct bodies of the distinct records out. A bucket is what the host numbers: severity and hour.
  */
-import { gatherBodies } from './bodies';
-import { dropDuplicates } from './dedup';
-import * as groups from './group';
-import { seedHash } from './hash';
-import { allocate, arenaBase, bound, setTop, slack } from './memory';
-import { first, mix, second, startHash } from './murmur';
-import * as shard from './shard';
-import { placeSlots } from './slots';
-import { tallyRows } from './tally';
+import { gatherBodies } from './logs/bodies';
+import { dropDuplicates } from './logs/dedup';
+import * as groups from './logs/group';
+import { seedHash } from './memory/hash';
+import { allocate, arenaBase, bound, setTop, slack } from './memory/memory';
+import { first, mix, second, startHash } from './memory/murmur';
+import * as shard from './memory/shard';
+import { placeSlots } from './memory/slots';
+import { tallyRows } from './logs/tally';
 
 /** Rows that the stage holds, and bytes of all its columns for each: see `ingest`. */
 const stageRows: usize = 4096;

@@ -2,14 +2,14 @@
  * The batch kernel of metrics: columns of data points in, and for each series the figures of each hour
  * out, one series at a time. Its host is `pointkernel.ts`. Codes in, codes out; no strings.
  */
-import { hourSums } from './hoursums';
-import { hoursOfExponents, limitBuckets } from './exponents';
-import { seedHash } from './hash';
-import { allocate, arenaBase, bound, setTop, slack, top } from './memory';
-import { hasPayload, makePayload, Payload } from './payload';
-import * as points from './pointset';
-import { computeSeries, setTimes } from './sequence';
-import * as shard from './shard';
+import { hourSums } from './points/hoursums';
+import { hoursOfExponents, limitBuckets } from './points/exponents';
+import { seedHash } from './memory/hash';
+import { allocate, arenaBase, bound, setTop, slack, top } from './memory/memory';
+import { hasPayload, makePayload, Payload } from './points/payload';
+import * as points from './points/pointset';
+import { computeSeries, setTimes } from './points/sequence';
+import * as shard from './memory/shard';
 
 /** Rows that the stage holds, and bytes of all its columns for each: see `ingest`. */
 const stageRows: usize = 4096;
@@ -74,7 +74,7 @@ export function roomForLists(bytes: usize): usize {
  * hashes; start times, times, values (bits of doubles or ints), ingested times, offsets; of histograms
  * count, sum, min, max; tenants, partitions, item indexes; ends of bounds and of counts among the
  * lists, in items; kinds, modes, monotonic or not, marks. The lists: all bounds, then from `countsAt` all
- * counts, or what `payload.ts` says of other kinds. Returns 1 when there is no room; then only `reset` may
+ * counts, or what `points/payload.ts` says of other kinds. Returns 1 when there is no room; then only `reset` may
  * follow.
  */
 export function ingest(count: u32): i32 {

@@ -3,8 +3,8 @@
  * histograms of all partials, and says which buckets hold the wanted ranks and where their runs lie; of runs
  * that were read it finds the durations at ranks. It trusts no byte. Its host is `mergekernel.ts`.
  */
-import { allocate, arenaBase, bound, setTop, slack } from './memory';
-import { sortValues } from './sort';
+import { allocate, arenaBase, bound, setTop, slack } from './memory/memory';
+import { sortValues } from './memory/sort';
 
 /** As in schemas/histogram.ts. */
 const bucketCount: u32 = 3776;

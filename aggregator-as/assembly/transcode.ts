@@ -2,25 +2,25 @@
  * The transcoder's entry: what the host calls. Numbers in, addresses and codes out; the host copies
  * the input to the address that it was given, and reads results from the memory.
  */
-import { putVarint } from './bytes';
-import { tableOf } from './chunks';
-import { materializeAll } from './codes';
-import { dropRequest, itemCount, keepRequest, resetColumns, startRequest, toKept } from './columns';
-import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './fault';
-import { sumsOf } from './hour';
-import { sortEntries } from './itemsort';
-import { consumed, inflate, inflateSlack } from './inflate';
-import { startMetricRows } from './metricrows';
-import { walkMetrics } from './metricwalk';
-import { align, arenaBase, bound, setTop, slack, top } from './memory';
-import { first, mix, second, startHash } from './murmur';
-import { groupByHour, sortedCount, sortedHour } from './order';
-import { rowCount, rowsEnd, rowsStart, startRows } from './rows';
-import { metricsSignal, setSignal, signal } from './signal';
-import { allowAttributes, areRejected, startVerdict, verdictSpace } from './verdict';
-import { walkRequest } from './walk';
-import { inputPadding } from './wire';
-import { writeHour } from './write';
+import { putVarint } from './memory/bytes';
+import { tableOf } from './rows/chunks';
+import { materializeAll } from './columns/codes';
+import { dropRequest, itemCount, keepRequest, resetColumns, startRequest, toKept } from './columns/columns';
+import { capacityFault, clearFault, fail, faultAt, faultCode, faultDetail, noFault } from './otlp/fault';
+import { sumsOf } from './columns/hour';
+import { sortEntries } from './columns/itemsort';
+import { consumed, inflate, inflateSlack } from './otlp/inflate';
+import { startMetricRows } from './rows/metrics';
+import { walkMetrics } from './otlp/metricwalk';
+import { align, arenaBase, bound, setTop, slack, top } from './memory/memory';
+import { first, mix, second, startHash } from './memory/murmur';
+import { groupByHour, sortedCount, sortedHour } from './columns/order';
+import { rowCount, rowsEnd, rowsStart, startRows } from './rows/rows';
+import { metricsSignal, setSignal, signal } from './otlp/signal';
+import { allowAttributes, areRejected, startVerdict, verdictSpace } from './otlp/verdict';
+import { walkRequest } from './otlp/walk';
+import { inputPadding } from './otlp/wire';
+import { writeHour } from './columns/write';
 
 export {
   chunkBegin,
@@ -45,7 +45,7 @@ export {
   pagePresent,
   pageTexts,
   pageWide,
-} from './pages';
+} from './pages/pages';
 
 let input: usize = 0;
 let inputBytes: usize = 0;

@@ -3,7 +3,6 @@
  * partitions, a bounded number at a time, for as long as it is left to run. Says that a task has ended
  * only when its result is in the store, so what a dead worker had in hand is another one's by itself.
  */
-import { Worker } from 'node:worker_threads';
 import type { Registry } from 'prom-client';
 import { TidemarkError } from '../../schemas/errors.ts';
 import {
@@ -20,6 +19,7 @@ import type {
   Reading,
   TopicPartition,
 } from '../../workers/clients/consumer.ts';
+import { startThread } from '../thread.ts';
 import { Channel, originOf } from './channel.ts';
 import { Executor, type TaskReport } from './execute.ts';
 import { Lanes } from './lanes.ts';
@@ -58,8 +58,7 @@ export async function runWorker(options: WorkerOptions): Promise<WorkerReport> {
   const groupId = groupOf(settings, code);
   const lanes = new Lanes({
     threads: options.concurrency,
-    startThread: (context) =>
-      new Worker(new URL('../worker.ts', import.meta.url), { workerData: context }),
+    startThread,
   });
   const executor = new Executor({
     store: options.store,

@@ -1,12 +1,13 @@
 /**
- * The pages of a Parquet column chunk (parquet.thrift, PageHeader), inflated one at a time. It decodes no
- * value, and says so where a chunk is stored in a way that it does not know.
+ * The pages of a Parquet column chunk (parquet.thrift, PageHeader), inflated one at a time to where they are wanted. It
+ * decodes no value, and says so where a chunk is stored in a way that it does not know.
  */
-import { zstdDecompressSync } from 'node:zlib';
+import type { Body } from '../../aggregator-as/spanmemory.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { parquetPageBytesMax } from '../../schemas/limits/batch.ts';
 import type { ChunkPlace } from './footer.ts';
 import { ThriftReader } from './thrift.ts';
+import { inflateZstd } from './zstd.ts';
 
 /** Numbers of parquet.thrift's CompressionCodec, Encoding and PageType. */
 const [uncompressed, zstd] = [0, 6];
@@ -19,13 +20,13 @@ export interface DataPage {
   readonly values: number;
   /** Whether its values are codes, to a dictionary, or are there as they are. */
   readonly isCoded: boolean;
-  /** The body, inflated. */
-  body(): Uint8Array;
+  /** The body, inflated as it is written. Throws CORRUPT_ARCHIVE then. */
+  readonly body: Body;
 }
 
 export interface DictionaryPage {
   readonly values: number;
-  body(): Uint8Array;
+  readonly body: Body;
 }
 
 export interface Pages {
@@ -57,7 +58,7 @@ export function pagesOf(bytes: Uint8Array, { codec, values, leaf }: ChunkPlace):
     reader.at += header.bytes;
     if (header.bytes < 0 || reader.at > bytes.length) throw corrupt(leaf.name, 'a page is cut off');
     const stored = bytes.subarray(start, reader.at);
-    const body = () => inflate(stored, codec, header.rawBytes, leaf.name);
+    const body = bodyOf(stored, codec, header.rawBytes, leaf.name);
     if (header.type === dictionaryPage) {
       dictionary = { values: header.values, body };
       continue;
@@ -96,35 +97,20 @@ function readHeader(reader: ThriftReader): Header {
   return header;
 }
 
-function inflate(stored: Uint8Array, codec: number, rawBytes: number, name: string): Uint8Array {
-  if (codec === uncompressed) return stored;
+function bodyOf(stored: Uint8Array, codec: number, rawBytes: number, name: string): Body {
+  if (codec === uncompressed) return { length: stored.length, write: (to) => to.set(stored) };
   if (rawBytes > parquetPageBytesMax) throw new UnknownLayout(`a page of ${rawBytes} bytes`);
+  return { length: rawBytes, write: (to) => inflate(stored, to, name) };
+}
+
+function inflate(stored: Uint8Array, to: Uint8Array, name: string): void {
+  let isWhole: boolean;
   try {
-    const body = zstdDecompressSync(stored, {
-      // A little more than it takes: a piece that is filled to the end makes zlib begin another.
-      chunkSize: rawBytes + spareBytes,
-      maxOutputLength: rawBytes + spareBytes,
-    });
-    if (body.length === rawBytes) return body;
+    isWhole = inflateZstd(stored, to);
   } catch (cause) {
     throw corrupt(name, 'a page cannot be inflated', cause);
   }
-  throw corrupt(name, 'a page has another length than it says');
-}
-
-/** Buffers smaller than this may be parts of one that others use, and cost a collector little. */
-const releasedBytesMin = 64 * 1024;
-/** Inflated bytes leave so many of their buffer unused. */
-const spareBytes = 64;
-
-/**
- * Gives back the memory of bytes that nobody uses any more, if they have a buffer of their own. The collector would
- * go through all objects for every few of them.
- */
-export function release({ buffer, byteOffset, byteLength }: Uint8Array): void {
-  if (!(buffer instanceof ArrayBuffer) || byteOffset !== 0) return;
-  const isWhole = buffer.byteLength - byteLength <= spareBytes;
-  if (isWhole && buffer.byteLength >= releasedBytesMin) buffer.transfer(0);
+  if (!isWhole) throw corrupt(name, 'a page has another length than it says');
 }
 
 function corrupt(name: string, reason: string, cause?: unknown): TidemarkError {

@@ -11,7 +11,7 @@ import {
 } from '../../aggregator-as/spankernel.ts';
 import { outOfOrder } from '../../aggregator-as/spanmemory.ts';
 import { numberOf } from '../parquet/pageindex.ts';
-import { release, UnknownLayout, type DataPage } from '../parquet/pages.ts';
+import { UnknownLayout, type DataPage } from '../parquet/pages.ts';
 import {
   byteArray,
   codedPages,
@@ -68,15 +68,14 @@ export function fillBlock(
 }
 
 /** Pages of ids that may have some within the range, one behind the other, and what they give. */
-type IdPages = readonly { readonly page: DataPage; readonly body: () => Uint8Array }[];
+type IdPages = readonly { readonly page: DataPage; readonly write: (ids: Uint8Array) => void }[];
 
 /** Those that the page index says to be within the range, or all. Throws as `fillBlock` does. */
 function idPages(chunks: Chunks, range: IdRange): IdPages {
   const pages = plainPages(columnOf(chunks, 'TraceId', fixedLength, idBytes));
-  const bodyOf = (page: DataPage) => exactly(page.body(), page.values * idBytes);
   const ends = chunks.get('TraceId')?.place.pageEnds;
   if (ends?.length !== pages.length) {
-    return pages.map((page) => ({ page, body: () => bodyOf(page) }));
+    return pages.map((page) => ({ page, write: (ids) => writeIds(page, ids) }));
   }
   const from = (range.fromHigh << 64n) | range.fromLow;
   const to = (range.toHigh << 64n) | range.toLow;
@@ -84,14 +83,17 @@ function idPages(chunks: Chunks, range: IdRange): IdPages {
     const { least = 0n, greatest = 0n } = ends[index] ?? {};
     if (greatest < least || least < (ends[index - 1]?.greatest ?? 0n)) throw outOfOrder();
     if (greatest < from || (to !== 0n && least >= to)) return [];
-    const body = () => {
-      const ids = bodyOf(page);
+    const write = (ids: Uint8Array) => {
+      writeIds(page, ids);
       const isSo = numberOf(ids) === least && numberOf(ids.subarray(-idBytes)) === greatest;
       if (!isSo) throw outOfOrder();
-      return ids;
     };
-    return [{ page, body }];
+    return [{ page, write }];
   });
+}
+
+function writeIds({ body }: DataPage, ids: Uint8Array): void {
+  exactly(body, ids.length).write(ids);
 }
 
 /** Opens a block of these pages' rows within the range, which has their places in the row group. */
@@ -99,10 +101,9 @@ function openPages(kernel: SpanKernel, ids: IdPages, range: IdRange): OpenBlock 
   const first = ids[0]?.page.first ?? 0;
   const rows = ids.reduce((sum, { page }) => sum + page.values, 0);
   const block = kernel.open(rows, range, (bytes) => {
-    for (const { page, body } of ids) {
-      const own = body();
-      bytes.set(own, (page.first - first) * idBytes);
-      release(own);
+    for (const { page, write } of ids) {
+      const at = (page.first - first) * idBytes;
+      write(bytes.subarray(at, at + page.values * idBytes));
     }
   });
   return { ...block, from: block.from + first, to: block.to + first };

@@ -3,11 +3,11 @@
  * making a value of any. It knows no column by name.
  */
 import type { SpanKernel } from '../../aggregator-as/spankernel.ts';
+import type { Body } from '../../aggregator-as/spanmemory.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import type { ChunkPlace } from '../parquet/footer.ts';
 import {
   pagesOf,
-  release,
   UnknownLayout,
   type DataPage,
   type DictionaryPage,
@@ -87,10 +87,9 @@ export function putPages(
   for (const page of pages) {
     const { from, to } = overlap(page, rows);
     if (from >= to) continue;
-    const body = exactly(page.body(), page.values * width);
-    const part = body.subarray((from - page.first) * width, (to - page.first) * width);
-    kernel.put(at + (from - rows.from) * width, part);
-    release(body);
+    const body = exactly(page.body, page.values * width);
+    const out = at + (from - rows.from) * width;
+    kernel.putPart(out, body, (from - page.first) * width, (to - from) * width);
   }
 }
 
@@ -113,10 +112,8 @@ export function putNumbers(
     if (dictionary === undefined) throw missing();
     const count = to - from;
     const part = { skip: from - page.first, count, to: codes, limit: dictionary.values };
-    const body = page.body();
-    kernel.unpack(body, part);
-    release(body);
-    const values = exactly(dictionary.body(), dictionary.values * width);
+    kernel.unpack(page.body, part);
+    const values = exactly(dictionary.body, dictionary.values * width);
     kernel.lookUp(codes, count, values, width, at + (from - rows.from) * width);
   }
 }
@@ -128,23 +125,21 @@ export function putCodes(
   { dictionary, pages }: CodedPages,
   rows: Rows,
 ): void {
-  kernel.names(column, dictionary.body(), dictionary.values);
+  kernel.names(column, dictionary.body, dictionary.values);
   for (const page of pages) {
     const { from, to } = overlap(page, rows);
     if (from >= to) continue;
-    const body = page.body();
-    kernel.unpack(body, {
+    kernel.unpack(page.body, {
       skip: from - page.first,
       count: to - from,
       to: kernel.codesAt(column) + 4 * (from - rows.from),
       limit: dictionary.values,
     });
-    release(body);
   }
 }
 
 /** The body, if it has so many bytes. Throws CORRUPT_ARCHIVE. */
-export function exactly(body: Uint8Array, bytes: number): Uint8Array {
+export function exactly(body: Body, bytes: number): Body {
   if (body.length === bytes) return body;
   throw new TidemarkError('CORRUPT_ARCHIVE', 'Cannot read a page: it has another length');
 }

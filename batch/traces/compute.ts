@@ -8,9 +8,10 @@ import { footersKept, rowGroupsAhead } from '../../schemas/limits/batch.ts';
 import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
 import type { ReadRange } from '../../workers/clients/remote.ts';
 import { readFooter, type Footer } from '../parquet/footer.ts';
-import { release, UnknownLayout } from '../parquet/pages.ts';
+import { UnknownLayout } from '../parquet/pages.ts';
 import { mapBounded, mergeLimits, readRanges, type RangeRead } from '../ranges.ts';
 import type { OnFile } from '../read.ts';
+import type { Rooms } from '../rooms.ts';
 import { fillFromArrow, placesFromArrow } from './arrowblocks.ts';
 import { blockColumns, fillBlock, fillPlaces, placeColumns } from './blocks.ts';
 import type { Chunk, Chunks } from './columns.ts';
@@ -43,6 +44,8 @@ export class Footers {
 export interface ComputeOptions {
   readonly kernel: SpanKernel;
   readonly footers: Footers;
+  /** For what is read of row groups. */
+  readonly rooms: Rooms;
   readonly read: ReadRange;
   readonly onFile?: OnFile | undefined;
 }
@@ -82,10 +85,10 @@ interface Run {
   readonly waiting: (() => Filled)[];
 }
 
-/** Chunks of a row group, and the answers that they are parts of. */
+/** Chunks of a row group, and the rooms that they are in. */
 interface Fetched {
   readonly chunks: Chunks;
-  readonly answers: readonly Uint8Array[];
+  readonly rooms: readonly Uint8Array<ArrayBuffer>[];
 }
 
 interface Filled {
@@ -111,7 +114,7 @@ function runsOf(file: ShardFile, footer: Footer): Run[] {
   return runs.map((rowGroups) => ({ rowGroups, next: 0, ahead: undefined, waiting: [] }));
 }
 
-const nothing: Fetched = { chunks: new Map<string, Chunk>(), answers: [] };
+const nothing: Fetched = { chunks: new Map<string, Chunk>(), rooms: [] };
 
 class Merge {
   readonly #runs: readonly Run[];
@@ -187,14 +190,14 @@ class Merge {
     run.next += 1;
     return named(group.file.key, async () => {
       this.#options.onFile?.(group.file.key);
-      const { chunks, answers } = (await ahead) ?? nothing;
+      const fetched = (await ahead) ?? nothing;
       try {
-        return this.#fill(group, chunks);
+        return this.#fill(group, fetched.chunks);
       } catch (error) {
         if (!(error instanceof UnknownLayout)) throw error;
         return this.#fillFromArrow(group, run);
       } finally {
-        answers.forEach(release);
+        this.#giveBack(fetched);
       }
     });
   }
@@ -207,6 +210,7 @@ class Merge {
         try {
           const fetched = await this.#read(group, placeNames);
           fillPlaces(kernel, fetched.chunks, block, at);
+          this.#giveBack(fetched);
         } catch (error) {
           if (!(error instanceof UnknownLayout)) throw error;
           await this.#placesFromArrow(group, 0, block, at);
@@ -288,14 +292,14 @@ class Merge {
 
   /** The bytes of the row group's chunks of these columns, those that it has. */
   async #read(group: RowGroup, columns: readonly string[]): Promise<Fetched> {
-    const { read } = this.#options;
+    const { read, rooms } = this.#options;
     const chunks = new Map<string, Chunk>();
-    const answers: Uint8Array[] = [];
+    const taken: Uint8Array<ArrayBuffer>[] = [];
     const reader = {
-      read: async (start: number, end: number) => {
-        const bytes = await read(group.file.key, start, end);
-        answers.push(bytes);
-        return bytes;
+      read: (start: number, end: number) => {
+        const room = rooms.take(end - start);
+        taken.push(room);
+        return read(group.file.key, start, end, room);
       },
     };
     const reads: RangeRead[] = [];
@@ -306,7 +310,11 @@ class Merge {
       reads.push({ reader, start, end, take: (bytes) => chunks.set(name, { place, bytes }) });
     }
     await readRanges(reads, mergeLimits);
-    return { chunks, answers };
+    return { chunks, rooms: taken };
+  }
+
+  #giveBack({ rooms }: Fetched): void {
+    for (const room of rooms) this.#options.rooms.give(room);
   }
 }
 

@@ -17,7 +17,7 @@ export interface Connection {
   readonly virtual: '' | 'caller' | 'callee';
 }
 
-/** By the kernel's number: see `assembly/graphcall.ts`. */
+/** By the kernel's number: see `assembly/graph/call.ts`. */
 export const connections: readonly Connection[] = [
   { type: '', virtual: '' },
   { type: 'messaging_system', virtual: '' },

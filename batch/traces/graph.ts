@@ -7,6 +7,7 @@ import type { SpanKernel } from '../../aggregator-as/spankernel.ts';
 import { composePartial } from '../../schemas/compose.ts';
 import { composeMessages } from '../../schemas/messagepartial.ts';
 import { compareKeys, publishedQuantiles, type GroupNames } from '../../schemas/partial.ts';
+import type { Section } from '../../schemas/section.ts';
 import { limitEdges, peerKinds, userNode } from './edges.ts';
 
 /** The texts that the kernel knows by numbers of its own. */
@@ -17,13 +18,14 @@ export const graphWords: GraphWords = {
 };
 
 /**
- * The partial of what the kernel has merged. At most `edgesMax` edges of a tenant stand by themselves.
+ * The partial of what the kernel has merged, which is to be written before the kernel is used again. At
+ * most `edgesMax` edges of a tenant stand by themselves.
  * Throws `TidemarkError` CAPACITY, CORRUPT_ARCHIVE.
  */
-export function encodeGraph(kernel: SpanKernel, graph: SpanGraph, edgesMax: number): Uint8Array {
+export function encodeGraph(kernel: SpanKernel, graph: SpanGraph, edgesMax: number): Section[] {
   const edges = joinEdges(kernel, graph, edgesMax).toSorted(compareKeys);
   const calls = composePartial(edges, (edge) => kernel.encode(edge, publishedQuantiles));
-  return Buffer.concat([calls, composeMessages(graph.messages())]);
+  return [calls, composeMessages(graph.messages())];
 }
 
 /** The edges under their final names; those that have one name then are one. */

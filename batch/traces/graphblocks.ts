@@ -4,7 +4,7 @@
  */
 import type { LevelPage, SpanGraph } from '../../aggregator-as/spangraph.ts';
 import type { OpenBlock, SpanKernel } from '../../aggregator-as/spankernel.ts';
-import { release, UnknownLayout, type Pages } from '../parquet/pages.ts';
+import { UnknownLayout, type Pages } from '../parquet/pages.ts';
 import {
   byteArray,
   chunkOf,
@@ -87,7 +87,6 @@ function putParents(graph: SpanGraph, { dictionary, pages }: Pages, block: OpenB
     const leveled = levelPage(page, dictionary);
     const out = block.parents + spanIdBytes * (from - block.from);
     graph.takeParents(leveled, from - page.first, to - from, out);
-    release(leveled.body);
   }
 }
 
@@ -102,11 +101,11 @@ function levelPages({ dictionary, pages }: Pages): Iterable<LevelPage> {
 
 function levelPage(page: Pages['pages'][number], dictionary: Pages['dictionary']): LevelPage {
   return {
-    body: page.body(),
+    body: page.body,
     levels: page.values,
     dictionary:
       page.isCoded && dictionary !== undefined
-        ? { body: dictionary.body(), values: dictionary.values }
+        ? { body: dictionary.body, values: dictionary.values }
         : undefined,
   };
 }

@@ -19,7 +19,14 @@ import {
 
 const counts = ['calls', 'errors'];
 
-export const graphSlices: PartSlices = { by: ['TraceId'], sql: partSql, add, finish, settle };
+export const graphSlices: PartSlices = {
+  by: ['TraceId'],
+  isSorted: true,
+  sql: partSql,
+  add,
+  finish,
+  settle,
+};
 
 /** As the spans' `partSql`: past the limit is what is not published, if the tenant has an overflow. */
 function partSql(
@@ -79,9 +86,11 @@ function slicedSource({
   const own = inSlice({ ...slice, by: ['TraceId'] });
   const linked = inSlice({ ...slice, by: ['linked'] });
   return `(
+  SELECT * FROM ${source} WHERE ${own}
+  UNION ALL
   SELECT * FROM ${source}
-  WHERE ${own}
-    OR SpanKind = 'Consumer' AND (TenantId, TraceId, SpanId) IN (
+  WHERE NOT ${own} AND (
+    SpanKind = 'Consumer' AND (TenantId, TraceId, SpanId) IN (
       SELECT TenantId, TraceId, SpanId FROM ${source}
       WHERE SpanKind = 'Consumer' AND arrayExists(linked -> ${linked}, \`Links.TraceId\`)
     )
@@ -90,6 +99,7 @@ function slicedSource({
       ARRAY JOIN arrayZip(\`Links.TraceId\`, \`Links.SpanId\`) AS link
       WHERE SpanKind = 'Consumer' AND ${own}
     )
+  )
 )`;
 }
 

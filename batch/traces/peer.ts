@@ -1,6 +1,6 @@
 /**
  * What a span calls the other side of its call by, from its attributes: for files that were archived before
- * there were columns for it. The rules are those of docs/GRAPH.md, as `assembly/peer.ts` has them.
+ * there were columns for it. The rules are those of docs/GRAPH.md, as `assembly/otlp/peer.ts` has them.
  */
 
 export interface Peer {

@@ -108,6 +108,7 @@ export const dedupProof: Proof = {
   sql: dedupSql,
   slices: {
     by: spanSlices.by,
+    isSorted: true,
     sql: (source) => dedupSql(source),
     add: addCounts(dedupFigures),
     finish: (row) => row,

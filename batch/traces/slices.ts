@@ -19,7 +19,14 @@ const counts = ['total_spans', 'duplicate_spans', 'error_count', 'unique_traces'
 /** What a group's row has that is compared, beside its key. */
 const compared = [...counts, ...durationFigures, 'quantile_state'];
 
-export const spanSlices: PartSlices = { by: ['TraceId'], sql: partSql, add, finish, settle };
+export const spanSlices: PartSlices = {
+  by: ['TraceId'],
+  isSorted: true,
+  sql: partSql,
+  add,
+  finish,
+  settle,
+};
 
 /**
  * The parts of rows. Which operations are published decides where the others go, to the overflow if the

@@ -3,9 +3,12 @@
  * partial follows that of the groups.
  */
 import { SpanKernel } from '../../aggregator-as/spankernel.ts';
+import { joinSections } from '../../schemas/section.ts';
 import type { ShardRange } from '../../schemas/shard.ts';
 import type { ReadRange } from '../../workers/clients/remote.ts';
+import { roomsKept } from '../../schemas/limits/batch.ts';
 import type { OnFile } from '../read.ts';
+import { Rooms } from '../rooms.ts';
 import type { ShardMerge, WorkOptions } from '../work.ts';
 import { Footers, mergeShard } from './compute.ts';
 import { encodeGroups } from './encode.ts';
@@ -19,6 +22,7 @@ class SpanWork implements ShardMerge {
   readonly #kernel: SpanKernel;
   readonly #edgesMax: number;
   readonly #footers = new Footers();
+  readonly #rooms = new Rooms(roomsKept);
 
   constructor({ kernel, memoryBytes, kind, edgesMax }: WorkOptions) {
     this.#kernel = new SpanKernel(kernel, {
@@ -29,13 +33,14 @@ class SpanWork implements ShardMerge {
   }
 
   merge(shard: ShardRange, read: ReadRange, onFile: OnFile): Promise<void> {
-    return mergeShard(shard, { kernel: this.#kernel, footers: this.#footers, read, onFile });
+    const [kernel, footers, rooms] = [this.#kernel, this.#footers, this.#rooms];
+    return mergeShard(shard, { kernel, footers, rooms, read, onFile });
   }
 
-  finish(): Uint8Array {
+  finish(): Uint8Array<ArrayBuffer> {
     const groups = encodeGroups(this.#kernel);
     const { graph } = this.#kernel;
-    if (graph === undefined) return groups;
-    return Buffer.concat([groups, encodeGraph(this.#kernel, graph, this.#edgesMax)]);
+    const edges = graph ? encodeGraph(this.#kernel, graph, this.#edgesMax) : [];
+    return joinSections([groups, ...edges]);
   }
 }

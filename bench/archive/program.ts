@@ -10,7 +10,7 @@ import { Session } from 'node:inspector/promises';
 import type { Profiler } from 'node:inspector';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
-import { collectLess } from '../../bin/heap.ts';
+import { collectBuffers, collectLess } from '../../bin/heap.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
@@ -37,6 +37,7 @@ export interface Measured {
 }
 
 collectLess();
+collectBuffers();
 const [signal, threads] = process.argv.slice(2);
 const settings = readSettings(process.env);
 const ignore = () => undefined;

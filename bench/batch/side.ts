@@ -16,7 +16,12 @@ import { signalBatches } from '../../batch/signals.ts';
 import type { WorkOptions } from '../../batch/work.ts';
 import type { PartialReader } from '../../batch/ranges.ts';
 import { mergePartials } from '../../batch/traces/merge.ts';
-import { kernelBaseBytes, kernelRowBytes, shardRowsMin } from '../../schemas/limits/batch.ts';
+import {
+  batchYoungMb,
+  kernelBaseBytes,
+  kernelRowBytes,
+  shardRowsMin,
+} from '../../schemas/limits/batch.ts';
 import { publishedQuantiles } from '../../schemas/partial.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
 import type { Shard } from '../../schemas/shard.ts';
@@ -142,7 +147,9 @@ async function startPool(
 
 async function startWorkers(threads: number, context: SideContext): Promise<Worker[]> {
   const start = async () => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: context });
+    const resourceLimits = { maxYoungGenerationSizeMb: batchYoungMb };
+    const url = new URL('./worker.ts', import.meta.url);
+    const worker = new Worker(url, { workerData: context, resourceLimits });
     await once(worker, 'message');
     return worker;
   };

@@ -16,10 +16,15 @@ const { directory, work: options } = workerData as SideContext;
 const work = startSpanWork(options);
 const files = new Map<string, Promise<FileHandle>>();
 
-async function read(key: string, start: number, end: number): Promise<Uint8Array> {
+async function read(
+  key: string,
+  start: number,
+  end: number,
+  into?: Uint8Array,
+): Promise<Uint8Array> {
   const opening = files.get(key) ?? open(path.join(directory, key));
   files.set(key, opening);
-  const buffer = Buffer.allocUnsafe(end - start);
+  const buffer = into ?? Buffer.allocUnsafe(end - start);
   const { bytesRead } = await (await opening).read(buffer, 0, end - start, start);
   return buffer.subarray(0, bytesRead);
 }

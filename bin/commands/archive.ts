@@ -12,7 +12,7 @@ import type { Log } from '../../workers/context.ts';
 import type { Vitals } from '../../workers/vitals.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
-import { collectLess } from '../heap.ts';
+import { collectBuffers, collectLess } from '../heap.ts';
 import { openMonitor } from '../monitor.ts';
 import { openRegistry } from '../registry.ts';
 import manifest from '../../package.json' with { type: 'json' };
@@ -50,6 +50,7 @@ const progressMs = 1000;
 
 async function archive(context: Context, flags: Flags): Promise<void> {
   collectLess();
+  collectBuffers();
   const settings = settingsOf(context);
   const { openStore } = await import('../../workers/clients/objects.ts');
   const { openKafka } = await import('../../workers/clients/kafka.ts');
@@ -87,6 +88,8 @@ async function archive(context: Context, flags: Flags): Promise<void> {
     const items = `${rowsOf.traces} spans, ${rowsOf.logs} log records, ${rowsOf.metrics} points`;
     const text = `Archived ${items} of ${requests} requests: ${files} files, ${commits} commits`;
     context.stdout.write(`${flags.json ? JSON.stringify(report) : text}\n`);
+    // A service that is told to stop has done what it should; what waits now was to be archived to its end.
+    if (flags.once) context.signal.throwIfAborted();
   } finally {
     store.close();
     await shown.close();

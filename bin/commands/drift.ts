@@ -7,6 +7,7 @@ import { describeDrift } from '../drift/describe.ts';
 import { driftAlerts, parseLimits } from '../drift/judge.ts';
 import type { DriftLimits } from '../drift/judge.ts';
 import { CommandFailed } from '../outcome.ts';
+import { withProgress, type See } from '../progress.ts';
 import { lineOf, periodOf, signalOption, withClients, withPeriod } from './batch/options.ts';
 import type { Clients } from './batch/options.ts';
 
@@ -63,12 +64,13 @@ export function driftCommand(context: Context): Command {
 async function drift(context: Context, flags: DriftFlags): Promise<void> {
   const { publishedSignals } = await import('../prove.ts');
   const period = periodOf(flags.date, flags.hour);
-  await withClients(context, async (clients) => {
+  const work = async (clients: Clients, see: See): Promise<void> => {
     const limits = limitsOf(clients, flags);
     const { signal: only } = flags;
     const wanted = only ? [only] : await publishedSignals(clients.clickhouse, period, 'compare');
     const alerts: string[] = [];
     for (const signal of wanted) {
+      see(`${period.name} (${signal}): comparing the layers`);
       const found = await driftOfSignal(
         context,
         clients,
@@ -78,7 +80,8 @@ async function drift(context: Context, flags: DriftFlags): Promise<void> {
       alerts.push(...found.map((alert) => `${signal}: ${alert}`));
     }
     if (alerts.length > 0) throw new CommandFailed(`Beyond the limit: ${alerts.join('; ')}`);
-  });
+  };
+  await withProgress(context, (see) => withClients(context, (clients) => work(clients, see)));
 }
 
 /** Prints the drift of a signal; returns its alerts. */

@@ -20,10 +20,10 @@ import {
   toKeyRecord,
 } from '../../schemas/key.ts';
 import type { KeyRecord, RateClass } from '../../schemas/key.ts';
+import { isDay } from '../../schemas/period.ts';
 import { table } from '../../dev/table.ts';
 import type { Context } from '../context.ts';
 import { settingsOf } from '../context.ts';
-import { isDay } from '../moment.ts';
 import { getValues, listNames, putArguments, putValue } from '../kv.ts';
 import type { KvOptions, KvTarget } from '../kv.ts';
 

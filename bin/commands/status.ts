@@ -39,12 +39,13 @@ Examples:
   tidemark status --from 2026-11-01 --by day
   tidemark status --archive --max-lag 100000 --max-age 90m || page-somebody
 
-With --max-lag or --max-age the exit code is 1 when a partition is beyond one of them. Watermarks of
+The exit code is 1 when something cannot be reached or is damaged, and with --max-lag or --max-age
+when a partition is beyond one of them. Watermarks of
 an archiver that keeps up are up to TIDEMARK_FLUSH_AGE_MS (an hour) and some minutes behind, so give
 --max-age 90m, and --max-lag what comes in that time. Partitions that nobody has read for a week are
 "silent": no alert, and no period waits for them. KAFKA_BROKERS has to be set to see lags.`;
 
-/** The command; exit code 1 when something cannot be reached or is beyond a threshold. */
+/** The command; exit code 1 when something cannot be reached, is damaged or is beyond a threshold. */
 export function statusCommand(context: Context): Command {
   const command = new Command('status').description(
     'show what is reachable, how far the archive is and which days are published',
@@ -99,8 +100,12 @@ function show(context: Context, report: StatusReport, flags: Flags): void {
   context.stdout.write(text);
   const down = report.services.filter(({ error }) => error !== undefined);
   const names = down.map(({ name, url }) => `${name} (${url})`).join(', ');
-  if (down.length > 0) throw new CommandFailed(`Cannot reach ${names}`);
-  if (alerts.length > 0) throw new CommandFailed(`Beyond the threshold: ${alerts.join('; ')}`);
+  const reasons = [
+    ...(down.length > 0 ? [`Cannot reach ${names}`] : []),
+    ...report.damage,
+    ...(alerts.length > 0 ? [`Beyond the threshold: ${alerts.join('; ')}`] : []),
+  ];
+  if (reasons.length > 0) throw new CommandFailed(reasons.join('; '));
 }
 
 /** What the flags say of periods; `undefined` when none are wanted. */

@@ -1,11 +1,13 @@
 /** `tidemark verify`: proves published figures. The work is in `batch/verify.ts`. */
 import { Command } from 'commander';
 import type { Difference, VerifyProgress } from '../../batch/verify.ts';
+import { printable } from '../../dev/table.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { verifyDifferencesMax } from '../../schemas/limits/batch.ts';
 import type { Period } from '../../schemas/period.ts';
 import type { Context } from '../context.ts';
 import { CommandFailed } from '../outcome.ts';
+import { withProgress, type See } from '../progress.ts';
 import { lineOf, periodOf, signalOption, withClients, withPeriod } from './batch/options.ts';
 import type { Clients } from './batch/options.ts';
 
@@ -43,16 +45,18 @@ export function verifyCommand(context: Context): Command {
 async function verify(context: Context, flags: VerifyFlags): Promise<void> {
   const { publishedSignals } = await import('../prove.ts');
   const period = periodOf(flags.date, flags.hour);
-  await withClients(context, async (clients) => {
+  const work = async (clients: Clients, see: See): Promise<void> => {
     const { signal: only } = flags;
     const wanted = only ? [only] : await publishedSignals(clients.clickhouse, period, 'verify');
     const bad: Signal[] = [];
     for (const signal of wanted) {
+      see(`${period.name} (${signal}): recomputing from its files`);
       if (!(await verifySignal(context, clients, period, { ...flags, signal }))) bad.push(signal);
     }
     if (bad.length === 0) return;
     throw new CommandFailed(`${period.name} (${bad.join(', ')}) is not what its files say`);
-  });
+  };
+  await withProgress(context, (see) => withClients(context, (clients) => work(clients, see)));
 }
 
 /** Whether the published figures are those of the files; says so. */
@@ -80,5 +84,5 @@ async function verifySignal(
 
 function textOf(difference: Difference): string {
   const { group, figure, published, recomputed } = difference;
-  return `${group} ${figure}: ${published}, recomputed ${recomputed}`;
+  return printable(`${group} ${figure}: ${published}, recomputed ${recomputed}`);
 }

@@ -12,18 +12,20 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** The whole status as tables. `nowMs` is in ms since 1970. */
 export function describe(report: StatusReport, nowMs: number): string {
-  const isPublished = report.services.some(({ name }) => name === 'ClickHouse');
+  const isUp = (wanted: string) =>
+    report.services.some(({ name, error }) => name === wanted && error === undefined);
   return [
     table(
       [{ title: 'service' }, { title: 'state' }, { title: 'address' }],
       report.services.map(({ name, url, error }) => [name, error ?? 'up', url]),
     ),
-    signals(report, nowMs),
-    partitions(report, nowMs),
-    spools(report, nowMs),
-    dead(report),
+    ...(isUp('object store')
+      ? [signals(report, nowMs), partitions(report, nowMs), spools(report, nowMs), dead(report)]
+      : ['How far the archive is cannot be read.\n']),
     ...(report.periods.length > 0 ? [periods(report, nowMs)] : []),
-    ...(isPublished ? [runs(report), due(report), schedule(report, nowMs)] : []),
+    ...(isUp('ClickHouse') ? [runs(report), due(report)] : []),
+    schedule(report, nowMs),
+    report.damage.map((damage) => `Damaged: ${damage}\n`).join(''),
   ]
     .filter((part) => part !== '')
     .join('\n');
@@ -59,7 +61,7 @@ function partitions(report: StatusReport, nowMs: number): string {
       state.topic,
       state.partition,
       state.lostRecords > 0 ? `${state.condition}, ${state.lostRecords} lost` : state.condition,
-      state.nextOffset,
+      state.condition === 'unreadable' ? '?' : state.nextOffset,
       state.lagRecords === undefined ? '?' : String(state.lagRecords),
       state.lagSeconds ? describeMs(state.lagSeconds * 1000) : '',
       state.watermarkMs === 0 ? 'none' : `${describeMs(nowMs - state.watermarkMs)} ago`,
@@ -147,6 +149,7 @@ const conditions: Readonly<Record<Holder['condition'], string>> = {
   stopped: 'no archiver reads it',
   missing: 'not in Kafka any more',
   silent: 'silent',
+  unreadable: 'damaged',
 };
 
 /** The first few; the table of partitions has all. */
@@ -184,6 +187,7 @@ function runs(report: StatusReport): string {
 }
 
 function due(report: StatusReport): string {
+  if (report.due === undefined) return 'Which days are due cannot be told.\n';
   if (report.due.length === 0) return 'No day is due.\n';
   return table(
     [{ title: 'due day' }, { title: 'signal' }, { title: 'why' }],
@@ -193,7 +197,8 @@ function due(report: StatusReport): string {
 
 /** Who keeps the schedule, its last ticks, and what failed. */
 function schedule({ schedule: known }: StatusReport, nowMs: number): string {
-  if (!known?.leader) return 'No scheduler has run yet: see tidemark batch schedule.\n';
+  if (!known) return '';
+  if (!known.leader) return 'No scheduler has run yet: see tidemark batch schedule.\n';
   const { name, term, renewedAt, leaseMs, released } = known.leader;
   const ageMs = nowMs - Date.parse(renewedAt);
   const isGone = released || ageMs > 2 * leaseMs;

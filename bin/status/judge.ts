@@ -7,7 +7,7 @@ import type { Signal } from '../../schemas/archive.ts';
 import { backlogAgeMs, standstillMs, statusDelayMs } from '../../schemas/limits/archive.ts';
 import type { PartitionState } from '../../workers/clients/archive.ts';
 import type { PartitionEnds } from '../../workers/clients/lag.ts';
-import type { PeriodState, SpoolState } from '../../workers/clients/status.ts';
+import type { PeriodState, SpoolState, UnreadablePartition } from '../../workers/clients/status.ts';
 import { holdersBack, isSilent, leastWatermark } from '../../workers/clients/watermark.ts';
 import type { Watermark } from '../../workers/clients/watermark.ts';
 
@@ -18,8 +18,10 @@ import type { Watermark } from '../../workers/clients/watermark.ts';
  * - `stopped`: no archiver has written anything of it for a while.
  * - `missing`: archived once, and not in Kafka now.
  * - `silent`: nobody reads it any more; it holds no period back.
+ * - `unreadable`: its newest commit or watermark is damaged, so nothing is known of it.
  */
-export type Condition = 'current' | 'behind' | 'unread' | 'stopped' | 'missing' | 'silent';
+export type Condition =
+  'current' | 'behind' | 'unread' | 'stopped' | 'missing' | 'silent' | 'unreadable';
 
 export interface PartitionReport extends Watermark {
   readonly condition: Condition;
@@ -45,6 +47,7 @@ export interface Sources {
   /** How long records of a partition (its number, or `spool`) may wait for company, ms. */
   readonly flushAgeMs: (partition: string) => number;
   readonly partitions: readonly PartitionState[];
+  readonly unreadable: readonly UnreadablePartition[];
   readonly spools: readonly SpoolState[];
   /** What Kafka has; `undefined` when there is none, or none to be reached. */
   readonly ends: readonly PartitionEnds[] | undefined;
@@ -55,7 +58,12 @@ export interface Sources {
 /** Every partition that the archive or Kafka knows, by topic, the spool last. */
 export function judgePartitions(sources: Sources): PartitionReport[] {
   return Object.values(topics).flatMap((topic) => {
-    const known = sources.partitions.filter((partition) => partition.topic === topic);
+    const known = [
+      ...sources.partitions.filter((partition) => partition.topic === topic),
+      ...sources.unreadable
+        .filter((partition) => partition.topic === topic)
+        .map(({ partition }) => neverSeen(topic, partition, sources.nowMs)),
+    ];
     const waiting = sources.spools.filter(({ objects }) => objects > 0);
     const unknown = [
       ...(sources.ends ?? []),
@@ -69,7 +77,7 @@ export function judgePartitions(sources: Sources): PartitionReport[] {
   });
 }
 
-/** A partition that Kafka has and the archive does not know yet: it holds back as if it did. */
+/** A partition of which the archive says nothing: it holds back as if it did. */
 function neverSeen(topic: string, partition: string, seenMs: number): PartitionState {
   return { topic, partition, watermarkMs: 0, seenMs, nextOffset: '0', head: undefined };
 }
@@ -77,15 +85,21 @@ function neverSeen(topic: string, partition: string, seenMs: number): PartitionS
 function judgePartition(
   state: PartitionState,
   all: readonly PartitionState[],
-  { spools, ends, nowMs, flushAgeMs }: Sources,
+  { unreadable, spools, ends, nowMs, flushAgeMs }: Sources,
 ): PartitionReport {
   const { topic, partition, nextOffset, watermarkMs, seenMs, head } = state;
-  const own = ends?.find((end) => end.topic === topic && end.partition === partition);
+  const isOwn = (other: { readonly topic: string; readonly partition: string }) =>
+    other.topic === topic && other.partition === partition;
+  const isUnreadable = unreadable.some(isOwn);
+  const own = ends?.find(isOwn);
   const spool = spools.find((other) => other.topic === topic);
-  const lagRecords = partition === 'spool' ? spool?.objects : lagOf(nextOffset, own);
+  const lagRecords =
+    partition === 'spool' ? spool?.objects : lagOf(nextOffset, isUnreadable ? undefined : own);
   const ageMs = flushAgeMs(partition);
   const isMissing = isGone(partition, own, ends);
-  const condition = conditionOf(state, all, { isMissing, nowMs: nowMs - ageMs });
+  const condition = isUnreadable
+    ? 'unreadable'
+    : conditionOf(state, all, { isMissing, nowMs: nowMs - ageMs });
   return {
     topic,
     partition,

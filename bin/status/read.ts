@@ -1,5 +1,6 @@
 /** Gathers what `tidemark status` shows. A service that is down leaves its part empty; only reads. */
 import type { Signal } from '../../schemas/archive.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { Kafka } from '../../workers/clients/kafka.ts';
 import type { KafkaLog } from '../../workers/clients/login.ts';
@@ -42,14 +43,16 @@ export interface StatusReport {
   readonly periods: readonly PeriodReport[];
   /** Current runs of days, newest first. */
   readonly runs: readonly Run[];
-  /** Days that the next batch would compute. */
-  readonly due: readonly {
+  /** Days that the next batch would compute; left out where it cannot be told. */
+  readonly due?: readonly {
     readonly date: string;
     readonly signal: Signal;
     readonly reason: string;
   }[];
   /** What the batch's schedule did; left out where it cannot be read. */
   readonly schedule?: ScheduleReport;
+  /** What of the archive is damaged, so that others cannot read it either. */
+  readonly damage: readonly string[];
 }
 
 export interface StatusOptions {
@@ -73,14 +76,17 @@ export interface StatusOptions {
 export async function readStatus(options: StatusOptions): Promise<StatusReport> {
   const { settings } = options;
   const archive = await tried(() => readArchive(options));
+  const ranged = await tried(() => readRange(options));
   const ends = await tried(() => readKafka(settings, options.log));
   const published = await readPublished(options);
   const nowMs = options.clock();
-  const { partitions: states = [], spools = [], dead = [], periods = [] } = archive.value ?? {};
+  const { partitions: states = [], unreadable = [], spools = [], dead = [] } = archive.value ?? {};
   const partitions = judgePartitions({
     partitions: states,
+    unreadable,
     spools,
-    ends: ends.value,
+    // Without the archive every partition of Kafka would look as if nobody had read it.
+    ends: archive.value && ends.value,
     nowMs,
     flushAgeMs: (partition) => flushAgeMs(partition, settings),
   });
@@ -89,35 +95,45 @@ export async function readStatus(options: StatusOptions): Promise<StatusReport> 
   return {
     services: [
       ...published.services,
-      { name: 'object store', url: settings.S3_ENDPOINT, error: archive.error },
+      { name: 'object store', url: settings.S3_ENDPOINT, error: archive.error ?? ranged.error },
       ...(settings.KAFKA_BROKERS === '' ? [] : [kafka]),
     ],
     signals: judgeSignals(partitions, nowMs),
     partitions,
     spools,
     dead,
-    periods: periods.map((period) => judgePeriod(period, partitions, { allowedLatenessMs, nowMs })),
+    periods: (ranged.value ?? []).map((period) =>
+      judgePeriod(period, partitions, { allowedLatenessMs, nowMs }),
+    ),
     runs: published.runs,
-    due: published.due,
+    ...(published.due && { due: published.due }),
     ...(published.schedule && { schedule: published.schedule }),
+    damage: [
+      ...new Set([
+        ...unreadable.map(({ fault }) => fault),
+        ...[ranged.damage, ...published.damage].flatMap((damage) => damage ?? []),
+      ]),
+    ],
   };
 }
 
 interface ArchiveParts extends ArchiveStatus {
   readonly dead: readonly DeadState[];
-  readonly periods: readonly PeriodState[];
 }
 
-/** Partitions are read first, so all that their watermarks vouch for is in the periods. */
-async function readArchive({ store, range, signals }: StatusOptions): Promise<ArchiveParts> {
-  const { archiveStatus, countDead, readPeriods } = await import('../../workers/clients/status.ts');
-  const status = await archiveStatus(store);
-  const dead = await countDead(store);
+async function readArchive({ store }: StatusOptions): Promise<ArchiveParts> {
+  const { archiveStatus, countDead } = await import('../../workers/clients/status.ts');
+  return { ...(await archiveStatus(store)), dead: await countDead(store) };
+}
+
+/** Read behind the partitions, so all that their watermarks vouch for is in it. */
+async function readRange({ store, range, signals }: StatusOptions): Promise<PeriodState[]> {
+  const { readPeriods } = await import('../../workers/clients/status.ts');
   const periods: PeriodState[] = [];
   for (const signal of range ? signals : []) {
     if (range) periods.push(...(await readPeriods(store, signal, range)).periods);
   }
-  return { ...status, dead, periods };
+  return periods;
 }
 
 /** `undefined` where there is no Kafka. */
@@ -129,11 +145,11 @@ async function readKafka(settings: Settings, log: KafkaLog): Promise<PartitionEn
   return readEnds(kafka);
 }
 
-type Published = Pick<StatusReport, 'services' | 'runs' | 'due' | 'schedule'>;
+type Published = Pick<StatusReport, 'services' | 'runs' | 'due' | 'schedule' | 'damage'>;
 
 async function readPublished(options: StatusOptions): Promise<Published> {
   const { settings, store, clickhouse, endpoint, probe, clock } = options;
-  if (!clickhouse) return { services: [], runs: [], due: [] };
+  if (!clickhouse) return { services: [], runs: [], damage: [] };
   const { lookForDue } = await import('../../batch/due.ts');
   const edge = await tried(() => probe(new URL('/healthz', endpoint).href));
   const runs = await tried(() => readRuns(clickhouse));
@@ -146,7 +162,10 @@ async function readPublished(options: StatusOptions): Promise<Published> {
       { name: 'ClickHouse', url: settings.CLICKHOUSE_URL, error: runs.error },
     ],
     runs: runs.value ?? [],
-    due: (due.value ?? []).map(({ period, ...why }) => ({ date: period.name, ...why })),
+    ...(due.value && {
+      due: due.value.map(({ period, ...why }) => ({ date: period.name, ...why })),
+    }),
+    damage: due.damage === undefined ? [] : [due.damage],
   };
 }
 
@@ -161,13 +180,19 @@ function readRuns(clickhouse: ClickHouse): Promise<readonly Run[]> {
 
 interface Tried<T> {
   readonly value?: T;
+  /** Why the service could not be used. */
   readonly error?: string | undefined;
+  /** What it holds that is damaged, although it works. */
+  readonly damage?: string | undefined;
 }
 
 async function tried<T>(task: () => Promise<T>): Promise<Tried<T>> {
   try {
     return { value: await task() };
   } catch (error) {
+    if (error instanceof TidemarkError && error.code === 'CORRUPT_ARCHIVE') {
+      return { damage: error.message };
+    }
     return { error: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -47,12 +47,12 @@ export function waterfall(head: WaterfallHead, spans: readonly OwnedSpan[]): str
 
 function line({ owned, depth, isOrphan }: Branch, startNs: bigint, endNs: bigint): string[] {
   const { span } = owned;
-  const name = `${'  '.repeat(depth)}${isOrphan ? '(parent missing) ' : ''}${printable(span['name'])}`;
+  const name = `${'  '.repeat(depth)}${isOrphan ? '(parent missing) ' : ''}${textOf(span['name'])}`;
   const status = (span['status'] ?? {}) as { code?: number; message?: string };
-  const said = printable(status.message);
+  const said = textOf(status.message);
   return [
     name.length > operationWidthMax ? `${name.slice(0, operationWidthMax - 1)}…` : name,
-    printable(serviceOf(owned)),
+    serviceOf(owned),
     kinds[Number(span['kind'] ?? 0)] ?? '',
     `+${duration(startOf(owned) - startNs)}`,
     duration(endOf(owned) - startOf(owned)),
@@ -71,9 +71,8 @@ function bar(owned: OwnedSpan, startNs: bigint, endNs: bigint): string {
   return `${' '.repeat(from)}${'█'.repeat(Math.max(1, to - from))}`;
 }
 
-/** Names come from whoever sent the span: nothing of them may move a terminal's cursor. */
-function printable(text: unknown): string {
-  return typeof text === 'string' ? text.replaceAll(/\p{C}/gu, '\ufffd') : '';
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 /** Nanoseconds with three digits or so and a unit. */

@@ -26,6 +26,12 @@ export const shardNamesMax = 1_000_000;
 /** Memory that a process of the batch takes beside its kernels: Node, its threads, what is being read. */
 export const batchProcessBytes = 448 * 1024 * 1024;
 
+/**
+ * Young objects of a thread that computes, in MB: by itself V8 takes 48, and as much again where they have been. Old ones
+ * are not bounded, since who passes that bound is ended.
+ */
+export const batchYoungMb = 16;
+
 /** What is left of the memory for kernels in any case: the least that can be set. */
 export const batchKernelsBytesMin = 64 * 1024 * 1024;
 
@@ -97,6 +103,9 @@ export const scheduleLookBackDays = 32;
 /** Hours before this one that it looks at. What comes later still is in its day's run. */
 export const scheduleLookBackHours = 48;
 
+/** Bytes of a partial's hot runs, and of its others: a kernel of 4 GiB has no more. */
+export const partialRunBytesMax = 4 * 1024 ** 3;
+
 /** The first bytes of a partial that are read at once, because most headers end among them. */
 export const partialHeaderBytesGuess = 64 * 1024;
 
@@ -142,6 +151,9 @@ export const debrisAgeMs = 6 * 3_600_000;
 
 /** Files that one `s3` call of a verification names; ClickHouse expands at most 1000 alternatives. */
 export const verifyFilesPerSource = 500;
+
+/** Rows whose ids a verification takes as a sample, to cut its slices by. */
+export const verifySamplesMax = 200_000;
 
 /** Differences that a verification reports. */
 export const verifyDifferencesMax = 20;
@@ -200,6 +212,10 @@ export const footersKept = 4096;
 
 /** Row groups that a thread has fetched ahead of those that it merges. */
 export const rowGroupsAhead = 6;
+
+/** Answers of the store whose memory a thread keeps for the next ones, and the step that it is larger by. */
+export const roomsKept = 8;
+export const roomStepBytes = 256 * 1024;
 
 /** Failed periods that the status shows. */
 export const statusFailuresMax = 20;

@@ -11,7 +11,7 @@ let writeInt64: (out: number, value: bigint) => number;
 let writeUint64: (out: number, value: bigint) => number;
 
 beforeAll(async () => {
-  const exports = await compileAssembly('aggregator-as/assembly/double.ts');
+  const exports = await compileAssembly('aggregator-as/assembly/memory/double.ts');
   memory = exports['memory'] as WebAssembly.Memory;
   writeDouble = exports['writeDouble'] as typeof writeDouble;
   writeInt64 = exports['writeInt64'] as typeof writeInt64;

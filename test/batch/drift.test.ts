@@ -56,6 +56,10 @@ const speedRow = (row: SpanRow) => ({
   IngestedAt: new Date(row.ingestedMs).toISOString(),
 });
 
+/** As the speed layer saw it. */
+const slower = (row: SpanRow) =>
+  row.operation === 'slow' ? { ...row, durationNs: 120_000_000n } : row;
+
 const count = <T>(items: readonly T[], keyOf: (item: T) => string): Record<string, number> => {
   const counts: Record<string, number> = {};
   for (const item of items) counts[keyOf(item)] = (counts[keyOf(item)] ?? 0) + 1;
@@ -76,7 +80,25 @@ describe('compareLayers()', () => {
       // A tenth comes after midnight, some of it after the run.
       (row) => (random() < 0.9 ? row : { ...row, ingestedMs: runMs - 4e6 + random() * 8e6 }),
     );
-    const late = spans.map((row) => ({ ...row, ingestedMs: Math.floor(row.ingestedMs) }));
+    // Of one service a row of both is known: a third of its spans took half as long again in the speed layer.
+    const clocked = randomSpans(random, 30, {
+      hourMs: Date.parse(`${date}T20:00:00Z`),
+      offset: 5000n,
+      traces: 100,
+    })
+      .filter((row, i, all) => all.findIndex((other) => other.traceId === row.traceId) === i)
+      .map((row, i) => ({
+        ...row,
+        tenant: 'acme',
+        service: 'clocked',
+        kind: 'Server',
+        durationNs: 80_000_000n,
+        operation: i % 3 === 0 ? 'slow' : 'steady',
+      }));
+    const late = [...spans, ...clocked].map((row) => ({
+      ...row,
+      ingestedMs: Math.floor(row.ingestedMs),
+    }));
     const files = await archiveSpans(stack.store, late, { firstOffset: 0n });
     const { run } = await runBatch({ ...optionsOf(), of: 'traces' });
     const first = new Map<string, SpanRow>();
@@ -98,7 +120,10 @@ describe('compareLayers()', () => {
       ...alone,
       alone[0] as SpanRow,
     ];
-    await stack.clickhouse.insertRows('otel_traces', stored.map(speedRow));
+    await stack.clickhouse.insertRows(
+      'otel_traces',
+      stored.map((row) => speedRow(slower(row))),
+    );
     // Neighbours of the day count for nothing.
     const dayNs = 86_400_000_000_000n;
     await stack.clickhouse.insertRows('otel_traces', [
@@ -148,6 +173,12 @@ describe('compareLayers()', () => {
       );
     }
     expect(reports[1]).toEqual(reports[0]);
+    const known = reports[0]?.find(({ serviceName }) => serviceName === 'clocked');
+    const slow = kept.filter(({ operation }) => operation === 'slow').length;
+    for (const error of [known?.p50Error, known?.p95Error, known?.p99Error]) {
+      expect(error).toBeCloseTo((slow / (known?.batchItems ?? 0)) * 0.5, 12);
+    }
+    expect(known?.quantileErrorMax).toBeCloseTo(0.5, 12);
     for (const row of reports[0] ?? []) {
       if (row.serviceName === 'stranger') expect(row.p95Error).toBeNull();
       else expect(row.quantileErrorMax).toBeGreaterThanOrEqual(row.p95Error ?? Infinity);

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { duePeriods, isComplete, periodsToLookAt, type PeriodState } from '../../batch/schedule.ts';
+import {
+  decideRun,
+  duePeriods,
+  isComplete,
+  periodsToLookAt,
+  type PeriodState,
+} from '../../batch/schedule.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 
 const hourMs = 3_600_000;
@@ -13,6 +19,23 @@ const day: PeriodState = {
   watermarkMs: Date.parse('2026-11-22T04:00:00Z'),
   current: undefined,
 };
+
+describe('decideRun()', () => {
+  it('says that retention took a period, not that it is up to date, forced or not', () => {
+    const current = { inputHash: 'a', seenHash: 'a', isFinal: true, files: 3 };
+    const state = { ...day, isFinal: true, hasEnded: true, current };
+    const same = decideRun(state, false);
+    expect(same).toMatchObject({
+      action: 'nothing',
+      message: expect.stringContaining('up to date'),
+    });
+    for (const force of [false, true]) {
+      const gone = decideRun({ ...state, files: 0, rowsRemoved: 5 }, force);
+      const message = expect.stringContaining('by retention: what is published stays') as string;
+      expect(gone).toMatchObject({ action: 'nothing', message });
+    }
+  });
+});
 
 describe('duePeriods()', () => {
   it('takes a day that was never computed', () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
 import { publishedOf } from '../../batch/signals.ts';
-import { filesSource } from '../../batch/source.ts';
+import { cutsSql, filesSource, inSlice } from '../../batch/source.ts';
 import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun, type VerifyProgress } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';
@@ -223,3 +223,18 @@ function runDay(day: string, settings: Partial<Stack['settings']> = {}) {
     of: 'traces',
   });
 }
+
+it('cutsSql() cuts ids into slices that have each one once, about as many rows and their neighbours', async () => {
+  const [ids, count] = ['(SELECT MD5(toString(number)) AS id FROM numbers(70000))', 7];
+  const [found] = await stack.clickhouse.query<{ cuts: string[] }>(cutsSql(ids, 'id', count, 10));
+  const conditions = Array.from({ length: count }, (_, index) =>
+    inSlice({ by: ['id'], index, count, cuts: found?.cuts }),
+  );
+  const sums = conditions.map((condition) => `countIf(${condition})`).join(', ');
+  const [row] = await stack.clickhouse.query<{ rows: string[]; once: string }>(
+    `SELECT [${sums}] AS rows, countIf(${conditions.join(' + ')} = 1) AS once FROM ${ids}`,
+  );
+  expect(Number(row?.once)).toBe(70_000);
+  for (const rows of row?.rows.map(Number) ?? [])
+    expect(Math.abs(rows - 10_000)).toBeLessThan(1500);
+});

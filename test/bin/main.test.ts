@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allCommands, main, program } from '../../bin/main.ts';
 import type { Context } from '../../bin/context.ts';
+import { CommandFailed } from '../../bin/outcome.ts';
 import { freePorts } from '../../dev/port.ts';
 
 const entry = path.join(import.meta.dirname, '../../bin/tidemark.js');
@@ -37,14 +38,18 @@ async function tidemark(
 }
 
 /** Runs a command in this process, without a process's start-up time. */
-async function run(args: readonly string[], environment: Record<string, string> = {}) {
+async function run(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  signal = new AbortController().signal,
+) {
   const [out, err]: string[][] = [[], []];
   const context: Context = {
     environment,
     stdout: { write: (line: string) => out?.push(line) },
     stderr: { write: (line: string) => err?.push(line) },
     now: () => Date.now(),
-    signal: new AbortController().signal,
+    signal,
   };
   const code = await main(args, context);
   return { code, stdout: out?.join('') ?? '', stderr: err?.join('') ?? '' };
@@ -128,7 +133,26 @@ describe('tidemark', () => {
     [['batch', 'run', '--date', '2026-11-21', '--hour', '24'], 'from 0 to 23'],
     [['batch', 'run', '--date', '2026-11-21T03', '--hour', '3'], 'is an hour already'],
     [['batch', 'run', '--date', '2026-11-21', '--kind', 'hour'], 'cannot be used with option'],
+    [['batch', 'run', '--date', '2026-11-21T03', '--signal', 'logs'], 'Cannot run hours of logs'],
+    [['batch', 'run', '--due', '--kind', 'hour', '--signal', 'logs'], 'Cannot run hours of logs'],
+    [
+      [
+        'batch',
+        'shard',
+        '--date',
+        '2026-11-21T03',
+        '--signal',
+        'logs',
+        '--index',
+        '0',
+        '--of',
+        '2',
+      ],
+      'Cannot run hours of logs',
+    ],
+    [['batch', 'merge', '--date', '2026-11-21T03', '--signal', 'metrics'], 'Cannot run hours of'],
     [['verify'], 'required option'],
+    [['trace', '\u001b[2J'], 'Cannot search for "\ufffd[2J"'],
     [['drift', '--date', '2026-11-21', '--max-missing', 'many'], 'It is not a percentage'],
     [['demo', '--spans', 'many'], 'It is not a whole number'],
     [['start', '--port', '99999'], 'TIDEMARK_PORT'],
@@ -219,5 +243,41 @@ describe('tidemark status', () => {
     expect(report.services.map(({ name }) => name)).toEqual(['edge', 'ClickHouse', 'object store']);
     expect(report.services.every(({ error }) => error !== undefined)).toBe(true);
     expect(outcome.stderr).toContain('Cannot reach edge');
+  });
+});
+
+describe('tidemark archive', () => {
+  it('ends when npx is stopped, whose shell passes no signal on', async () => {
+    const [port, metricsPort] = await freePorts(2);
+    const child = spawn('sh', ['-c', `"${process.execPath}" "${entry}" archive; true`], {
+      env: {
+        PATH: process.env['PATH'],
+        npm_command: 'exec',
+        S3_ENDPOINT: `http://127.0.0.1:${port}`,
+        TIDEMARK_METRICS_PORT: String(metricsPort),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const said = text(child.stdout);
+    // It has begun: it says where it serves its metrics.
+    await once(child.stderr, 'data');
+    child.kill('SIGTERM');
+    // Ends with the archiver itself, which holds the pipe.
+    expect(await said).toMatch(/^Archived 0 spans/);
+    expect(child.signalCode).toBe('SIGTERM');
+  });
+
+  it.each([
+    [['--once'], 1, 'Stopped by SIGTERM'],
+    [[], 0, ''],
+  ])('told to stop with %j has ended with exit code %i', async (flags, code, message) => {
+    // Nobody listens there: it is stopped before anything was archived.
+    const [port] = await freePorts(1);
+    const environment = { S3_ENDPOINT: `http://127.0.0.1:${port}`, TIDEMARK_METRICS_PORT: '0' };
+    const stopped = AbortSignal.abort(new CommandFailed('Stopped by SIGTERM'));
+    const outcome = await run(['archive', ...flags], environment, stopped);
+    expect(outcome.code).toBe(code);
+    expect(outcome.stderr).toContain(message);
+    expect(outcome.stdout).toMatch(/^Archived 0 spans/);
   });
 });

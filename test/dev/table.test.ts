@@ -17,6 +17,17 @@ longer  1,234,567
 `);
   });
 
+  it('cuts what is long, and lets nothing through that moves a cursor', () => {
+    const columns = [{ title: 'service' }, { title: 'spans', align: 'right' as const }];
+    const rows = [
+      ['x'.repeat(161), '1'],
+      ['new\nline \u001b[2J', '2'],
+    ];
+    const [, , long, moved] = table(columns, rows).split('\n');
+    expect(long).toBe(`${'x'.repeat(159)}…      1`);
+    expect(moved).toBe(`${'new\ufffdline \ufffd[2J'.padEnd(160)}      2`);
+  });
+
   it('is head and rule alone without rows', () => {
     expect(table([{ title: 'a' }], [], '  ')).toBe('  a\n  -\n');
   });

@@ -54,7 +54,7 @@ describe('parseCommit()', () => {
   });
 
   it.each([
-    ['not JSON', '{', ''],
+    ['not JSON', '{', undefined],
     ['a later version', JSON.stringify({ ...commit, version: 2 }), 'version'],
     ['an offset that is a number', JSON.stringify({ ...commit, nextOffset: 2 }), 'nextOffset'],
     ['an unknown field', JSON.stringify({ ...commit, more: 1 }), ''],
@@ -65,7 +65,7 @@ describe('parseCommit()', () => {
     ],
   ])('refuses %s and names the key and the field', (_case, text, field) => {
     expect(() => parseCommit('some/key', text)).toThrow(
-      `Cannot read commit "some/key": bad field "${field}"`,
+      `Cannot read commit "some/key": ${field === undefined ? 'it is no JSON' : `bad field "${field}"`}`,
     );
   });
 

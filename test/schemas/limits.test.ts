@@ -38,8 +38,8 @@ describe('limits', () => {
   });
 
   it.each([
-    ['wire.ts', 'depthMax: i32', limits.anyValueDepthMax],
-    ['hour.ts', 'openHoursMax: u32', archiveLimits.openHoursMax],
+    ['otlp/wire.ts', 'depthMax: i32', limits.anyValueDepthMax],
+    ['columns/hour.ts', 'openHoursMax: u32', archiveLimits.openHoursMax],
   ])(
     'are those that AssemblyScript, which cannot import them, repeats in %s',
     (file, name, value) => {

@@ -1,8 +1,10 @@
 /** Partials of spans as a shard makes them, from files in memory; and files of rows dealt out by chance. */
 import { SpanKernel } from '../../aggregator-as/spankernel.ts';
+import { Rooms } from '../../batch/rooms.ts';
 import { Footers, mergeShard } from '../../batch/traces/compute.ts';
 import { encodeGroups } from '../../batch/traces/encode.ts';
 import { encodeGraph, graphWords } from '../../batch/traces/graph.ts';
+import { joinSections } from '../../schemas/section.ts';
 import { idEnd, type ShardRange } from '../../schemas/shard.ts';
 import { writeSpanFile, type SpanFile, type SpanRow } from './spans.ts';
 
@@ -51,11 +53,11 @@ export async function mergedPartial(
     cost.bytes += bytes.length;
     return Promise.resolve(bytes);
   };
-  await mergeShard(shard, { kernel, footers: new Footers(), read });
+  await mergeShard(shard, { kernel, footers: new Footers(), rooms: new Rooms(1), read });
   const parts = [encodeGroups(kernel)];
   const { graph } = kernel;
-  if (graph !== undefined) parts.push(encodeGraph(kernel, graph, edgesMax ?? 0));
-  const partial = Buffer.concat(parts);
+  if (graph !== undefined) parts.push(...encodeGraph(kernel, graph, edgesMax ?? 0));
+  const partial = Buffer.from(joinSections(parts).buffer);
   cost.memoryBytes = kernel.memoryBytes;
   return { partial, cost };
 }

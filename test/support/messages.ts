@@ -6,6 +6,7 @@ import {
   type MessageEnd,
   type NamedEnd,
 } from '../../schemas/messagepartial.ts';
+import { joinSections } from '../../schemas/section.ts';
 
 export interface Messages {
   readonly producers: readonly NamedEnd[];
@@ -18,7 +19,7 @@ export function encodeMessages(
   { producers, links, consumers }: Messages,
   names: readonly string[],
 ): Uint8Array {
-  return composeMessages({
+  const section = composeMessages({
     names,
     counts: {
       producers: producers.length,
@@ -27,6 +28,7 @@ export function encodeMessages(
     },
     pieces: [...producers.map(named), ...links.map(named), ...consumers.map(record)],
   });
+  return joinSections([section]);
 }
 
 function named(end: NamedEnd): Uint8Array {

@@ -72,7 +72,7 @@ describe('the archiver process', () => {
       const archiver = await next;
       archiver.stdin.write('go');
       next = loadArchiver(kill === kills - 1 ? 'once' : 'forever');
-      await Promise.all([produce(30), delay(20 + random() * 500)]);
+      await Promise.all([produce(15), delay(20 + random() * 500)]);
       archiver.kill('SIGKILL');
       await ended(archiver);
       const waiting = await keysUnder(bucket.store, archiveSpoolPrefix(topic));

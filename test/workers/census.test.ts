@@ -144,9 +144,9 @@ describe.skipIf(noKafka)('completeness on a real Kafka', () => {
 
   /** What `tidemark status` says holds traces and logs back. */
   async function heldBy(): Promise<string[]> {
-    const { partitions, spools } = await archiveStatus(bucket.store);
+    const status = await archiveStatus(bucket.store);
     const ends = await readEnds(kafka.client);
-    const all = judgePartitions({ partitions, spools, ends, nowMs: now(), flushAgeMs: () => 0 });
+    const all = judgePartitions({ ...status, ends, nowMs: now(), flushAgeMs: () => 0 });
     return judgeSignals(all, now()).flatMap((signal) =>
       signal.heldBy.map(({ topic, partition, condition }) => `${topic}/${partition} ${condition}`),
     );

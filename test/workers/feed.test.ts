@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { archiveSpoolPrefix, deadPrefix, recordHeaders, topics } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
+import { Vitals } from '../../workers/vitals.ts';
 import type { ArchiverOptions } from '../../workers/archive.ts';
 import type { KafkaAdmin, KafkaProducer, OutgoingRecord } from '../../workers/clients/kafka.ts';
 import type { ObjectStore } from '../../workers/clients/objects.ts';
@@ -260,9 +261,19 @@ describe.skipIf(noKafka)('the archiver on a real Kafka', () => {
       const records = names.slice(at, at + 10).map((name) => recordOf([name, 'x'.repeat(20_000)]));
       await producer.produce({ topic, partition: (at / 10) % 3, compression: 'none', records });
     }
-    const report = await runArchiver(
-      optionsOf({}, { TIDEMARK_HELD_BYTES_MAX: '1000000', TIDEMARK_FLUSH_BYTES: '600000' }),
-    );
+    const vitals = new Vitals(() => Date.now());
+    let mostBytes = 0;
+    const look = () => {
+      const heldBytes = vitals.logs.reduce((sum, log) => sum + log.heldBytes, 0);
+      mostBytes = Math.max(mostBytes, heldBytes);
+    };
+    const looking = setInterval(look, 1);
+    const bounds = { TIDEMARK_HELD_BYTES_MAX: '1000000', TIDEMARK_FLUSH_BYTES: '600000' };
+    const report = await runArchiver(optionsOf({ vitals }, bounds));
+    clearInterval(looking);
+    // The bound, and a record of 20 kB of each partition that was taken at it.
+    expect(mostBytes).toBeGreaterThan(500_000);
+    expect(mostBytes).toBeLessThan(1_070_000);
     expect(report).toMatchObject({ requests: 400, rows: 800 });
     const { names: found, repeated } = await committed();
     expect(repeated).toBe(0);

@@ -65,6 +65,14 @@ export interface ClickHouse {
 const networkCode = 210;
 const unknownCode = 1001;
 
+/** Codes of a table, column or database that is not there: those of a schema that was not brought up to date. */
+const schemaCodes: ReadonlySet<number> = new Set([
+  16, // NO_SUCH_COLUMN_IN_TABLE
+  47, // UNKNOWN_IDENTIFIER
+  60, // UNKNOWN_TABLE
+  81, // UNKNOWN_DATABASE
+]);
+
 /**
  * Codes after which the same call may succeed later: overload, timeouts, memory, too many parts, a
  * network or Keeper that is away, a table that is read-only for the moment.
@@ -210,7 +218,10 @@ function caller(settings: ClickHouseSettings, retryWaitMs: number): Call {
 function mapError(error: unknown, action: string): unknown {
   if (error instanceof ServerError) {
     const code = Number(error.code);
-    const message = `${action}: ${error.message.trim()} (${error.type ?? 'UNKNOWN'}, code ${code})`;
+    // Behind these words ClickHouse repeats the whole statement.
+    const [said = ''] = error.message.trim().split(/ in scope (?:SELECT|WITH)\b/);
+    const hint = schemaCodes.has(code) ? '; "tidemark migrate" creates what is missing' : '';
+    const message = `${action}: ${said} (${error.type ?? 'UNKNOWN'}, code ${code})${hint}`;
     return new ClickHouseError(code, message, {
       cause: error,
       retryable: retryableCodes.has(code),

@@ -9,6 +9,7 @@ import { kafkaInflatedBytesMax, kafkaZstdLevel } from '../../schemas/limits/kafk
 import { inflateLz4 } from './lz4.ts';
 import { inflateSnappy } from './snappy.ts';
 import { assertChecksum, standIns } from './unreadable.ts';
+import { inflatedRoom } from './zstd.ts';
 
 /** Compresses and inflates the records of one batch, in the shape that kafkajs calls. */
 export interface Codec {
@@ -21,6 +22,9 @@ export interface Codec {
 }
 
 const bounded = { maxOutputLength: kafkaInflatedBytesMax, chunkSize: 256 * 1024 };
+const spareBytes = 64;
+/** The part of inflated bytes that their memory may be larger by. */
+const unusedShare = 1 / 8;
 const zstdLevel = { params: { [constants.ZSTD_c_compressionLevel]: kafkaZstdLevel } };
 const [toGzip, toZstd] = [promisify(compressGzip), promisify(zstdCompress)];
 const [fromGzip, fromZstd] = [promisify(gunzip), promisify(zstdDecompress)];
@@ -34,8 +38,15 @@ export const gzip: Codec = {
 /** Zstandard frames. */
 export const zstd: Codec = {
   compress: ({ buffer }) => toZstd(buffer, zstdLevel),
-  decompress: (buffer) => inflated('zstd', buffer, () => fromZstd(buffer, bounded)),
+  decompress: (buffer) => inflated('zstd', buffer, () => inflateZstd(buffer)),
 };
+
+/** In one piece, where its size can be told: pieces would be garbage once they are put together. */
+function inflateZstd(buffer: Buffer): Promise<Buffer> {
+  const room = Math.min(inflatedRoom(buffer), kafkaInflatedBytesMax);
+  // A piece that is filled to the end makes zlib begin another.
+  return fromZstd(buffer, { ...bounded, ...(room > 0 && { chunkSize: room + spareBytes }) });
+}
 
 /** Plain snappy and the xerial stream format. */
 export const snappy: Codec = {
@@ -58,7 +69,7 @@ async function inflated(
 ): Promise<Buffer> {
   try {
     assertChecksum(buffer);
-    return await inflate();
+    return fitted(await inflate());
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const message = `Cannot inflate a batch of ${buffer.length} bytes (${name}): ${reason}`;
@@ -66,6 +77,14 @@ async function inflated(
     if (records) return records;
     throw final(new KafkaError('CORRUPT_MESSAGE', message, { cause }));
   }
+}
+
+/** Records are held for long; the memory that they leave unused would be held with them. */
+function fitted(bytes: Buffer): Buffer {
+  const { buffer, byteOffset, length } = bytes;
+  const isOwn = byteOffset === 0 && buffer.byteLength > Buffer.poolSize;
+  if (!isOwn || buffer.byteLength <= length * (1 + unusedShare)) return bytes;
+  return Buffer.from((buffer as ArrayBuffer).transfer(length));
 }
 
 function refuse(name: string): Promise<never> {

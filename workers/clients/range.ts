@@ -12,8 +12,12 @@ export function readRange(
   options: CallOptions = {},
   gone: (key: string) => TidemarkError = lost,
 ): ReadRange {
-  return async (key, start, end) => {
-    const bytes = await store.get(key, { ...options, range: { start, end } });
+  return async (key, start, end, into) => {
+    const bytes = await store.get(key, {
+      ...options,
+      range: { start, end },
+      ...(into && { into }),
+    });
     if (bytes) return bytes;
     throw gone(key);
   };

@@ -6,8 +6,16 @@
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess, rangeGapBytesMax } from '../../schemas/limits/batch.ts';
 
-/** Reads the bytes [start, end) of an object, which are the caller's. */
-export type ReadRange = (key: string, start: number, end: number) => Promise<Uint8Array>;
+/**
+ * Reads the bytes [start, end) of an object, which are the caller's: to `into`, if that is given and has room
+ * for them.
+ */
+export type ReadRange = (
+  key: string,
+  start: number,
+  end: number,
+  into?: Uint8Array,
+) => Promise<Uint8Array>;
 
 interface Slice {
   readonly start: number;

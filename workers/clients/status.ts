@@ -3,6 +3,7 @@
  * Costs a bounded number of listings beside what the wanted periods hold. Never writes.
  */
 import * as archive from '../../schemas/archive.ts';
+import { TidemarkError } from '../../schemas/errors.ts';
 import { objectGetsMax } from '../../schemas/limits.ts';
 import { statusPagesMax } from '../../schemas/limits/archive.ts';
 import { listPartitions, listPeriodFiles, readPartition } from './archive.ts';
@@ -20,24 +21,46 @@ export interface SpoolState {
   readonly more: boolean;
 }
 
+/** A partition whose log does not say how far it is, and why. */
+export interface UnreadablePartition {
+  readonly topic: string;
+  readonly partition: string;
+  readonly fault: string;
+}
+
 export interface ArchiveStatus {
   readonly partitions: readonly PartitionState[];
+  /** Those whose newest commit or watermark is damaged; the others are read all the same. */
+  readonly unreadable: readonly UnreadablePartition[];
   readonly spools: readonly SpoolState[];
 }
 
-/** The state of every partition and spool. Throws OBJECT_STORE and CORRUPT_ARCHIVE. */
+/** The state of every partition and spool. Throws OBJECT_STORE. */
 export async function archiveStatus(store: ObjectStore): Promise<ArchiveStatus> {
-  const partitions: PartitionState[] = [];
+  const states: (PartitionState | UnreadablePartition)[] = [];
   const spools: SpoolState[] = [];
   for (const topic of Object.values(archive.topics)) {
     const names = await listPartitions(store, topic);
-    const states = await mapParallel(names, objectGetsMax, (partition) =>
-      readPartition(store, topic, partition),
-    );
-    partitions.push(...states);
+    const read = (partition: string) => partitionOrFault(store, topic, partition);
+    states.push(...(await mapParallel(names, objectGetsMax, read)));
     spools.push(await spoolState(store, topic));
   }
-  return { partitions, spools };
+  const partitions = states.flatMap((state) => ('fault' in state ? [] : [state]));
+  const unreadable = states.flatMap((state) => ('fault' in state ? [state] : []));
+  return { partitions, unreadable, spools };
+}
+
+async function partitionOrFault(
+  store: ObjectStore,
+  topic: string,
+  partition: string,
+): Promise<PartitionState | UnreadablePartition> {
+  try {
+    return await readPartition(store, topic, partition);
+  } catch (error) {
+    if (!(error instanceof TidemarkError) || error.code !== 'CORRUPT_ARCHIVE') throw error;
+    return { topic, partition, fault: error.message };
+  }
 }
 
 async function spoolState(store: ObjectStore, topic: string): Promise<SpoolState> {

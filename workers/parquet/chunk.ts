@@ -7,6 +7,7 @@ import { archiveZstdLevel } from '../../schemas/limits/archive.ts';
 import type { Chunk } from '../../aggregator-as/host.ts';
 import { encodeStruct } from './compact.ts';
 import type { Struct } from './compact.ts';
+import type { Output } from './output.ts';
 
 /** Numbers of parquet.thrift's CompressionCodec and Encoding. */
 const [uncompressed, zstd] = [0, 6];
@@ -19,9 +20,8 @@ export interface PageLocation {
   readonly firstRow: number;
 }
 
+/** What was added of a chunk. */
 export interface ChunkBytes {
-  /** In the order in which they are stored. */
-  readonly parts: readonly Uint8Array[];
   readonly codec: number;
   readonly encodings: readonly number[];
   readonly hasDictionary: boolean;
@@ -40,17 +40,17 @@ const worthyShare = 0.875;
 /** Larger dictionaries are compressed whatever the pages gain. */
 const waitingBytesMax = 4096;
 
-/** The bytes of a chunk of `rows` rows. Reads all of its pages. */
-export function chunkBytes({ dictionary, pages }: Chunk, rows: number): ChunkBytes {
-  const file = new ChunkBuilder(dictionary);
+/** Adds the bytes of a chunk of `rows` rows to `output`. Reads all of its pages. */
+export function addChunk({ dictionary, pages }: Chunk, rows: number, output: Output): ChunkBytes {
+  const chunk = new ChunkBuilder(dictionary, output);
   for (const { body, rows: count, levelCount } of pages) {
-    file.addPage(body, { rows: count, levelCount, isOnly: count === rows });
+    chunk.addPage(body, { rows: count, levelCount, isOnly: count === rows });
   }
-  return file.finish();
+  return chunk.finish();
 }
 
 class ChunkBuilder {
-  readonly #parts: Uint8Array[] = [];
+  readonly #output: Output;
   readonly #pages: PageLocation[] = [];
   readonly #encoding: number;
   /** Until the first page tells whether compressing pays. */
@@ -61,7 +61,8 @@ class ChunkBuilder {
   #bytes = 0;
   #rawBytes = 0;
 
-  constructor(dictionary: Chunk['dictionary']) {
+  constructor(dictionary: Chunk['dictionary'], output: Output) {
+    this.#output = output;
     this.#encoding = dictionary ? rleDictionary : plain;
     if (!dictionary) return;
     const { body, count } = dictionary;
@@ -76,7 +77,7 @@ class ChunkBuilder {
     this.#codec ??= compressed ? zstd : uncompressed;
     if (this.#waiting) this.#addDictionary(this.#waiting.body, this.#waiting.count, this.#codec);
     this.#waiting = undefined;
-    const stored = this.#codec === zstd ? (compressed ?? compress(body)) : body.slice();
+    const stored = this.#codec === zstd ? (compressed ?? compress(body)) : body;
     const header = {
       1: { i32: 0 },
       2: { i32: body.length },
@@ -99,7 +100,6 @@ class ChunkBuilder {
 
   finish(): ChunkBytes {
     return {
-      parts: this.#parts,
       codec: this.#codec ?? uncompressed,
       encodings: this.#encoding === plain ? [plain, rle] : [plain, rle, rleDictionary],
       hasDictionary: this.#encoding === rleDictionary,
@@ -132,9 +132,11 @@ class ChunkBuilder {
 
   #add(header: Struct, stored: Uint8Array, rawBytes: number): void {
     const head = encodeStruct(header);
-    this.#parts.push(head, stored);
+    this.#output.add(head);
+    this.#output.add(stored);
     this.#bytes += head.length + stored.length;
     this.#rawBytes += head.length + rawBytes;
+    release(stored);
   }
 }
 
@@ -145,4 +147,14 @@ function compress(body: Uint8Array): Uint8Array {
     // where the page lies, and copies neither.
     chunkSize: Math.max(1024, body.length + (body.length >>> 8) + 128),
   });
+}
+
+/**
+ * Gives back what a page was compressed into, so that it is there for the next: a flush's pages would
+ * else take as much memory as before compression, all of it new. Of a few bytes the collector does it.
+ */
+function release({ buffer, byteOffset }: Uint8Array): void {
+  // No others can be in it: Node's pool is smaller, and the columns are not at the start of their memory.
+  const isOwn = byteOffset === 0 && buffer.byteLength > Buffer.poolSize;
+  if (isOwn && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

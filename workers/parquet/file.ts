@@ -8,6 +8,7 @@ import type { Chunk } from '../../aggregator-as/host.ts';
 import type { ChunkBytes, PageLocation } from './chunk.ts';
 import { encodeStruct } from './compact.ts';
 import type { Struct } from './compact.ts';
+import type { Output } from './output.ts';
 import { arrowSchema, fileSchema } from './schema.ts';
 import type { FileSchema, LeafColumn } from './schema.ts';
 
@@ -66,13 +67,15 @@ export class FileLayout {
 /** A file in the making. */
 export class FileBuilder {
   readonly #layout: FileLayout;
-  readonly #parts: Uint8Array[] = [magic];
+  readonly #output: Output;
   readonly #groups: RowGroup[] = [];
-  #at = magic.length;
   #rows = 0;
 
-  constructor(layout: FileLayout) {
+  /** Begins in `output`, which must be empty. */
+  constructor(layout: FileLayout, output: Output) {
     this.#layout = layout;
+    this.#output = output;
+    output.add(magic);
   }
 
   /** Begins a row group of so many rows; its chunks follow, one for each leaf. */
@@ -81,7 +84,7 @@ export class FileBuilder {
     this.#rows += rows;
   }
 
-  /** Adds the next leaf's chunk. `pageEnds` are wanted of the first column. */
+  /** Notes the next leaf's chunk, the last that was added to the output. `pageEnds` are the first column's. */
   addChunk(
     facts: PlacedChunk['facts'],
     bytes: ChunkBytes,
@@ -91,8 +94,7 @@ export class FileBuilder {
     const leaf = this.#layout.schema.leaves[group?.chunks.length ?? 0];
     if (!group || !leaf) throw new Error('Bug: a chunk that no leaf is for');
     if (pageEnds.length > 0) group.pageEnds = pageEnds;
-    group.chunks.push({ ...bytes, facts, leaf, start: this.#at });
-    for (const part of bytes.parts) this.#add(part);
+    group.chunks.push({ ...bytes, facts, leaf, start: this.#output.length - bytes.bytes });
   }
 
   /** The whole file, in memory of its own. */
@@ -101,21 +103,8 @@ export class FileBuilder {
     const footer = this.#layout.footer(this.#rows, rowGroups);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(footer.length);
-    for (const part of [footer, length, magic]) this.#add(part);
-    const file = new Uint8Array(this.#at);
-    let at = 0;
-    for (const part of this.#parts) {
-      file.set(part, at);
-      at += part.length;
-    }
-    return file;
-  }
-
-  #add(part: Uint8Array): number {
-    this.#parts.push(part);
-    const at = this.#at;
-    this.#at += part.length;
-    return at;
+    for (const part of [footer, length, magic]) this.#output.add(part);
+    return this.#output.finish();
   }
 
   #rowGroup({ rows, chunks, pageEnds }: RowGroup, ordinal: number): Struct {
@@ -143,8 +132,8 @@ export class FileBuilder {
     return {
       2: { i64: 0 },
       3: { struct: metadataOf(chunk) },
-      ...(offsets && { 4: { i64: this.#add(offsets) }, 5: { i32: offsets.length } }),
-      ...(ends && { 6: { i64: this.#add(ends) }, 7: { i32: ends.length } }),
+      ...(offsets && { 4: { i64: this.#output.add(offsets) }, 5: { i32: offsets.length } }),
+      ...(ends && { 6: { i64: this.#output.add(ends) }, 7: { i32: ends.length } }),
     };
   }
 }

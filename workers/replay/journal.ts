@@ -6,6 +6,7 @@
 import { appendFile, open, readFile, truncate } from 'node:fs/promises';
 import { z } from 'zod';
 import { SettingError, TidemarkError } from '../../schemas/errors.ts';
+import { jsonOrUndefined } from '../../schemas/json.ts';
 import type { ReplayFile, ReplayQuery } from './plan.ts';
 
 /** All items before it have been taken by the receiver. */
@@ -115,8 +116,9 @@ export async function resumeJournal(path: string, asked: Asked): Promise<Journal
   const parsed = head.safeParse(jsonOrUndefined(first));
   if (!parsed.success) throw new SettingError('--state', `"${path}" is no state of a replay`);
   if (JSON.stringify(plain(parsed.data.asked)) !== JSON.stringify(plain(asked))) {
-    const text2 = `"${path}" is the state of another replay: it asked for ${first.slice(0, 300)}`;
-    throw new SettingError('--state', text2);
+    const other = JSON.stringify(parsed.data.asked);
+    const message = `"${path}" is the state of another replay: it asked for ${other}`;
+    throw new SettingError('--state', message);
   }
   // What was written half is written anew in its place.
   if (whole.length < text.length) {
@@ -160,12 +162,4 @@ function fileFault(action: string, path: string, cause: unknown): TidemarkError 
   return new TidemarkError('SINK_FAILED', `Cannot ${action} the state "${path}": ${reason}`, {
     cause,
   });
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -8,9 +8,10 @@ import { periodAt, periodLengthMs } from '../../../schemas/period.ts';
 import { logOf, type Context } from '../../context.ts';
 import { describeMs } from '../../duration.ts';
 import { CommandFailed } from '../../outcome.ts';
+import { stageOf, withProgress, type See } from '../../progress.ts';
 import { rangeOf, withRange, type RangeFlags } from '../../range.ts';
 import { runnerOf } from '../../runner.ts';
-import { lineOf, signalOption, withClients } from './options.ts';
+import { lineOf, signalOption, withClients, type Clients } from './options.ts';
 
 interface BackfillFlags extends RangeFlags {
   readonly signal?: Signal;
@@ -45,10 +46,10 @@ Started again after a stop or a failure, it goes on where it was.`;
 async function run(context: Context, flags: BackfillFlags): Promise<void> {
   const range = periodsOf(flags, context.now());
   const { backfill } = await import('../../../batch/backfill.ts');
-  await withClients(context, async ({ settings, store, clickhouse }) => {
+  const work = async ({ settings, store, clickhouse }: Clients, see: See) => {
     const log = logOf(context, settings);
     const startedMs = context.now();
-    const report = await backfill({
+    return backfill({
       store,
       clickhouse,
       settings,
@@ -66,11 +67,14 @@ async function run(context: Context, flags: BackfillFlags): Promise<void> {
         context.stderr.write(`${done}/${all}${left}: ${textOf(step)}\n`);
         if (flags.json) context.stdout.write(`${jsonOf(step)}\n`);
       },
-      onProgress: (progress) => log.debug(progress, 'batch'),
+      onProgress: (progress) => see(stageOf(progress)),
       signal: context.signal,
     });
-    conclude(context, report, flags);
-  });
+  };
+  const report = await withProgress(context, (see) =>
+    withClients(context, (clients) => work(clients, see)),
+  );
+  conclude(context, report, flags);
 }
 
 function conclude(

@@ -48,16 +48,16 @@ function named(key: string, value: unknown): unknown {
 }
 
 /** Gives the task clients of the object store and of ClickHouse, and closes them after it. */
-export async function withClients(
+export async function withClients<T>(
   context: Context,
-  task: (clients: Clients) => Promise<void>,
-): Promise<void> {
+  task: (clients: Clients) => Promise<T>,
+): Promise<T> {
   const { openStore } = await import('../../../workers/clients/objects.ts');
   const { openClickHouse } = await import('../../../workers/clients/clickhouse.ts');
   const settings = settingsOf(context);
   const [store, clickhouse] = [openStore(settings), openClickHouse(settings)];
   try {
-    await task({ settings, store, clickhouse });
+    return await task({ settings, store, clickhouse });
   } finally {
     store.close();
     await clickhouse.close();

@@ -9,6 +9,7 @@ import type { Period, PeriodKind } from '../../../schemas/period.ts';
 import type { Settings } from '../../../schemas/settings.ts';
 import { logOf, type Context } from '../../context.ts';
 import { CommandFailed } from '../../outcome.ts';
+import { stageOf, withProgress, type See } from '../../progress.ts';
 import { runnerOf } from '../../runner.ts';
 import { sizeBytes } from '../../size.ts';
 import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
@@ -54,8 +55,18 @@ async function run(context: Context, flags: RunFlags, command: Command): Promise
   if ((period === undefined) === (flags.due === undefined)) {
     command.error('error: give either --date or --due');
   }
+  const report = await withProgress(context, (see) => compute(context, flags, period, see));
+  print(context, report, flags);
+}
+
+async function compute(
+  context: Context,
+  flags: RunFlags,
+  period: Period | undefined,
+  see: See,
+): Promise<DueReport> {
   const { runDue, runPeriod } = await import('../../../batch/due.ts');
-  await withClients(context, async ({ settings: given, store, clickhouse }) => {
+  return withClients(context, async ({ settings: given, store, clickhouse }) => {
     const settings = withMemory(given, flags.memory);
     const log = logOf(context, settings);
     const options: Omit<DueOptions, 'kind'> = {
@@ -66,15 +77,13 @@ async function run(context: Context, flags: RunFlags, command: Command): Promise
       clock: context.now,
       random: () => Math.random(),
       ...(await runnerOf(context, { settings, store, log })),
-      onProgress: (progress) => log.debug(progress, 'batch'),
+      onProgress: (progress) => see(stageOf(progress)),
       signal: context.signal,
       ...(flags.signal !== undefined && { signals: [flags.signal] }),
     };
-    const report =
-      period === undefined
-        ? await runDue({ ...options, kind: flags.kind })
-        : await runPeriod({ ...options, period, force: flags.force ?? false });
-    print(context, report, flags);
+    return period === undefined
+      ? runDue({ ...options, kind: flags.kind })
+      : runPeriod({ ...options, period, force: flags.force ?? false });
   });
 }
 

@@ -1,15 +1,22 @@
 /** `tidemark batch shard` and `tidemark batch merge`: a period as a job of several processes. */
 import { Command, InvalidArgumentError } from 'commander';
 import type { JobOptions } from '../../../batch/job.ts';
-import type { BatchProgress } from '../../../batch/run.ts';
 import type { Signal } from '../../../schemas/archive.ts';
 import { SettingError, TidemarkError } from '../../../schemas/errors.ts';
 import { jobProcessesMax } from '../../../schemas/limits/fleet.ts';
 import type { Period } from '../../../schemas/period.ts';
 import { logOf, type Context } from '../../context.ts';
 import { CommandFailed } from '../../outcome.ts';
+import { stageOf, withProgress, type See } from '../../progress.ts';
 import { nameOf } from '../../runner.ts';
-import { lineOf, periodOf, signalOption, withClients, withPeriod } from './options.ts';
+import {
+  lineOf,
+  periodOf,
+  signalOption,
+  withClients,
+  withPeriod,
+  type Clients,
+} from './options.ts';
 
 interface JobFlags {
   readonly date: Period;
@@ -101,7 +108,7 @@ async function eachSignal(
   const period = periodOf(flags.date, flags.hour);
   const { signalsOf } = await import('../../../batch/signals.ts');
   const wanted = flags.signal === undefined ? signalsOf(period.kind) : [flags.signal];
-  await withClients(context, async ({ settings, store, clickhouse }) => {
+  const work = async ({ settings, store, clickhouse }: Clients, see: See): Promise<void> => {
     const log = logOf(context, settings);
     const failures: string[] = [];
     for (const of of wanted) {
@@ -112,7 +119,7 @@ async function eachSignal(
         log,
         clock: context.now,
         random: () => Math.random(),
-        onProgress: (progress: BatchProgress) => log.debug(progress, 'batch'),
+        onProgress: (progress) => see(stageOf(progress)),
         signal: context.signal,
         period,
         of,
@@ -128,7 +135,8 @@ async function eachSignal(
       }
     }
     if (failures.length > 0) throw new CommandFailed(failures.join('; '));
-  });
+  };
+  await withProgress(context, (see) => withClients(context, (clients) => work(clients, see)));
 }
 
 /** The number that Kubernetes gives each pod of an Indexed Job. */

@@ -17,6 +17,7 @@ import {
   type GraphOptions,
   type GraphSpan,
 } from '../../support/graph.ts';
+import { joinSections } from '../../../schemas/section.ts';
 import { seededRandom } from '../../support/random.ts';
 
 const url = new URL('../../../aggregator-as/build/aggregate.wasm', import.meta.url);
@@ -262,7 +263,7 @@ describe('the service graph', () => {
       expect(kernel.merge()).toEqual({ type: 'block', run: 0 });
     }
     expect(kernel.merge().type).toBe('nothing');
-    const partial = Buffer.concat([encodeGroups(kernel), encodeGraph(kernel, graph, 1000)]);
+    const partial = joinSections([encodeGroups(kernel), ...encodeGraph(kernel, graph, 1000)]);
     const groups = await mergeGraph([graphSections(partial)], 1000);
     const between = groups.filter((group) => connectionOf(group).virtual === '');
     expect(between.map(({ totalSpans }) => totalSpans).toSorted((x, y) => x - y)).toEqual(

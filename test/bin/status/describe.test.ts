@@ -56,6 +56,7 @@ function textOf(more: Partial<StatusReport>): string[] {
     periods: [],
     runs: [],
     due: [],
+    damage: [],
     ...more,
   };
   return describe(report, now).replaceAll(/ {2,}/g, ' | ').split('\n');
@@ -78,6 +79,23 @@ it('shows a partition: where it is, what waits, since when, and who wrote last',
   expect(textOf({ partitions: [{ ...partition, lostRecords: 7 }] }).join('\n')).toContain(
     'stopped, 7 lost',
   );
+});
+
+it('shows nothing as absent that cannot be read, and names what is damaged', () => {
+  const services = ['ClickHouse', 'object store'].map((name) => ({ name, url: '', error: 'gone' }));
+  const away = textOf({ services }).join('\n');
+  expect(away).toContain('ClickHouse | gone');
+  expect(away).toContain('How far the archive is cannot be read.');
+  expect(away).not.toMatch(/Nothing is archived yet|No day is|No scheduler|^spool/m);
+  const { due: _, ...untold } = { due: [], damage: ['Cannot read commit "a": it is no JSON'] };
+  const up = services.map(({ name, url }) => ({ name, url, error: undefined }));
+  const lines = textOf({
+    services: up,
+    ...untold,
+    partitions: [{ ...partition, condition: 'unreadable' }],
+  });
+  expect(lines).toContain('Damaged: Cannot read commit "a": it is no JSON');
+  expect(lines.join('\n')).toContain('otlp_spans | 3 | unreadable | ? | ');
 });
 
 it('says how far each signal is archived, and who holds it back', () => {
@@ -120,8 +138,8 @@ it('names days without an hour, and what was set aside only when there is someth
 
 it('leaves out what is published where only the archive was asked for', () => {
   expect(textOf({}).join('\n')).not.toContain('No day is');
-  const clickhouse = { name: 'ClickHouse', url: 'http://127.0.0.1:8123', error: 'refused' };
+  const clickhouse = { name: 'ClickHouse', url: 'http://127.0.0.1:8123', error: undefined };
   const lines = textOf({ services: [clickhouse] });
-  expect(lines).toContain('ClickHouse | refused | http://127.0.0.1:8123');
+  expect(lines).toContain('ClickHouse | up | http://127.0.0.1:8123');
   expect(lines).toContain('No day is published yet.');
 });

@@ -41,7 +41,7 @@ function spool(objects: number, oldestMs?: number) {
 }
 
 function sources(more: Partial<Sources>): Sources {
-  const none = { partitions: [], spools: [spool(0)], ends: undefined, nowMs: now };
+  const none = { partitions: [], unreadable: [], spools: [spool(0)], ends: undefined, nowMs: now };
   return { ...none, flushAgeMs: () => 0, ...more };
 }
 
@@ -51,6 +51,16 @@ function judged(more: Partial<Sources>): Record<string, PartitionReport> {
 }
 
 describe('judgePartitions()', () => {
+  it('holds a signal back for a partition whose log is damaged, and knows no lag of it', () => {
+    const unreadable = [{ topic, partition: '1', fault: 'Cannot read commit' }];
+    const ends = [end('0', 0, 100), end('1', 0, 175)];
+    const all = judged({ partitions: [partition('0')], unreadable, ends });
+    expect(all['0']).toMatchObject({ condition: 'current', lagRecords: 0 });
+    expect(all['1']).toMatchObject({ condition: 'unreadable', lagRecords: undefined });
+    const [traces] = judgeSignals(Object.values(all), now);
+    expect(traces).toMatchObject({ completeUpToMs: 0, heldBy: [{ partition: '1' }] });
+  });
+
   it('counts what Kafka has more than the archive', () => {
     const all = judged({
       partitions: [partition('0'), partition('1'), partition('spool')],

@@ -79,6 +79,20 @@ describe.skipIf(noKafka)('a batch at the bound', () => {
   );
 });
 
+describe('decompress()', () => {
+  it.each([
+    ['gzip', gzip, gzipSync],
+    ['zstd', zstd, zstdCompressSync],
+  ] as const)('holds hardly more memory than bytes (%s)', async (_, codec, compress) => {
+    for (const bytes of [1000, 100_000, 300_000, 1_000_000]) {
+      const { buffer } = await codec.decompress(compress(Buffer.alloc(bytes, 'tidemark')));
+      expect(buffer.byteLength, `${bytes}`).toBeLessThanOrEqual(
+        Math.max(Buffer.poolSize, bytes * 1.13),
+      );
+    }
+  });
+});
+
 describe('compress()', () => {
   it.each([
     ['snappy', snappy],

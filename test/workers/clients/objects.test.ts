@@ -53,6 +53,11 @@ for (const { make, inParts, missing, open } of makes)
       expect(await store.get('bytes/a+b=c', { range })).toEqual(bytes.slice(10, 20));
       const last = { start: 990, end: 5000 };
       expect(await store.get('bytes/a+b=c', { range: last })).toEqual(bytes.slice(990));
+      const into = new Uint8Array(32);
+      expect(await store.get('bytes/a+b=c', { range, into })).toEqual(bytes.slice(10, 20));
+      expect(into.subarray(0, 10)).toEqual(bytes.slice(10, 20));
+      const small = new Uint8Array(9);
+      expect(await store.get('bytes/a+b=c', { range, into: small })).toEqual(bytes.slice(10, 20));
       expect(await store.head('bytes/a+b=c')).toBe(1000);
     });
 

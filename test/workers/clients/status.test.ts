@@ -89,6 +89,16 @@ describe('archiveStatus()', () => {
     const spool = status.spools.find((state) => state.topic === topic);
     expect(spool).toEqual({ topic, objects: 2, bytes: 6, oldestMs: day + 1000, more: false });
   });
+
+  it('reads on behind a partition whose newest commit is damaged, and says which', async () => {
+    await commit(0, [{ hourMs: day }]);
+    const key = commitKey(topic, '7', 0n);
+    await bucket.store.put(key, 'garbage{');
+    const { partitions, unreadable } = await archiveStatus(store);
+    expect(partitions.map(({ partition }) => partition)).toEqual(['spool']);
+    const fault = `Cannot read commit "${key}": it is no JSON`;
+    expect(unreadable).toEqual([{ topic, partition: '7', fault }]);
+  });
 });
 
 describe('countDead()', () => {
