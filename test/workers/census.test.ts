@@ -142,14 +142,15 @@ describe.skipIf(noKafka)('completeness on a real Kafka', () => {
     return Object.fromEntries(await Promise.all(ages)) as Record<Signal, number>;
   }
 
-  /** What `tidemark status` says holds traces and logs back. */
+  /** What `tidemark status` says holds traces and logs back, by name. */
   async function heldBy(): Promise<string[]> {
     const status = await archiveStatus(bucket.store);
     const ends = await readEnds(kafka.client);
     const all = judgePartitions({ ...status, ends, nowMs: now(), flushAgeMs: () => 0 });
-    return judgeSignals(all, now()).flatMap((signal) =>
-      signal.heldBy.map(({ topic, partition, condition }) => `${topic}/${partition} ${condition}`),
-    );
+    const held = judgeSignals(all, now()).flatMap((signal) => signal.heldBy);
+    return held
+      .map(({ topic, partition, condition }) => `${topic}/${partition} ${condition}`)
+      .toSorted();
   }
 
   it('idle partitions hold nothing back, nor does a signal that was never sent', async () => {
