@@ -5,8 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { TidemarkError } from '../schemas/errors.ts';
-import type { PartialHeaderGroup } from '../schemas/partial.ts';
-import { corruptPartial } from '../schemas/preamble.ts';
+import type { PartialHeaderGroup } from '../schemas/partials/spans.ts';
+import { corruptPartial } from '../schemas/partials/preamble.ts';
 
 interface MergeExports {
   readonly memory: WebAssembly.Memory;

@@ -2,7 +2,7 @@
  * The host side of the service graph in the batch kernel of spans: what it needs beside their groups in,
  * calls between nodes and what only the merge can join out. It moves bytes, and looks at no row.
  */
-import type { GroupNames } from '../schemas/partial.ts';
+import type { GroupNames } from '../schemas/partials/spans.ts';
 import { corrupt, word, type Body, type SpanMemory } from './spanmemory.ts';
 
 /** Columns of names that only the graph has, by number: see `assembly/spans/names.ts`. */
@@ -57,7 +57,7 @@ export interface KernelEdge extends GroupNames {
   readonly at: number;
 }
 
-/** What `schemas/messagepartial.ts` puts together. */
+/** What `schemas/partials/messages.ts` puts together. */
 export interface KernelMessages {
   readonly names: readonly string[];
   readonly counts: {

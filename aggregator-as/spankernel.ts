@@ -4,8 +4,8 @@
  * names only at the end.
  */
 import assert from 'node:assert/strict';
-import type { EncodedGroup } from '../schemas/compose.ts';
-import type { GroupNames } from '../schemas/partial.ts';
+import type { EncodedGroup } from '../schemas/partials/compose.ts';
+import type { GroupNames } from '../schemas/partials/spans.ts';
 import { SpanGraph, type GraphWords } from './spangraph.ts';
 import { namesPage, outOfOrder, SpanMemory, word, type Body, type CodePart } from './spanmemory.ts';
 

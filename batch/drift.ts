@@ -6,9 +6,9 @@
 import type { Signal } from '../schemas/archive.ts';
 import { dateTime, periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import { overFiles, type FilesRead } from './damage.ts';
-import { filesSource, inSlice, type SourceSettings } from './source.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import { overFiles, type FilesRead } from './verify/damage.ts';
+import { filesSource, inSlice, type SourceSettings } from './verify/source.ts';
 
 /** What differs between the layers for one service. Items are spans, log records or data points. */
 export interface ServiceDrift {

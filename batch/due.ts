@@ -7,12 +7,17 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Period, PeriodKind } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../workers/clients/objects.ts';
-import { listInputs } from './input.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../workers/clients/store/objects.ts';
+import { listInputs } from './plan/input.ts';
 import { runBatch, type BatchOptions, type RunReport } from './run.ts';
-import { currentRuns } from './runs.ts';
-import { duePeriods, periodsToLookAt, type DuePeriod, type PeriodState } from './schedule.ts';
+import { currentRuns } from './publish/runs.ts';
+import {
+  duePeriods,
+  periodsToLookAt,
+  type DuePeriod,
+  type PeriodState,
+} from './scheduler/schedule.ts';
 import { publishedOf, signalsOf } from './signals.ts';
 
 export interface LookOptions {

@@ -1,9 +1,9 @@
 /** Lists the runs that were ever published, and which of them are still there. Reads only. */
 import type { Signal } from '../schemas/archive.ts';
 import { periodKey } from '../schemas/period.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import { storedRuns } from './partition.ts';
-import { publishedRuns, type PeriodRange, type RunHistory } from './runs.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import { storedRuns } from './publish/partition.ts';
+import { publishedRuns, type PeriodRange, type RunHistory } from './publish/runs.ts';
 import { publishedOf } from './signals.ts';
 
 /**

@@ -16,16 +16,16 @@ import {
 } from '../schemas/job.ts';
 import { fleetStoreCallsAtOnce, jobAgeMsMax } from '../schemas/limits/fleet.ts';
 import type { Shard } from '../schemas/shard.ts';
-import type { ObjectStore } from '../workers/clients/objects.ts';
+import type { ObjectStore } from '../workers/clients/store/objects.ts';
 import { mapParallel } from '../workers/clients/parallel.ts';
-import { mergeOptions, planComputation, threadsOf, type Computation } from './computation.ts';
-import { shardName } from './fault.ts';
+import { mergeOptions, planComputation, threadsOf, type Computation } from './plan/computation.ts';
+import { shardName } from './pool/fault.ts';
 import { deleteTasks, inflate, loadShard, putOnce, storeShard } from './fleet/stored.ts';
-import { listInput, type BatchInput } from './input.ts';
-import { loadKernel, type Kernel } from './kernel.ts';
-import { collectPartials, keepPartials } from './partials.ts';
+import { listInput, type BatchInput } from './plan/input.ts';
+import { loadKernel, type Kernel } from './shard/kernel.ts';
+import { collectPartials, keepPartials } from './merge/partials.ts';
 import { lookAtRun, runBatch, type BatchOptions, type RunReport } from './run.ts';
-import { localRunner, type ShardRunner } from './runner.ts';
+import { localRunner, type ShardRunner } from './pool/runner.ts';
 import { publishedOf, signalBatches } from './signals.ts';
 
 export interface JobOptions extends BatchOptions {

@@ -8,17 +8,17 @@ import type { Signal } from '../schemas/archive.ts';
 import { SettingError } from '../schemas/errors.ts';
 import { periodLengthMs, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { listLiveFiles, type PeriodFile } from '../workers/clients/archive.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../workers/clients/objects.ts';
-import { overFiles } from './damage.ts';
+import { listLiveFiles, type PeriodFile } from '../workers/clients/commits/archive.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../workers/clients/store/objects.ts';
+import { overFiles } from './verify/damage.ts';
 import { windowOf } from './drift.ts';
 import { countSql, type Compared, type Part } from './repair/compare.ts';
 import { removeSurplus } from './repair/remove.ts';
 import { Missing, type Restore } from './repair/restore.ts';
 import { mendRollup, rollupsOf } from './repair/rollup.ts';
 import { signalRepairs } from './repair/signals.ts';
-import type { SourceSettings } from './source.ts';
+import type { SourceSettings } from './verify/source.ts';
 
 const { day: dayMs, hour: hourMs } = periodLengthMs;
 

@@ -9,11 +9,11 @@
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Period } from '../schemas/period.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import { makeCurrent, restoreCurrent } from './current.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import { makeCurrent, restoreCurrent } from './publish/current.ts';
 import { listRuns, type ListedRun } from './history.ts';
-import { intend, type IntentOptions, type OtherIntents } from './intent.ts';
-import type { PublishedRun } from './runs.ts';
+import { intend, type IntentOptions, type OtherIntents } from './publish/intent.ts';
+import type { PublishedRun } from './publish/runs.ts';
 
 export interface RollbackOptions extends IntentOptions {
   readonly clickhouse: ClickHouse;

@@ -6,9 +6,9 @@
 import { verifyDifferencesMax, verifySamplesMax } from '../schemas/limits/batch.ts';
 import { periodKey, type Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import { overFiles } from './damage.ts';
-import { cutsSql, filesSource, inSlice, type Slice, type SourceSettings } from './source.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import { overFiles } from './verify/damage.ts';
+import { cutsSql, filesSource, inSlice, type Slice, type SourceSettings } from './verify/source.ts';
 
 /** A figure that is not the same in both. */
 export interface Difference {

@@ -5,11 +5,11 @@
 import type { Signal } from '../schemas/archive.ts';
 import type { PeriodKind } from '../schemas/period.ts';
 import type { ShardRange } from '../schemas/shard.ts';
-import type { ReadRange } from '../workers/clients/remote.ts';
-import type { ArrowBatch } from './arrow.ts';
+import type { ReadRange } from '../workers/clients/parquet/remote.ts';
+import type { ArrowBatch } from './shard/arrow.ts';
 import type { SignalDrift } from './drift.ts';
-import type { ShardMemory } from './plan.ts';
-import type { PartialReader } from './ranges.ts';
+import type { ShardMemory } from './plan/plan.ts';
+import type { PartialReader } from './merge/ranges.ts';
 import type { Proof } from './verify.ts';
 
 /** Rows [from, to) of a record batch, all of one event hour. Valid only during the call. */

@@ -12,7 +12,7 @@ import { topics } from '../schemas/archive.ts';
 import type { Signal } from '../schemas/archive.ts';
 import { startTestKafka } from '../test/support/kafka.ts';
 import type { TestKafka } from '../test/support/kafka.ts';
-import type { ObjectStore } from '../workers/clients/objects.ts';
+import type { ObjectStore } from '../workers/clients/store/objects.ts';
 import { rowsAlone } from './archive/alone.ts';
 import { drain } from './archive/drain.ts';
 import type { Drained } from './archive/drain.ts';

@@ -12,8 +12,8 @@ import protobuf from 'protobufjs';
 import { freePorts } from '../dev/port.ts';
 import { up } from '../dev/up.ts';
 import { readSettings } from '../schemas/settings.ts';
-import { openClickHouse } from '../workers/clients/clickhouse.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
+import { openClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
 
 const requestSpans = 500;
 const traceSpans = 20;

@@ -8,10 +8,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { SpanKernel } from '../aggregator-as/spankernel.ts';
 import type { Body } from '../aggregator-as/spanmemory.ts';
-import { Rooms } from '../batch/rooms.ts';
+import { Rooms } from '../batch/shard/rooms.ts';
 import { Footers, mergeShard } from '../batch/traces/compute.ts';
 import { encodeGroups } from '../batch/traces/encode.ts';
-import { joinSections } from '../schemas/section.ts';
+import { joinSections } from '../schemas/partials/section.ts';
 import { idEnd } from '../schemas/shard.ts';
 import { makeArchive } from './batch/generate.ts';
 

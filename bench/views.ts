@@ -8,9 +8,9 @@ import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readSettings } from '../schemas/settings.ts';
 import { startClickHouse } from '../test/support/clickhouse.ts';
-import { openClickHouse } from '../workers/clients/clickhouse.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import { migrate } from '../workers/clients/migrate.ts';
+import { openClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../workers/clients/clickhouse/migrate.ts';
 
 /** 30 days of 1,000 operations: two spans of each operation in three minutes, which is little. */
 const defaultSpans = 30_000_000;

@@ -1,6 +1,6 @@
 /** Opens a long-running program's window for Prometheus and probes, on a port that is free. */
 import { TidemarkError } from '../schemas/errors.ts';
-import type { Monitor, MonitorOptions } from '../workers/monitor.ts';
+import type { Monitor, MonitorOptions } from '../workers/watch/monitor.ts';
 import type { Context } from './context.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
  * were told nothing, the first has the usual port, and each of the others any that is free.
  */
 export async function openMonitor(shown: MonitorOptions, context: Context): Promise<Monitor> {
-  const { startMonitor } = await import('../workers/monitor.ts');
+  const { startMonitor } = await import('../workers/watch/monitor.ts');
   const monitor = await startMonitor(shown).catch((error: unknown) => {
     const isChosen = context.environment['TIDEMARK_METRICS_PORT'] !== undefined;
     if (isChosen || !(error instanceof TidemarkError) || error.code !== 'PORT_TAKEN') throw error;

@@ -4,8 +4,8 @@
  */
 import { compareLayers, storeDrift } from '../batch/drift.ts';
 import type { DriftProgress, ServiceDrift } from '../batch/drift.ts';
-import { listInput, type BatchInput } from '../batch/input.ts';
-import { currentRun, type PublishedRun } from '../batch/runs.ts';
+import { listInput, type BatchInput } from '../batch/plan/input.ts';
+import { currentRun, type PublishedRun } from '../batch/publish/runs.ts';
 import { publishedOf, signalBatches, signalsOf } from '../batch/signals.ts';
 import { verifyRun } from '../batch/verify.ts';
 import type { VerifyProgress, VerifyReport } from '../batch/verify.ts';
@@ -13,8 +13,8 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import type { Period } from '../schemas/period.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ClickHouse } from '../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../workers/clients/objects.ts';
+import type { ClickHouse } from '../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../workers/clients/store/objects.ts';
 
 export interface VerifyClients {
   readonly settings: Settings;

@@ -5,10 +5,10 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ShardRunner } from '../batch/runner.ts';
+import type { ShardRunner } from '../batch/pool/runner.ts';
 import { SettingError } from '../schemas/errors.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ObjectStore } from '../workers/clients/objects.ts';
+import type { ObjectStore } from '../workers/clients/store/objects.ts';
 import type { Context } from './context.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function runnerOf(
 ): Promise<{ readonly runner?: ShardRunner }> {
   if (settings.TIDEMARK_BATCH_FLEET === 'off') return {};
   assertKafka(settings);
-  const { openKafka } = await import('../workers/clients/kafka.ts');
+  const { openKafka } = await import('../workers/clients/kafka/kafka.ts');
   const { fleetRunner } = await import('../batch/fleet/coordinate.ts');
   const runner = fleetRunner({
     kafka: openKafka(settings, log),

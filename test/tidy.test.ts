@@ -44,8 +44,8 @@ const entries = [
   /^edge\/index\.ts$/,
   // In the browser: the one takes the clock, the other the network.
   /^edge\/dashboard\/(app|read)\.ts$/,
-  /^batch\/worker\.ts$/,
-  /^workers\/thread\.ts$/,
+  /^batch\/pool\/worker\.ts$/,
+  /^workers\/flush\/thread\.ts$/,
   /^dev\/clickhouse\/main\.ts$/,
   /^dev\/configuration\.ts$/,
   /^dev\/edge\.ts$/,
@@ -61,22 +61,22 @@ const testedThroughOthers = [
   /^workers\/rebuild\//,
   /^workers\/replay\/(batch|journal|plan|select)\.ts$/,
   // By the tests of trace.ts and of replay.ts, which read with it.
-  /^workers\/clients\/range\.ts$/,
+  /^workers\/clients\/parquet\/range\.ts$/,
   // By the tests of parquet.ts, which they are parts of.
   /^workers\/parquet\//,
   /^aggregator-as\/pages\.ts$/,
   // By the tests of traces/compute.ts, which they are parts of.
   /^aggregator-as\/span(exports|graph|memory)\.ts$/,
   /^batch\/traces\/columns\.ts$/,
-  /^schemas\/compose\.ts$/,
+  /^schemas\/partials\/compose\.ts$/,
   // By the tests of take.ts and threads.ts.
-  /^workers\/(encode|message|thread)\.ts$/,
+  /^workers\/flush\/(encode|message|thread)\.ts$/,
   // By the tests of codecs.ts, of consumer.ts and of kafka.ts, which they are parts of.
-  /^workers\/clients\/(life|lz4|snappy|socket)\.ts$/,
+  /^workers\/clients\/(codecs\/(lz4|snappy)|kafka\/(life|socket))\.ts$/,
   // By the tests of pool.ts, and of fleet/coordinate.ts and fleet/kill.ts, which they are parts of.
-  /^batch\/(fault|thread)\.ts$/,
+  /^batch\/pool\/(fault|thread)\.ts$/,
   /^batch\/fleet\/(channel|execute|lanes|stored)\.ts$/,
-  /^workers\/clients\/group\.ts$/,
+  /^workers\/clients\/kafka\/group\.ts$/,
   // By batchfleet.test.ts of test/docs, with the commands of the guide.
   /^(batch|schemas)\/job\.ts$/,
   ...entries,
@@ -256,7 +256,7 @@ describe('sources', () => {
   });
 
   it('throw classes of schemas/errors.ts for faults of the world', () => {
-    const others = [/^aggregator-as\/build\.ts$/, /^workers\/clients\/objects\.ts$/];
+    const others = [/^aggregator-as\/build\.ts$/, /^workers\/clients\/store\/objects\.ts$/];
     expect(offenders(/\bthrow new (Error|TypeError|RangeError)\((?!['`]Bug: )/, others)).toEqual(
       [],
     );

@@ -11,24 +11,24 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits.ts';
 import * as archiveLimits from '../schemas/limits/archive.ts';
-import { assertLogin } from './clients/kafka.ts';
-import type { Kafka } from './clients/kafka.ts';
-import type { ObjectStore } from './clients/objects.ts';
-import { assertConditionalPut } from './clients/probe.ts';
-import { SharedColumns } from './columns.ts';
+import { assertLogin } from './clients/kafka/kafka.ts';
+import type { Kafka } from './clients/kafka/kafka.ts';
+import type { ObjectStore } from './clients/store/objects.ts';
+import { assertConditionalPut } from './clients/store/probe.ts';
+import { SharedColumns } from './flush/columns.ts';
 import type { ArchiveContext, ArchiverSettings, Clock, EncoderLender, Log } from './context.ts';
-import { takeCensus } from './census.ts';
-import { archiveCounters, archiveGauges } from './counters.ts';
-import { KafkaFeed } from './feed.ts';
-import type { FeedSettings } from './feed.ts';
-import { hintOf } from './hint.ts';
+import { takeCensus } from './sources/census.ts';
+import { archiveCounters, archiveGauges } from './watch/counters.ts';
+import { KafkaFeed } from './sources/feed.ts';
+import type { FeedSettings } from './sources/feed.ts';
+import { hintOf } from './watch/hint.ts';
 import { PartitionLog } from './log.ts';
 import type { LogReport } from './log.ts';
-import type { ThreadContext } from './message.ts';
-import type { Source } from './source.ts';
-import { SpoolSource } from './spool.ts';
-import { Vitals } from './vitals.ts';
-import { EncoderThreads } from './threads.ts';
+import type { ThreadContext } from './flush/message.ts';
+import type { Source } from './sources/source.ts';
+import { SpoolSource } from './sources/spool.ts';
+import { Vitals } from './watch/vitals.ts';
+import { EncoderThreads } from './flush/threads.ts';
 
 export interface ArchiverOptions {
   readonly store: ObjectStore;
@@ -102,7 +102,8 @@ function openEncoders(options: ArchiverOptions): EncoderLender {
   const bounds = { pagesMax, attributesMax };
   if (threads === 0) return new SharedColumns(transcoder, { ...bounds, ticks: () => clock.now() });
   const workerData: ThreadContext = { transcoder, ...bounds };
-  const startThread = () => new Worker(new URL('./thread.ts', import.meta.url), { workerData });
+  const startThread = () =>
+    new Worker(new URL('./flush/thread.ts', import.meta.url), { workerData });
   return new EncoderThreads({ threads, startThread });
 }
 

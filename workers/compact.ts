@@ -8,14 +8,14 @@ import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { compactConflictsMax } from '../schemas/limits/archive.ts';
 import type { Settings } from '../schemas/settings.ts';
-import { listLiveFiles } from './clients/archive.ts';
-import type { ObjectStore } from './clients/objects.ts';
+import { listLiveFiles } from './clients/commits/archive.ts';
+import type { ObjectStore } from './clients/store/objects.ts';
 import { chooseRuns, runsOf, type FileRun } from './compact/choose.ts';
 import * as hours from './compact/hour.ts';
 import type { HourState } from './compact/hour.ts';
 import type { Rewriter } from './compact/rewriter.ts';
 import { inputOf } from './compact/read.ts';
-import type { PeriodFile } from './clients/archive.ts';
+import type { PeriodFile } from './clients/commits/archive.ts';
 import type { Log } from './context.ts';
 
 const dayMs = 24 * hours.hourMsEach;

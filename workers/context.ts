@@ -1,9 +1,9 @@
 /** What every part of the archiver is given to work with. Types only. */
 import type { Signal } from '../schemas/archive.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ObjectStore } from './clients/objects.ts';
-import type { ArchiveCounters } from './counters.ts';
-import type { FlushEncoder } from './encode.ts';
+import type { ObjectStore } from './clients/store/objects.ts';
+import type { ArchiveCounters } from './watch/counters.ts';
+import type { FlushEncoder } from './flush/encode.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -31,7 +31,7 @@ export type ArchiverSettings = Pick<
   | 'TIDEMARK_ARCHIVE_POLL_MS'
 >;
 
-/** Lends what encodes flushes, to a bounded number at a time: `columns.ts` or `threads.ts`. */
+/** Lends what encodes flushes, to a bounded number at a time: `flush/columns.ts` or `flush/threads.ts`. */
 export interface EncoderLender {
   /** Runs `task` with an empty flush once its turn has come. Throws what it throws. */
   use<T>(signal: Signal, task: (encoder: FlushEncoder) => Promise<T>): Promise<T>;

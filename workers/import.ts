@@ -20,8 +20,8 @@ import type { Signal } from '../schemas/archive.ts';
 import { commitPrefix } from '../schemas/commit.ts';
 import { ConflictError } from '../schemas/errors.ts';
 import { importClockSlackMs } from '../schemas/limits/replay.ts';
-import { readCommit } from './clients/archive.ts';
-import type { CallOptions, ObjectStore } from './clients/objects.ts';
+import { readCommit } from './clients/commits/archive.ts';
+import type { CallOptions, ObjectStore } from './clients/store/objects.ts';
 
 /** One request of a file, which is at most as large as a spool object may be. */
 export interface ImportRequest {

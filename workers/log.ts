@@ -13,17 +13,17 @@ import { deadPrefix } from '../schemas/archive.ts';
 import type { Commit, CommitFile } from '../schemas/commit.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits/archive.ts';
-import { readHead, readIdleWatermark } from './clients/archive.ts';
-import { putCommit, putWatermark, storeDead, storeFiles } from './commit.ts';
-import type { Attempt } from './commit.ts';
+import { readHead, readIdleWatermark } from './clients/commits/archive.ts';
+import { putCommit, putWatermark, storeDead, storeFiles } from './flush/commit.ts';
+import type { Attempt } from './flush/commit.ts';
 import type { ArchiveContext } from './context.ts';
-import { countFlush, countTimes } from './counters.ts';
-import { flushAgeMs, isDue, pauseMs } from './due.ts';
-import type { FlushEncoder } from './encode.ts';
-import type { Backlog, Source } from './source.ts';
-import { takeRecords } from './take.ts';
-import type { Taken } from './take.ts';
-import type { LogState } from './vitals.ts';
+import { countFlush, countTimes } from './watch/counters.ts';
+import { flushAgeMs, isDue, pauseMs } from './flush/due.ts';
+import type { FlushEncoder } from './flush/encode.ts';
+import type { Backlog, Source } from './sources/source.ts';
+import { takeRecords } from './flush/take.ts';
+import type { Taken } from './flush/take.ts';
+import type { LogState } from './watch/vitals.ts';
 
 /** How a turn ended, and when to look again: at once, after a pause, or when `changed` aborts. */
 export type Turn =

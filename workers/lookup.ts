@@ -11,7 +11,7 @@ import { apiTraceSpansMax } from '../schemas/limits/api.ts';
 import { traceDaysSearched } from '../schemas/limits/archive.ts';
 import * as limits from '../schemas/limits/lookup.ts';
 import type { Settings } from '../schemas/settings.ts';
-import type { ObjectStore } from './clients/objects.ts';
+import type { ObjectStore } from './clients/store/objects.ts';
 import type { Log } from './context.ts';
 import { admitOnly, isLoopback } from './gateway/admit.ts';
 import type { Admit } from './gateway/admit.ts';

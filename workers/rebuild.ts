@@ -6,7 +6,7 @@
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { FieldReader } from '../schemas/field.ts';
-import type { RowColumns } from './clients/rows.ts';
+import type { RowColumns } from './clients/parquet/rows.ts';
 import { LogRows } from './rebuild/log.ts';
 import { metricsOf, resourcesOf, scopesOf } from './rebuild/owner.ts';
 import type { Owners } from './rebuild/owner.ts';

@@ -12,11 +12,11 @@ import {
   repairRequestBytesMax,
 } from '../schemas/limits/repair.ts';
 import type { SpeedTable } from '../schemas/tables.ts';
-import type { PeriodFile } from './clients/archive.ts';
-import type { CallOptions, ObjectStore } from './clients/objects.ts';
-import { ArchiveFile } from './clients/parquet.ts';
-import { readRange } from './clients/range.ts';
-import type { RowColumns } from './clients/rows.ts';
+import type { PeriodFile } from './clients/commits/archive.ts';
+import type { CallOptions, ObjectStore } from './clients/store/objects.ts';
+import { ArchiveFile } from './clients/parquet/parquet.ts';
+import { readRange } from './clients/parquet/range.ts';
+import type { RowColumns } from './clients/parquet/rows.ts';
 import { Rebuilder } from './rebuild.ts';
 
 /** Where an item lies in its file. */

@@ -6,11 +6,11 @@
 import type { Signal } from '../schemas/archive.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import { replayItemsPerRequest, replayRequestsAtOnce } from '../schemas/limits/replay.ts';
-import type { ObjectStore } from './clients/objects.ts';
+import type { ObjectStore } from './clients/store/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
-import { ArchiveFile } from './clients/parquet.ts';
-import { readRange } from './clients/range.ts';
-import type { RowColumns } from './clients/rows.ts';
+import { ArchiveFile } from './clients/parquet/parquet.ts';
+import { readRange } from './clients/parquet/range.ts';
+import type { RowColumns } from './clients/parquet/rows.ts';
 import { Batches } from './replay/batch.ts';
 import type { Batch } from './replay/batch.ts';
 import { findDuplicates } from './replay/duplicates.ts';

@@ -15,15 +15,15 @@ import { TidemarkError } from '../schemas/errors.ts';
 import { clockAgeMsMax } from '../schemas/limits/archive.ts';
 import { parseOutputKey, replacementKey } from '../schemas/replacement.ts';
 import type { Replacement } from '../schemas/replacement.ts';
-import { putOnce } from './clients/claim.ts';
-import { Fates } from './clients/fates.ts';
-import type { Fate } from './clients/fates.ts';
-import { readHours } from './clients/hours.ts';
-import type { HourFolder } from './clients/hours.ts';
-import type { ObjectEntry, ObjectStore } from './clients/objects.ts';
+import { putOnce } from './clients/commits/claim.ts';
+import { Fates } from './clients/commits/fates.ts';
+import type { Fate } from './clients/commits/fates.ts';
+import { readHours } from './clients/commits/hours.ts';
+import type { HourFolder } from './clients/commits/hours.ts';
+import type { ObjectEntry, ObjectStore } from './clients/store/objects.ts';
 import type { Log } from './context.ts';
-import { sweepLeftovers } from './leftovers.ts';
-import type { LeftoverReport } from './leftovers.ts';
+import { sweepLeftovers } from './sweep/leftovers.ts';
+import type { LeftoverReport } from './sweep/leftovers.ts';
 
 export interface SweepOptions {
   readonly store: ObjectStore;

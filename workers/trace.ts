@@ -5,13 +5,13 @@
  */
 import type { Signal } from '../schemas/archive.ts';
 import { traceFilesAtOnce } from '../schemas/limits/archive.ts';
-import { listPeriodFiles } from './clients/archive.ts';
-import type { PeriodFile } from './clients/archive.ts';
-import { readRange } from './clients/range.ts';
-import type { CallOptions, ObjectStore } from './clients/objects.ts';
+import { listPeriodFiles } from './clients/commits/archive.ts';
+import type { PeriodFile } from './clients/commits/archive.ts';
+import { readRange } from './clients/parquet/range.ts';
+import type { CallOptions, ObjectStore } from './clients/store/objects.ts';
 import { mapParallel } from './clients/parallel.ts';
-import { ArchiveFile } from './clients/parquet.ts';
-import type { RowColumns } from './clients/rows.ts';
+import { ArchiveFile } from './clients/parquet/parquet.ts';
+import type { RowColumns } from './clients/parquet/rows.ts';
 import { TraceRows } from './lookup/row.ts';
 import type { TraceRow } from './lookup/row.ts';
 import { Rebuilder } from './rebuild.ts';

@@ -1,12 +1,12 @@
 /**
- * The kernel of the merge of partials of spans (schemas/partial.ts). Of one group at a time it adds the
+ * The kernel of the merge of partials of spans (schemas/partials/spans.ts). Of one group at a time it adds the
  * histograms of all partials, and says which buckets hold the wanted ranks and where their runs lie; of runs
  * that were read it finds the durations at ranks. It trusts no byte. Its host is `mergekernel.ts`.
  */
 import { allocate, arenaBase, bound, setTop, slack } from './memory/memory';
 import { sortValues } from './memory/sort';
 
-/** As in schemas/histogram.ts. */
+/** As in schemas/partials/histogram.ts. */
 const bucketCount: u32 = 3776;
 /** What no varint of a partial says. */
 const notWell: u64 = u64.MAX_VALUE;

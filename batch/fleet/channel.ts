@@ -9,8 +9,8 @@ import {
 } from '../../schemas/limits/fleet.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { ShardTask } from '../../schemas/task.ts';
-import type { KafkaRecord } from '../../workers/clients/consumer.ts';
-import type { Kafka, KafkaAdmin, KafkaProducer } from '../../workers/clients/kafka.ts';
+import type { KafkaRecord } from '../../workers/clients/kafka/consumer.ts';
+import type { Kafka, KafkaAdmin, KafkaProducer } from '../../workers/clients/kafka/kafka.ts';
 
 export type ChannelSettings = Pick<
   Settings,

@@ -19,9 +19,9 @@ import {
   type ShardTask,
 } from '../../schemas/task.ts';
 import { mapParallel } from '../../workers/clients/parallel.ts';
-import { mergeOptions } from '../computation.ts';
-import { shardFailed, stopped } from '../fault.ts';
-import type { ShardRequest, ShardRunner } from '../runner.ts';
+import { mergeOptions } from '../plan/computation.ts';
+import { shardFailed, stopped } from '../pool/fault.ts';
+import type { ShardRequest, ShardRunner } from '../pool/runner.ts';
 import { Channel, type TaskPlace } from './channel.ts';
 import type { FleetOptions } from './options.ts';
 import { beat, deleteTasks, storeShard } from './stored.ts';

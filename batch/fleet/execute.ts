@@ -18,9 +18,9 @@ import {
   type ShardTask,
   type StoredShard,
 } from '../../schemas/task.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { workerContext } from '../runner.ts';
-import type { ShardThreadOutcome } from '../thread.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
+import { workerContext } from '../pool/runner.ts';
+import type { ShardThreadOutcome } from '../pool/thread.ts';
 import type { MergeOptions } from '../work.ts';
 import type { Lanes } from './lanes.ts';
 import { attemptState, loadShard, partOf, putOnce } from './stored.ts';

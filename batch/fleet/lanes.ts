@@ -4,8 +4,8 @@
  */
 import type { Shard } from '../../schemas/shard.ts';
 import { shardMsMax } from '../../schemas/limits/fleet.ts';
-import { ShardThread, type ShardThreadOutcome } from '../thread.ts';
-import type { WorkerContext } from '../worker.ts';
+import { ShardThread, type ShardThreadOutcome } from '../pool/thread.ts';
+import type { WorkerContext } from '../pool/worker.ts';
 import type { Worker } from 'node:worker_threads';
 
 export interface LanesOptions {

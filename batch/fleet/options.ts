@@ -1,7 +1,7 @@
 /** What both sides of a fleet are given: the things they work between. Does nothing. */
 import type { Settings } from '../../schemas/settings.ts';
-import type { Kafka } from '../../workers/clients/kafka.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { Kafka } from '../../workers/clients/kafka/kafka.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 
 export interface FleetClock {
   /** Milliseconds since 1970. */

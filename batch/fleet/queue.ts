@@ -2,7 +2,7 @@
  * The tasks that a worker holds, by partition: which is next, and how far a partition is done, whatever
  * the order in which its tasks end. Data only: it reads no topic and computes nothing.
  */
-import type { KafkaRecord } from '../../workers/clients/consumer.ts';
+import type { KafkaRecord } from '../../workers/clients/kafka/consumer.ts';
 
 /** A record that was taken out to be worked on. */
 export interface HeldTask {

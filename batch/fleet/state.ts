@@ -3,7 +3,7 @@
  * down; nothing here decides what is computed.
  */
 import { shardMsMax } from '../../schemas/limits/fleet.ts';
-import { Silence } from '../../workers/clients/silence.ts';
+import { Silence } from '../../workers/clients/kafka/silence.ts';
 import type { TaskEnd } from './execute.ts';
 
 export type EndCounts = Readonly<Record<TaskEnd | 'poison', number>>;

@@ -16,7 +16,7 @@ import {
   type AttemptState,
   type StoredShard,
 } from '../../schemas/task.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 
 /** Stores the shard, unless it is there; returns its key. */
 export async function storeShard(store: ObjectStore, stored: StoredShard): Promise<string> {

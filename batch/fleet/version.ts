@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Signal } from '../../schemas/archive.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import { loadKernel, type Kernel } from '../kernel.ts';
+import { loadKernel, type Kernel } from '../shard/kernel.ts';
 import { signalBatches, signals } from '../signals.ts';
 
 export interface FleetCode {

@@ -18,8 +18,8 @@ import type {
   KafkaConsumer,
   Reading,
   TopicPartition,
-} from '../../workers/clients/consumer.ts';
-import { startThread } from '../thread.ts';
+} from '../../workers/clients/kafka/consumer.ts';
+import { startThread } from '../pool/thread.ts';
 import { Channel, originOf } from './channel.ts';
 import { Executor, type TaskReport } from './execute.ts';
 import { Lanes } from './lanes.ts';

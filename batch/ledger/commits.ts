@@ -9,9 +9,9 @@ import type { Commit } from '../../schemas/commit.ts';
 import { objectGetsMax } from '../../schemas/limits.ts';
 import { ledgerCommitsAtOnce } from '../../schemas/limits/batch.ts';
 import { dateTime } from '../../schemas/period.ts';
-import { listPartitions, readCommit } from '../../workers/clients/archive.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import { listPartitions, readCommit } from '../../workers/clients/commits/archive.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { mapParallel } from '../../workers/clients/parallel.ts';
 
 export interface CommitsOptions {

@@ -6,10 +6,10 @@ import { hourPrefix } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { objectGetsMax } from '../../schemas/limits.ts';
 import { dateTime, periodLengthMs } from '../../schemas/period.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { mapParallel } from '../../workers/clients/parallel.ts';
-import { listReplacements, traceLineage } from '../../workers/clients/replacement.ts';
+import { listReplacements, traceLineage } from '../../workers/clients/commits/replacement.ts';
 
 /** A file that the archive should have and has not. */
 export interface GoneFile {

@@ -6,7 +6,7 @@ import type { Signal } from '../../schemas/archive.ts';
 import { ledgerRepeatMs, ledgerRequestsAtOnce } from '../../schemas/limits/batch.ts';
 import { periodLengthMs } from '../../schemas/period.ts';
 import { tablesOf } from '../../schemas/tables.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
 
 export interface MatchOptions {
   readonly clickhouse: ClickHouse;

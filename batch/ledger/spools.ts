@@ -8,8 +8,8 @@ import { ledgerSpoolKeysMax } from '../../schemas/limits/batch.ts';
 import { noteTable } from '../../schemas/note.ts';
 import { dateTime } from '../../schemas/period.ts';
 import { tablesOf } from '../../schemas/tables.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 
 export interface SpoolsOptions {
   readonly store: ObjectStore;

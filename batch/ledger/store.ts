@@ -1,7 +1,7 @@
 /** Stores the ledger of a day in ClickHouse, where the API and the dashboard read it. It computes nothing. */
 import type { Signal } from '../../schemas/archive.ts';
 import { dateTime } from '../../schemas/period.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
 import type { LedgerMinute } from './balance.ts';
 
 /**

@@ -2,8 +2,8 @@
 import type { LogColumns } from '../../aggregator-as/logkernel.ts';
 import { rowGroupRows } from '../../schemas/limits/archive.ts';
 import { shardBucketsMax, shardNamesMax } from '../../schemas/limits/batch.ts';
-import { mapCodes } from '../codes.ts';
-import { Names } from '../names.ts';
+import { mapCodes } from '../shard/codes.ts';
+import { Names } from '../shard/names.ts';
 import type { RowSlice } from '../work.ts';
 
 const hashBytes = 16;

@@ -10,8 +10,14 @@ import {
   logPreamble,
   type LogGroupKey,
   type LogHeaderGroup,
-} from '../../schemas/logpartial.ts';
-import { mapBounded, mergeLimits, readExactly, readHeader, type PartialReader } from '../ranges.ts';
+} from '../../schemas/partials/logs.ts';
+import {
+  mapBounded,
+  mergeLimits,
+  readExactly,
+  readHeader,
+  type PartialReader,
+} from '../merge/ranges.ts';
 import { mergeHashesAtOnce } from '../../schemas/limits/batch.ts';
 
 /** Exact results of one group of the period. */

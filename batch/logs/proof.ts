@@ -1,5 +1,5 @@
 /** How `log_stats_batch` is proved: the same figures in ClickHouse's own SQL. */
-import { addCounts } from '../sums.ts';
+import { addCounts } from '../verify/sums.ts';
 import type { Proof } from '../verify.ts';
 
 const figures = ['total_records', 'duplicate_records', 'body_bytes', 'unique_bodies'] as const;

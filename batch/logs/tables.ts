@@ -1,6 +1,6 @@
 /** The rows of `log_stats_batch`. Only forms them. */
-import type { PartialReader } from '../ranges.ts';
-import { arrayTable } from '../table.ts';
+import type { PartialReader } from '../merge/ranges.ts';
+import { arrayTable } from '../publish/table.ts';
 import type { RunResults, TableRow } from '../work.ts';
 import { mergeLogPartials, type LogStats } from './merge.ts';
 

@@ -1,6 +1,6 @@
 /** Computes shards of logs: dedup, counts and distinct bodies by service, severity and hour. */
 import { LogKernel, type LogGroupResult } from '../../aggregator-as/logkernel.ts';
-import { encodeLogPartial, type LogPartialGroup } from '../../schemas/logpartial.ts';
+import { encodeLogPartial, type LogPartialGroup } from '../../schemas/partials/logs.ts';
 import type { RowSlice, ShardRows, WorkOptions } from '../work.ts';
 import { LogColumnMap, logColumns, LogNames } from './columns.ts';
 

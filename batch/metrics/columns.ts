@@ -6,10 +6,10 @@ import {
   type PointColumns,
 } from '../../aggregator-as/pointkernel.ts';
 import { rowGroupRows } from '../../schemas/limits/archive.ts';
-import type { SeriesName } from '../../schemas/pointpartial.ts';
-import { hasBit, type ArrowBatch } from '../arrow.ts';
-import { mapCodes } from '../codes.ts';
-import type { Names } from '../names.ts';
+import type { SeriesName } from '../../schemas/partials/points.ts';
+import { hasBit, type ArrowBatch } from '../shard/arrow.ts';
+import { mapCodes } from '../shard/codes.ts';
+import type { Names } from '../shard/names.ts';
 import type { RowSlice } from '../work.ts';
 import { mixedLists, plainLists, type PartsKind } from './lists.ts';
 

@@ -1,6 +1,6 @@
 /** What is known of a quantile from a histogram: bounds that are certain, and an estimate. */
-import type { ExponentialBuckets, HourHistogram } from '../../schemas/pointpartial.ts';
-import { quantileRank } from '../quantile.ts';
+import type { ExponentialBuckets, HourHistogram } from '../../schemas/partials/points.ts';
+import { quantileRank } from '../merge/quantile.ts';
 
 export interface Estimate {
   /** As Prometheus' `histogram_quantile` interpolates; NaN when there are no buckets or no values. */

@@ -3,7 +3,7 @@
  * one, and the others are summed up by hour. Which are kept depends on the set of series only, so a
  * shard may leave out those that cannot be among the first of the period.
  */
-import type { OverflowHour, Series } from '../../schemas/pointpartial.ts';
+import type { OverflowHour, Series } from '../../schemas/partials/points.ts';
 
 export class SeriesLimit {
   readonly #max: number;

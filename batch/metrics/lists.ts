@@ -3,7 +3,7 @@
  * takes them: see `PointColumns.bounds`. Copies nothing when there are plain histograms only.
  */
 import { exponentialHeadWords, type PointColumns } from '../../aggregator-as/pointkernel.ts';
-import { hasBit, type ArrowBatch } from '../arrow.ts';
+import { hasBit, type ArrowBatch } from '../shard/arrow.ts';
 import type { RowSlice } from '../work.ts';
 
 export type PointLists = Pick<

@@ -9,8 +9,8 @@ import {
   pointPreamble,
   type OverflowHour,
   type Series,
-} from '../../schemas/pointpartial.ts';
-import { mapBounded, mergeLimits, readHeader, type PartialReader } from '../ranges.ts';
+} from '../../schemas/partials/points.ts';
+import { mapBounded, mergeLimits, readHeader, type PartialReader } from '../merge/ranges.ts';
 import { SeriesLimit } from './limit.ts';
 
 /** A period's series, which can be gone through again and again. */

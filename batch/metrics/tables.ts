@@ -6,9 +6,9 @@ import type {
   Series,
   SeriesHour,
   SeriesName,
-} from '../../schemas/pointpartial.ts';
-import type { PartialReader } from '../ranges.ts';
-import { double } from '../table.ts';
+} from '../../schemas/partials/points.ts';
+import type { PartialReader } from '../merge/ranges.ts';
+import { double } from '../publish/table.ts';
 import type { MergeOptions, RunResults, TableRow } from '../work.ts';
 import { estimateQuantile } from './estimate.ts';
 import { MergedSeries } from './merge.ts';

@@ -14,8 +14,8 @@ import {
   type Series,
   type SeriesHour,
   type SeriesName,
-} from '../../schemas/pointpartial.ts';
-import { Names } from '../names.ts';
+} from '../../schemas/partials/points.ts';
+import { Names } from '../shard/names.ts';
 import type { RowSlice, ShardRows, WorkOptions } from '../work.ts';
 import { PointColumnMap, pointColumns, SeriesNames } from './columns.ts';
 import { SeriesLimit } from './limit.ts';

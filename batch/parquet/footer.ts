@@ -4,7 +4,7 @@
  */
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footerBytesGuess } from '../../schemas/limits/batch.ts';
-import type { ReadRange } from '../../workers/clients/remote.ts';
+import type { ReadRange } from '../../workers/clients/parquet/remote.ts';
 import { readPageEnds, type PageEnds } from './pageindex.ts';
 import { ThriftReader } from './thrift.ts';
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { during, type EventWindow } from '../drift.ts';
-import { filesSource, inSlice, type SourceSettings } from '../source.ts';
+import { filesSource, inSlice, type SourceSettings } from '../verify/source.ts';
 import type { SignalRepair } from './signals.ts';
 
 /** What is compared: a day's files and rows, all of them or a tenant's. */

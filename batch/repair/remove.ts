@@ -5,7 +5,7 @@
  */
 import { TidemarkError } from '../../schemas/errors.ts';
 import { repairDeletesPerStatement, repairDeleteTriesMax } from '../../schemas/limits/repair.ts';
-import type { ClickHouse, QueryParams } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse, QueryParams } from '../../workers/clients/clickhouse/clickhouse.ts';
 import { surplusSql, type Compared, type Part } from './compare.ts';
 
 export interface RemoveOptions {

@@ -6,8 +6,8 @@
 import { TidemarkError } from '../../schemas/errors.ts';
 import { repairItemsPerPage } from '../../schemas/limits/repair.ts';
 import { insertStatement, type SpeedTable } from '../../schemas/tables.ts';
-import type { PeriodFile } from '../../workers/clients/archive.ts';
-import type { ClickHouse, QueryParams } from '../../workers/clients/clickhouse.ts';
+import type { PeriodFile } from '../../workers/clients/commits/archive.ts';
+import type { ClickHouse, QueryParams } from '../../workers/clients/clickhouse/clickhouse.ts';
 import { fileNumber, missingSql, type Compared, type Part } from './compare.ts';
 
 /** Where an item lies in its file; `id` is its value of the column that rows ascend by, in hex. */

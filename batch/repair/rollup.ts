@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { repairRollupPauseMs, repairRollupTriesMax } from '../../schemas/limits/repair.ts';
 import { dateTime, type Period } from '../../schemas/period.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

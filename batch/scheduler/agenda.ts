@@ -6,7 +6,7 @@ import type { Signal } from '../../schemas/archive.ts';
 import { periodLengthMs, type PeriodKind } from '../../schemas/period.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { Tick } from '../../schemas/tick.ts';
-import type { DuePeriod } from '../schedule.ts';
+import type { DuePeriod } from './schedule.ts';
 
 export type AgendaSettings = Pick<
   Settings,

@@ -6,7 +6,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { Signal } from '../../schemas/archive.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
-import type { DuePeriod, DueReason } from '../schedule.ts';
+import type { DuePeriod, DueReason } from './schedule.ts';
 import type { PeriodEvent } from './journal.ts';
 
 export interface ScheduleCounters {

@@ -6,7 +6,7 @@ import type { Signal } from '../../schemas/archive.ts';
 import { scheduleRowsKept } from '../../schemas/limits/batch.ts';
 import { dateTime, type Period, type PeriodKind } from '../../schemas/period.ts';
 import type { Tick } from '../../schemas/tick.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
 
 export type TickEvent = 'begun' | 'done' | 'missed';
 export type PeriodEvent = 'published' | 'confirmed' | 'unchanged' | 'retried' | 'failed';

@@ -6,8 +6,8 @@
 import { TidemarkError } from '../../schemas/errors.ts';
 import { leaseKey, leasePrefix, parseLease, type LeaseRecord } from '../../schemas/lease.ts';
 import { leaseReadsMax } from '../../schemas/limits/batch.ts';
-import { putOnce } from '../../workers/clients/claim.ts';
-import type { CallOptions, ObjectStore } from '../../workers/clients/objects.ts';
+import { putOnce } from '../../workers/clients/commits/claim.ts';
+import type { CallOptions, ObjectStore } from '../../workers/clients/store/objects.ts';
 
 export interface LeaseClock {
   /** Milliseconds since 1970. */

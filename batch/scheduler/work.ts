@@ -1,8 +1,8 @@
 /** The batch as the scheduler starts it: looks at the archive and brings single periods up to date. */
 import type { Signal } from '../../schemas/archive.ts';
-import { readPartitions } from '../../workers/clients/archive.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { leastWatermark } from '../../workers/clients/watermark.ts';
+import { readPartitions } from '../../workers/clients/commits/archive.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
+import { leastWatermark } from '../../workers/clients/commits/watermark.ts';
 import { lookForDue } from '../due.ts';
 import { runBatch, type BatchOptions } from '../run.ts';
 import { signalsOf } from '../signals.ts';

@@ -10,8 +10,8 @@ import {
   type OpenBlock,
   type SpanKernel,
 } from '../../aggregator-as/spankernel.ts';
-import { hasBit, type ArrowBatch } from '../arrow.ts';
-import { Names } from '../names.ts';
+import { hasBit, type ArrowBatch } from '../shard/arrow.ts';
+import { Names } from '../shard/names.ts';
 import { peerOf } from './peer.ts';
 
 const [traceIdBytes, spanIdBytes] = [16, 8];

@@ -2,8 +2,8 @@
  * Collects calls one by one and gives them as partials of edges. Holds 8 bytes of a call until there are
  * many, then what a partial needs for it, three or four.
  */
-import { encodePartial, type PartialGroup } from '../../schemas/partial.ts';
-import type { Names } from '../names.ts';
+import { encodePartial, type PartialGroup } from '../../schemas/partials/spans.ts';
+import type { Names } from '../shard/names.ts';
 import { edgeKey } from './edges.ts';
 
 interface Edge {

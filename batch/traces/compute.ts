@@ -6,12 +6,12 @@ import type { IdRange, OpenBlock, SpanKernel } from '../../aggregator-as/spanker
 import { TidemarkError } from '../../schemas/errors.ts';
 import { footersKept, rowGroupsAhead } from '../../schemas/limits/batch.ts';
 import { idEnd, type ShardFile, type ShardRange } from '../../schemas/shard.ts';
-import type { ReadRange } from '../../workers/clients/remote.ts';
+import type { ReadRange } from '../../workers/clients/parquet/remote.ts';
 import { readFooter, type Footer } from '../parquet/footer.ts';
 import { UnknownLayout } from '../parquet/pages.ts';
-import { mapBounded, mergeLimits, readRanges, type RangeRead } from '../ranges.ts';
-import type { OnFile } from '../read.ts';
-import type { Rooms } from '../rooms.ts';
+import { mapBounded, mergeLimits, readRanges, type RangeRead } from '../merge/ranges.ts';
+import type { OnFile } from '../shard/read.ts';
+import type { Rooms } from '../shard/rooms.ts';
 import { fillFromArrow, placesFromArrow } from './arrowblocks.ts';
 import { blockColumns, fillBlock, fillPlaces, placeColumns } from './blocks.ts';
 import type { Chunk, Chunks } from './columns.ts';
@@ -222,7 +222,7 @@ class Merge {
   /** What is known of a row group by the library that reads any; it may come in several batches. */
   async #fillFromArrow(group: RowGroup, run: Run): Promise<Filled | undefined> {
     const { kernel, read } = this.#options;
-    const { readRowGroup } = await import('../read.ts');
+    const { readRowGroup } = await import('../shard/read.ts');
     const batches = await readRowGroup(read, group.file, group.index, this.#columns);
     let first = 0;
     for (const batch of batches) {
@@ -244,7 +244,7 @@ class Merge {
     block: number,
   ): Promise<void> {
     const { kernel, read } = this.#options;
-    const { readRowGroup } = await import('../read.ts');
+    const { readRowGroup } = await import('../shard/read.ts');
     const batches = await readRowGroup(read, group.file, group.index, placeNames);
     let first = 0;
     for (const batch of batches) {

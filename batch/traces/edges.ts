@@ -4,7 +4,7 @@
  * kind. Also the guard against too many of them.
  */
 import { createHash } from 'node:crypto';
-import type { GroupNames } from '../../schemas/partial.ts';
+import type { GroupNames } from '../../schemas/partials/spans.ts';
 import type { GroupLimit } from './groups.ts';
 
 /** Kinds of what spans name as their peers, by number, as the archive's `PeerKind` says them. */

@@ -4,9 +4,18 @@
  * fold, however many groups are in it. Which groups are folded is not decided here.
  */
 import { mergeFoldedRunsAtOnce } from '../../schemas/limits/batch.ts';
-import { runRange, withBuckets } from '../../schemas/buckets.ts';
-import { runWidth, type GroupNames, type PartialHeaderGroup } from '../../schemas/partial.ts';
-import { readRanges, type MergeLimits, type PartialReader, type RangeRead } from '../ranges.ts';
+import { runRange, withBuckets } from '../../schemas/partials/buckets.ts';
+import {
+  runWidth,
+  type GroupNames,
+  type PartialHeaderGroup,
+} from '../../schemas/partials/spans.ts';
+import {
+  readRanges,
+  type MergeLimits,
+  type PartialReader,
+  type RangeRead,
+} from '../merge/ranges.ts';
 import type { GroupVisitor, MergedGroup, PartialGroups } from './groups.ts';
 import { Searches, type Want } from './search.ts';
 

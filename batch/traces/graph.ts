@@ -4,10 +4,10 @@
  */
 import type { GraphWords, KernelEdge, SpanGraph } from '../../aggregator-as/spangraph.ts';
 import type { SpanKernel } from '../../aggregator-as/spankernel.ts';
-import { composePartial } from '../../schemas/compose.ts';
-import { composeMessages } from '../../schemas/messagepartial.ts';
-import { compareKeys, publishedQuantiles, type GroupNames } from '../../schemas/partial.ts';
-import type { Section } from '../../schemas/section.ts';
+import { composePartial } from '../../schemas/partials/compose.ts';
+import { composeMessages } from '../../schemas/partials/messages.ts';
+import { compareKeys, publishedQuantiles, type GroupNames } from '../../schemas/partials/spans.ts';
+import type { Section } from '../../schemas/partials/section.ts';
 import { limitEdges, peerKinds, userNode } from './edges.ts';
 
 /** The texts that the kernel knows by numbers of its own. */

@@ -4,8 +4,8 @@
  * the consumers that link to its producers, from all traces. Their own calls are other slices'.
  */
 import { createHash } from 'node:crypto';
-import { inSlice, type Slice } from '../source.ts';
-import { addCounts } from '../sums.ts';
+import { inSlice, type Slice } from '../verify/source.ts';
+import { addCounts } from '../verify/sums.ts';
 import type { FigureRow, PartSlices, ProofOptions } from '../verify.ts';
 import { overflow } from './copies.ts';
 import { closed } from './graphproof.ts';

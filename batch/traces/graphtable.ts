@@ -1,7 +1,7 @@
 /** The rows of `service_graph_batch`. Merges the service graph's parts of partials and forms the rows. */
-import { publishedQuantiles } from '../../schemas/partial.ts';
-import { mergeLimits, type MergeLimits, type PartialReader } from '../ranges.ts';
-import { arrayTable, double } from '../table.ts';
+import { publishedQuantiles } from '../../schemas/partials/spans.ts';
+import { mergeLimits, type MergeLimits, type PartialReader } from '../merge/ranges.ts';
+import { arrayTable, double } from '../publish/table.ts';
 import type { ResultTable, TableRow } from '../work.ts';
 import { connectionOf, EdgeLimit } from './edges.ts';
 import { mergePartials, type GroupStats } from './merge.ts';

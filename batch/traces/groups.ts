@@ -10,9 +10,9 @@ import {
   type GroupNames,
   type GroupTotals,
   type PartialHeaderGroup,
-} from '../../schemas/partial.ts';
-import { GroupStream } from '../../schemas/partialstream.ts';
-import { mapBounded, readExactly, type MergeLimits, type PartialReader } from '../ranges.ts';
+} from '../../schemas/partials/spans.ts';
+import { GroupStream } from '../../schemas/partials/stream.ts';
+import { mapBounded, readExactly, type MergeLimits, type PartialReader } from '../merge/ranges.ts';
 
 /** A group as one partial has it. */
 export interface Source {

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import type { BucketPlan, MergeKernel } from '../../aggregator-as/mergekernel.ts';
 import { mergeRunsWaitingMax } from '../../schemas/limits/batch.ts';
-import { compareKeys, type GroupNames, type GroupTotals } from '../../schemas/partial.ts';
-import { startMergeKernel } from '../kernel.ts';
-import { interpolate, mean, quantileRank, toMs } from '../quantile.ts';
-import { mergeLimits, type MergeLimits, type PartialReader } from '../ranges.ts';
+import { compareKeys, type GroupNames, type GroupTotals } from '../../schemas/partials/spans.ts';
+import { startMergeKernel } from '../shard/kernel.ts';
+import { interpolate, mean, quantileRank, toMs } from '../merge/quantile.ts';
+import { mergeLimits, type MergeLimits, type PartialReader } from '../merge/ranges.ts';
 import { Folds, selectFolded } from './fold.ts';
 import { PartialGroups, type GroupLimit, type MergedGroup, type Source } from './groups.ts';
 import { selectDurations, type Selection } from './select.ts';
@@ -32,7 +32,7 @@ export interface GroupStats {
   readonly meanMs: number;
   /** In the order of the quantiles that were asked for. */
   readonly quantilesMs: readonly number[];
-  /** See `schemas/histogram.ts`: buckets that are not empty, ascending, and their counts. */
+  /** See `schemas/partials/histogram.ts`: buckets that are not empty, ascending, and their counts. */
   readonly buckets: Uint16Array;
   readonly bucketCounts: Float64Array;
 }

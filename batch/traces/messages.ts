@@ -21,15 +21,15 @@ import {
   type MessageHeader,
   type NamedEnd,
   type SpanName,
-} from '../../schemas/messagepartial.ts';
-import { Names } from '../names.ts';
+} from '../../schemas/partials/messages.ts';
+import { Names } from '../shard/names.ts';
 import {
   mapBounded,
   readExactly,
   readHeader,
   type MergeLimits,
   type PartialReader,
-} from '../ranges.ts';
+} from '../merge/ranges.ts';
 import { Calls } from './calls.ts';
 import * as edges from './edges.ts';
 

@@ -3,7 +3,7 @@
  * many durations are below the published quantile, and which lie next to it. Together they show which value
  * has the quantile's rank, or that the published one is not near it.
  */
-import { countOf } from '../sums.ts';
+import { countOf } from '../verify/sums.ts';
 import type { FigureRow } from '../verify.ts';
 
 export const quantiles = { p50_ms: 0.5, p95_ms: 0.95, p99_ms: 0.99 } as const;

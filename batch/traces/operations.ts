@@ -3,7 +3,7 @@
  * then by name, and the others are one, `__overflow__`, for each kind of span. Which are kept depends on the
  * period's counts only, never on how they were cut into shards. Adds no figures up.
  */
-import type { GroupNames } from '../../schemas/partial.ts';
+import type { GroupNames } from '../../schemas/partials/spans.ts';
 import { overflowNode } from './edges.ts';
 import type { GroupLimit } from './groups.ts';
 

@@ -1,5 +1,5 @@
 /** How `service_stats_batch` and `service_dedup_batch` are proved: the same figures in ClickHouse's own SQL. */
-import { addCounts } from '../sums.ts';
+import { addCounts } from '../verify/sums.ts';
 import type { Proof, ProofOptions } from '../verify.ts';
 import { copyCounts, overflow, spanCopies, spanStructure, stateType } from './copies.ts';
 import { spanSlices } from './slices.ts';

@@ -3,9 +3,9 @@
  * runs of them to be listed: a bucket that fits into memory is loaded, of a larger one a pass counts the next
  * digits, so that the following pass needs only those that share them. Exact, in bounded memory. Reads nothing.
  */
-import { bucketBits, bucketMinNs } from '../../schemas/histogram.ts';
-import { runWidth } from '../../schemas/partial.ts';
-import type { MergeLimits } from '../ranges.ts';
+import { bucketBits, bucketMinNs } from '../../schemas/partials/histogram.ts';
+import { runWidth } from '../../schemas/partials/spans.ts';
+import type { MergeLimits } from '../merge/ranges.ts';
 import { decodeRun, distancesOf, narrowBits, type Distances } from './select.ts';
 
 /** Ranks wanted among the durations of a bucket of a fold. */

@@ -2,10 +2,10 @@
  * The parts of a shard's partial of spans, one behind the other: the groups, the service graph's edges, and
  * the messages that only the merge can join. It knows where they begin, not what they say.
  */
-import { messagePreamble } from '../../schemas/messagepartial.ts';
-import { spanPreamble } from '../../schemas/partial.ts';
-import { preambleBytes } from '../../schemas/preamble.ts';
-import { readExactly, type PartialReader } from '../ranges.ts';
+import { messagePreamble } from '../../schemas/partials/messages.ts';
+import { spanPreamble } from '../../schemas/partials/spans.ts';
+import { preambleBytes } from '../../schemas/partials/preamble.ts';
+import { readExactly, type PartialReader } from '../merge/ranges.ts';
 
 /** Readers of the parts, each as of an object of its own. */
 export interface Sections {

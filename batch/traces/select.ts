@@ -6,16 +6,16 @@
 import assert from 'node:assert/strict';
 import type { MergeKernel } from '../../aggregator-as/mergekernel.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { bucketBits, bucketMinNs } from '../../schemas/histogram.ts';
-import { runWidth } from '../../schemas/partial.ts';
-import { startMergeKernel } from '../kernel.ts';
+import { bucketBits, bucketMinNs } from '../../schemas/partials/histogram.ts';
+import { runWidth } from '../../schemas/partials/spans.ts';
+import { startMergeKernel } from '../shard/kernel.ts';
 import {
   readExactly,
   readRanges,
   type MergeLimits,
   type PartialReader,
   type RangeRead,
-} from '../ranges.ts';
+} from '../merge/ranges.ts';
 
 /** Sorted durations of one bucket in one partial. */
 export interface Run {

@@ -2,7 +2,7 @@
  * How `service_stats_batch` is proved in slices of trace ids, whose counts add up; `nearby.ts` knows how durations
  * do.
  */
-import { addCounts, countOf } from '../sums.ts';
+import { addCounts, countOf } from '../verify/sums.ts';
 import type { FigureRow, PartSlices, ProofOptions } from '../verify.ts';
 import { copyCounts, overflow, spanCopies, stateType } from './copies.ts';
 import {

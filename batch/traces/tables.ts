@@ -3,10 +3,10 @@
  * `service_stats_hourly_batch`. Only forms them.
  */
 import { publishBucketsPerInsert, publishRowsPerInsert } from '../../schemas/limits/batch.ts';
-import { publishedQuantiles } from '../../schemas/partial.ts';
+import { publishedQuantiles } from '../../schemas/partials/spans.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
-import { mapBounded, mergeLimits, type PartialReader } from '../ranges.ts';
-import { arrayTable, double } from '../table.ts';
+import { mapBounded, mergeLimits, type PartialReader } from '../merge/ranges.ts';
+import { arrayTable, double } from '../publish/table.ts';
 import type { MergeOptions, ResultTable, RunResults, TableRow } from '../work.ts';
 import { graphResult, graphTable, mergeGraph } from './graphtable.ts';
 import { mergePartials, type GroupStats } from './merge.ts';

@@ -3,12 +3,12 @@
  * partial follows that of the groups.
  */
 import { SpanKernel } from '../../aggregator-as/spankernel.ts';
-import { joinSections } from '../../schemas/section.ts';
+import { joinSections } from '../../schemas/partials/section.ts';
 import type { ShardRange } from '../../schemas/shard.ts';
-import type { ReadRange } from '../../workers/clients/remote.ts';
+import type { ReadRange } from '../../workers/clients/parquet/remote.ts';
 import { roomsKept } from '../../schemas/limits/batch.ts';
-import type { OnFile } from '../read.ts';
-import { Rooms } from '../rooms.ts';
+import type { OnFile } from '../shard/read.ts';
+import { Rooms } from '../shard/rooms.ts';
 import type { ShardMerge, WorkOptions } from '../work.ts';
 import { Footers, mergeShard } from './compute.ts';
 import { encodeGroups } from './encode.ts';

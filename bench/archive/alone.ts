@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Signal } from '../../schemas/archive.ts';
 import { columnWriterPagesMax } from '../../schemas/limits/archive.ts';
-import { SharedColumns } from '../../workers/columns.ts';
-import { LocalEncoder } from '../../workers/encode.ts';
+import { SharedColumns } from '../../workers/flush/columns.ts';
+import { LocalEncoder } from '../../workers/flush/encode.ts';
 import { itemsPerRequest, requestsOf } from './load.ts';
 
 const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);

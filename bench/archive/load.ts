@@ -4,7 +4,7 @@
  */
 import type { Signal } from '../../schemas/archive.ts';
 import { recordKey, topics } from '../../schemas/archive.ts';
-import type { Kafka } from '../../workers/clients/kafka.ts';
+import type { Kafka } from '../../workers/clients/kafka/kafka.ts';
 import { makeRequests, requestType, startMs } from '../payload.ts';
 import { makeLogRequests } from '../payload/logs.ts';
 import { makeMetricRequests } from '../payload/metrics.ts';

@@ -14,8 +14,8 @@ import { collectBuffers, collectLess } from '../../bin/heap.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
-import { openKafka } from '../../workers/clients/kafka.ts';
-import { openStore } from '../../workers/clients/objects.ts';
+import { openKafka } from '../../workers/clients/kafka/kafka.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
 
 /** What an archiver did and what that cost, in milliseconds of CPU where not said otherwise. */
 export interface Measured {

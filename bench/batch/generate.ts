@@ -8,7 +8,7 @@ import path from 'node:path';
 import { ItemColumns } from '../../aggregator-as/host.ts';
 import { fileKey, topics } from '../../schemas/archive.ts';
 import type { CommitFile } from '../../schemas/commit.ts';
-import { LocalEncoder, type RawRecord } from '../../workers/encode.ts';
+import { LocalEncoder, type RawRecord } from '../../workers/flush/encode.ts';
 
 const transcoder = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
 

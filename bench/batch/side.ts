@@ -11,10 +11,10 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Archive } from './generate.ts';
 import type { SideContext } from './worker.ts';
-import { planShards, shardRowsMax } from '../../batch/plan.ts';
+import { planShards, shardRowsMax } from '../../batch/plan/plan.ts';
 import { signalBatches } from '../../batch/signals.ts';
 import type { WorkOptions } from '../../batch/work.ts';
-import type { PartialReader } from '../../batch/ranges.ts';
+import type { PartialReader } from '../../batch/merge/ranges.ts';
 import { mergePartials } from '../../batch/traces/merge.ts';
 import {
   batchYoungMb,
@@ -22,7 +22,7 @@ import {
   kernelRowBytes,
   shardRowsMin,
 } from '../../schemas/limits/batch.ts';
-import { publishedQuantiles } from '../../schemas/partial.ts';
+import { publishedQuantiles } from '../../schemas/partials/spans.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
 import type { Shard } from '../../schemas/shard.ts';
 

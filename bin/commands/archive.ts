@@ -9,7 +9,7 @@ import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { Log } from '../../workers/context.ts';
-import type { Vitals } from '../../workers/vitals.ts';
+import type { Vitals } from '../../workers/watch/vitals.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
 import { collectBuffers, collectLess } from '../heap.ts';
@@ -52,10 +52,10 @@ async function archive(context: Context, flags: Flags): Promise<void> {
   collectLess();
   collectBuffers();
   const settings = settingsOf(context);
-  const { openStore } = await import('../../workers/clients/objects.ts');
-  const { openKafka } = await import('../../workers/clients/kafka.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
+  const { openKafka } = await import('../../workers/clients/kafka/kafka.ts');
   const { runArchiver } = await import('../../workers/archive.ts');
-  const { Vitals } = await import('../../workers/vitals.ts');
+  const { Vitals } = await import('../../workers/watch/vitals.ts');
   const log = logOf(context, settings);
   const kafka = settings.KAFKA_BROKERS === '' ? undefined : openKafka(settings, log);
   const wasm = new URL('../../aggregator-as/build/transcode.wasm', import.meta.url);
@@ -107,7 +107,7 @@ interface Shown {
 /** Serves metrics and probes, and writes progress to the log, until it is closed. */
 async function show(shown: Shown, context: Context): Promise<{ close(): Promise<void> }> {
   const { settings, vitals, log } = shown;
-  const { Progress } = await import('../../workers/progress.ts');
+  const { Progress } = await import('../../workers/watch/progress.ts');
   const isServed = settings.TIDEMARK_METRICS_PORT !== 0 && !shown.once;
   const monitor = isServed ? await openMonitor(shown, context) : undefined;
   const progress = new Progress({ vitals, now: context.now });

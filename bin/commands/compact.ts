@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { Command, Option } from 'commander';
 import { topics, type Signal } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import type { ObjectStore, StoreSettings } from '../../workers/clients/objects.ts';
+import type { ObjectStore, StoreSettings } from '../../workers/clients/store/objects.ts';
 import type { CompactOptions, CompactReport, HourReport } from '../../workers/compact.ts';
 import type { Rewriter } from '../../workers/compact/rewriter.ts';
 import type { Context } from '../context.ts';
@@ -89,8 +89,8 @@ export async function withRewriter(
   task: (tools: RewriteTools) => Promise<void>,
 ): Promise<void> {
   const settings = settingsOf(context);
-  const { openStore } = await import('../../workers/clients/objects.ts');
-  const { assertConditionalPut } = await import('../../workers/clients/probe.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
+  const { assertConditionalPut } = await import('../../workers/clients/store/probe.ts');
   const { Rewriter } = await import('../../workers/compact/rewriter.ts');
   const store = openStore(settings);
   const url = new URL('../../workers/compact/thread.ts', import.meta.url);

@@ -7,7 +7,7 @@ import { tenantPattern, topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { SettingError, TidemarkError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits/replay.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import type { Import, ImportRequest } from '../../workers/import.ts';
 import type { Context } from '../context.ts';
 import { settingsOf } from '../context.ts';
@@ -74,7 +74,7 @@ async function run(context: Context, files: readonly string[], flags: Flags): Pr
   if (!tenantPattern.test(tenantId)) {
     throw new SettingError('--tenant', `Cannot use tenant "${tenantId}": not a name of one`);
   }
-  const { openStore } = await import('../../workers/clients/objects.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
   const { Requests: RequestsClass } = await import('../import/requests.ts');
   const store = openStore(settings);
   const report = emptyReport(files.length);

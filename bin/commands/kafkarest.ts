@@ -26,7 +26,7 @@ async function serve(context: Context, flags: Flags): Promise<void> {
     TIDEMARK_KAFKA_REST_HOST: flags.host,
     TIDEMARK_KAFKA_REST_PORT: flags.port,
   });
-  const { assertLogin, openKafka } = await import('../../workers/clients/kafka.ts');
+  const { assertLogin, openKafka } = await import('../../workers/clients/kafka/kafka.ts');
   const { startGateway } = await import('../../workers/gateway.ts');
   const log = logOf(context, settings);
   const kafka = openKafka(settings, log);

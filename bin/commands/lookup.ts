@@ -35,7 +35,7 @@ async function serve(context: Context, flags: Flags): Promise<void> {
     TIDEMARK_LOOKUP_HOST: flags.host,
     TIDEMARK_LOOKUP_PORT: flags.port,
   });
-  const { openStore } = await import('../../workers/clients/objects.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
   const { startLookup } = await import('../../workers/lookup.ts');
   const store = openStore(settings);
   try {

@@ -18,8 +18,8 @@ export function migrateCommand(context: Context): Command {
 }
 
 async function run(context: Context, flags: Flags): Promise<void> {
-  const { openClickHouse } = await import('../../workers/clients/clickhouse.ts');
-  const { migrate } = await import('../../workers/clients/migrate.ts');
+  const { openClickHouse } = await import('../../workers/clients/clickhouse/clickhouse.ts');
+  const { migrate } = await import('../../workers/clients/clickhouse/migrate.ts');
   const client = openClickHouse(settingsOf(context));
   const dryRun = flags.dryRun ?? false;
   try {

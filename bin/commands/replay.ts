@@ -5,7 +5,7 @@ import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { SettingError } from '../../schemas/errors.ts';
 import * as limits from '../../schemas/limits/replay.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import type { ReplayProgress, ReplayReport, Send } from '../../workers/replay.ts';
 import type { Asked, Journal } from '../../workers/replay/journal.ts';
 import type { Context } from '../context.ts';
@@ -72,7 +72,7 @@ export function replayCommand(context: Context): Command {
 
 async function run(context: Context, flags: Flags): Promise<void> {
   const asked = askedOf(context, flags);
-  const { openStore } = await import('../../workers/clients/objects.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
   const { pacer, replay } = await import('../../workers/replay.ts');
   const store = openStore(settingsOf(context));
   const progress = new Progress(context);

@@ -65,8 +65,8 @@ export function statusCommand(context: Context): Command {
 async function status(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
   const range = periodsOf(flags, context.now());
-  const { openClickHouse } = await import('../../workers/clients/clickhouse.ts');
-  const { openStore } = await import('../../workers/clients/objects.ts');
+  const { openClickHouse } = await import('../../workers/clients/clickhouse/clickhouse.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
   const store = openStore(settings);
   const clickhouse = flags.archive ? undefined : openClickHouse(settings);
   try {

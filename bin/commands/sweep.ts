@@ -48,8 +48,8 @@ runs of the batch left that were given up TIDEMARK_SWEEP_LEFTOVERS_MS ago or ear
 
 async function sweepArchive(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
-  const { openStore } = await import('../../workers/clients/objects.ts');
-  const { assertConditionalPut } = await import('../../workers/clients/probe.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
+  const { assertConditionalPut } = await import('../../workers/clients/store/probe.ts');
   const { sweep } = await import('../../workers/sweep.ts');
   const { fromMs, toMs } = rangeOf(flags, { fromMs: 0, toMs: Date.UTC(9999, 0) });
   const store = openStore(settings);

@@ -50,7 +50,7 @@ async function trace(context: Context, id: string, flags: Flags): Promise<void> 
   if (!/^[0-9a-f]{32}$/.test(traceId)) {
     throw new SettingError('traceId', `Cannot search for "${id}": wanted 32 hexadecimal digits`);
   }
-  const { openStore } = await import('../../workers/clients/objects.ts');
+  const { openStore } = await import('../../workers/clients/store/objects.ts');
   const { findTrace } = await import('../../workers/trace.ts');
   const store = openStore(settingsOf(context));
   try {

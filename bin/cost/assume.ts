@@ -122,7 +122,12 @@ export const assumptions = {
   shardsMax: row(shardsMax, 'shards', 'bound', 'schemas/limits/batch.ts'),
   operations: row(5000, 'operations', 'planning', 'service, operation and kind; of all tenants'),
   groupBuckets: row(350, 'buckets', 'measured', 'docs/EXACTNESS.md: two decades of durations'),
-  headerBucketBytes: row(3, 'B', 'planning', 'schemas/partial.ts: two varints for each bucket'),
+  headerBucketBytes: row(
+    3,
+    'B',
+    'planning',
+    'schemas/partials/spans.ts: two varints for each bucket',
+  ),
   mergeMbPerSecond: row(100, 'MB/s', 'planning', 'headers that one process reads and adds up'),
 
   vcpuUsdPerHour: row(0.0408, 'USD', 'price', `${aws}: half an m7g.large`),

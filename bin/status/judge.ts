@@ -5,11 +5,15 @@
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { backlogAgeMs, standstillMs, statusDelayMs } from '../../schemas/limits/archive.ts';
-import type { PartitionState } from '../../workers/clients/archive.ts';
-import type { PartitionEnds } from '../../workers/clients/lag.ts';
-import type { PeriodState, SpoolState, UnreadablePartition } from '../../workers/clients/status.ts';
-import { holdersBack, isSilent, leastWatermark } from '../../workers/clients/watermark.ts';
-import type { Watermark } from '../../workers/clients/watermark.ts';
+import type { PartitionState } from '../../workers/clients/commits/archive.ts';
+import type { PartitionEnds } from '../../workers/clients/kafka/lag.ts';
+import type {
+  PeriodState,
+  SpoolState,
+  UnreadablePartition,
+} from '../../workers/clients/commits/status.ts';
+import { holdersBack, isSilent, leastWatermark } from '../../workers/clients/commits/watermark.ts';
+import type { Watermark } from '../../workers/clients/commits/watermark.ts';
 
 /**
  * - `current`: archived as it comes.

@@ -2,13 +2,17 @@
 import type { Signal } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import type { Kafka } from '../../workers/clients/kafka.ts';
-import type { KafkaLog } from '../../workers/clients/login.ts';
-import type { PartitionEnds } from '../../workers/clients/lag.ts';
-import type { ArchiveStatus, DeadState, PeriodState } from '../../workers/clients/status.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { flushAgeMs } from '../../workers/due.ts';
+import type { Kafka } from '../../workers/clients/kafka/kafka.ts';
+import type { KafkaLog } from '../../workers/clients/kafka/login.ts';
+import type { PartitionEnds } from '../../workers/clients/kafka/lag.ts';
+import type {
+  ArchiveStatus,
+  DeadState,
+  PeriodState,
+} from '../../workers/clients/commits/status.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
+import { flushAgeMs } from '../../workers/flush/due.ts';
 import type { HourRange } from '../range.ts';
 import { judgePartitions, judgePeriod, judgeSignals } from './judge.ts';
 import type { PartitionReport, PeriodReport, SignalReport } from './judge.ts';
@@ -122,13 +126,13 @@ interface ArchiveParts extends ArchiveStatus {
 }
 
 async function readArchive({ store }: StatusOptions): Promise<ArchiveParts> {
-  const { archiveStatus, countDead } = await import('../../workers/clients/status.ts');
+  const { archiveStatus, countDead } = await import('../../workers/clients/commits/status.ts');
   return { ...(await archiveStatus(store)), dead: await countDead(store) };
 }
 
 /** Read behind the partitions, so all that their watermarks vouch for is in it. */
 async function readRange({ store, range, signals }: StatusOptions): Promise<PeriodState[]> {
-  const { readPeriods } = await import('../../workers/clients/status.ts');
+  const { readPeriods } = await import('../../workers/clients/commits/status.ts');
   const periods: PeriodState[] = [];
   for (const signal of range ? signals : []) {
     if (range) periods.push(...(await readPeriods(store, signal, range)).periods);
@@ -139,8 +143,8 @@ async function readRange({ store, range, signals }: StatusOptions): Promise<Peri
 /** `undefined` where there is no Kafka. */
 async function readKafka(settings: Settings, log: KafkaLog): Promise<PartitionEnds[] | undefined> {
   if (settings.KAFKA_BROKERS === '') return undefined;
-  const { openKafka } = await import('../../workers/clients/kafka.ts');
-  const { readEnds } = await import('../../workers/clients/lag.ts');
+  const { openKafka } = await import('../../workers/clients/kafka/kafka.ts');
+  const { readEnds } = await import('../../workers/clients/kafka/lag.ts');
   const kafka: Kafka = openKafka(settings, log);
   return readEnds(kafka);
 }

@@ -2,8 +2,8 @@
 import type { Signal } from '../../schemas/archive.ts';
 import { statusFailuresMax } from '../../schemas/limits/batch.ts';
 import type { PeriodKind } from '../../schemas/period.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 
 export interface ScheduleReport {
   /** The scheduler that has or had the lease; `undefined` when none ever ran. */

@@ -6,7 +6,7 @@
  */
 import { zstdDecompressSync } from 'node:zlib';
 import { clickHouseBodyBytesMax, clickHouseFrameBytes } from '../../schemas/limits/dev.ts';
-import { inflateLz4Block } from '../../workers/clients/lz4.ts';
+import { inflateLz4Block } from '../../workers/clients/codecs/lz4.ts';
 import { cityHash128 } from './city.ts';
 import { fault } from './fault.ts';
 

@@ -3,9 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { demoArchiveMs, demoPollMs } from '../../schemas/limits/dev.ts';
 import type { Signal } from '../../schemas/archive.ts';
-import { listPeriodFiles } from '../../workers/clients/archive.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
-import { archiveStatus } from '../../workers/clients/status.ts';
+import { listPeriodFiles } from '../../workers/clients/commits/archive.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
+import { archiveStatus } from '../../workers/clients/commits/status.ts';
 
 export interface ArchivedOptions {
   readonly store: ObjectStore;

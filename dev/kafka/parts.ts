@@ -7,7 +7,7 @@ import pino from 'pino';
 import { topics } from '../../schemas/archive.ts';
 import type { TidemarkError } from '../../schemas/errors.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import { openKafka } from '../../workers/clients/kafka.ts';
+import { openKafka } from '../../workers/clients/kafka/kafka.ts';
 import type { Child } from '../child.ts';
 import { assertPortFree } from '../port.ts';
 import { clusterId } from './broker.ts';

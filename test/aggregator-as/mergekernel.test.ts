@@ -1,9 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { MergeKernel } from '../../aggregator-as/mergekernel.ts';
-import { startMergeKernel } from '../../batch/kernel.ts';
-import { decodePartialHeader, runRange, type BucketedHeaderGroup } from '../../schemas/buckets.ts';
-import { bucketOf } from '../../schemas/histogram.ts';
-import { encodePartial, runWidth } from '../../schemas/partial.ts';
+import { startMergeKernel } from '../../batch/shard/kernel.ts';
+import {
+  decodePartialHeader,
+  runRange,
+  type BucketedHeaderGroup,
+} from '../../schemas/partials/buckets.ts';
+import { bucketOf } from '../../schemas/partials/histogram.ts';
+import { encodePartial, runWidth } from '../../schemas/partials/spans.ts';
 import { partialGroup } from '../support/partials.ts';
 import { seededRandom } from '../support/random.ts';
 

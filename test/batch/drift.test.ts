@@ -5,7 +5,7 @@ import { runBatch } from '../../batch/run.ts';
 import { logDrift } from '../../batch/logs/drift.ts';
 import { pointDrift } from '../../batch/metrics/drift.ts';
 import { spanDrift } from '../../batch/traces/drift.ts';
-import { listInput } from '../../batch/input.ts';
+import { listInput } from '../../batch/plan/input.ts';
 import { signalBatches } from '../../batch/signals.ts';
 import { Transcoder } from '../../aggregator-as/host.ts';
 import { parsePeriod } from '../../schemas/period.ts';

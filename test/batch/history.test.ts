@@ -1,17 +1,17 @@
 /** Random histories of publishing against a plain model, for readers of days and of hours. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listRuns } from '../../batch/history.ts';
-import { makeCurrent } from '../../batch/current.ts';
-import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish.ts';
+import { makeCurrent } from '../../batch/publish/current.ts';
+import { dropOldRuns, publishRun, type RunRecord } from '../../batch/publish/publish.ts';
 import { rollBack } from '../../batch/rollback.ts';
-import { currentRun } from '../../batch/runs.ts';
+import { currentRun } from '../../batch/publish/runs.ts';
 import { publishedOf } from '../../batch/signals.ts';
-import { arrayTable } from '../../batch/table.ts';
+import { arrayTable } from '../../batch/publish/table.ts';
 import type { RunResults } from '../../batch/work.ts';
 import { parsePeriod, periodKey, type Period, type PeriodKind } from '../../schemas/period.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
 import { startClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
 import { startBucket, type Bucket } from '../support/objects.ts';
 import { seededRandom } from '../support/random.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { lookForDue, runDue } from '../../batch/due.ts';
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
-import { currentRun } from '../../batch/runs.ts';
+import { currentRun } from '../../batch/publish/runs.ts';
 import { signalsOf } from '../../batch/signals.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { archiveSpans, hourMs, moveWatermark } from '../support/day.ts';

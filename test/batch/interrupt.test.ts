@@ -1,10 +1,10 @@
 /** The batch loses power at every call that it makes, before the call or after it was carried out. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
-import { localRunner, type ShardRequest } from '../../batch/runner.ts';
+import { localRunner, type ShardRequest } from '../../batch/pool/runner.ts';
 import { publishedOf } from '../../batch/signals.ts';
 import { parsePeriod, periodKey, type Period } from '../../schemas/period.ts';
-import { sweepLeftovers } from '../../workers/leftovers.ts';
+import { sweepLeftovers } from '../../workers/sweep/leftovers.ts';
 import { agedStore } from '../support/aged.ts';
 import { keysUnder } from '../support/committed.ts';
 import { archiveSpans, hourMs } from '../support/day.ts';

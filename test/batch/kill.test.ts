@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { publishRun, type RunRecord } from '../../batch/publish.ts';
-import { currentRun } from '../../batch/runs.ts';
+import { publishRun, type RunRecord } from '../../batch/publish/publish.ts';
+import { currentRun } from '../../batch/publish/runs.ts';
 import { publishedOf } from '../../batch/signals.ts';
 import type { ResultTable, RunResults } from '../../batch/work.ts';
 import { parsePeriod, periodKey, type Period } from '../../schemas/period.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
 import { startClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
 import { seededRandom } from '../support/random.ts';
 

@@ -14,7 +14,7 @@ import { signalRepairs } from '../../batch/repair/signals.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { parsePeriod, type Period } from '../../schemas/period.ts';
 import { speedTables, tablesOf } from '../../schemas/tables.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
 import { Restorer } from '../../workers/repair.ts';
 import { Generator, receivedMs } from '../aggregator-as/generate.ts';
 import { LogGenerator } from '../aggregator-as/logmaker.ts';

@@ -6,7 +6,7 @@ import { runBatch } from '../../batch/run.ts';
 import { provePeriod } from '../../bin/prove.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { parseRetention } from '../../schemas/retention.ts';
-import { listLiveFiles } from '../../workers/clients/archive.ts';
+import { listLiveFiles } from '../../workers/clients/commits/archive.ts';
 import { runCompaction } from '../../workers/compact.ts';
 import { rewriteFiles, tenantsOf } from '../../workers/compact/rewrite.ts';
 import { runRetention } from '../../workers/retain.ts';

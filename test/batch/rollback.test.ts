@@ -1,14 +1,14 @@
 /** Rolling back: which run becomes current, and that it stays so until there is a reason. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listRuns } from '../../batch/history.ts';
-import { listInput } from '../../batch/input.ts';
+import { listInput } from '../../batch/plan/input.ts';
 import { rollBack } from '../../batch/rollback.ts';
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
-import { currentRun } from '../../batch/runs.ts';
-import { duePeriods } from '../../batch/schedule.ts';
+import { currentRun } from '../../batch/publish/runs.ts';
+import { duePeriods } from '../../batch/scheduler/schedule.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { parsePeriod, type Period } from '../../schemas/period.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
 import { archiveSpans, moveWatermark } from '../support/day.ts';
 import { seededRandom } from '../support/random.ts';
 import { randomSpans } from '../support/spans.ts';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { storedPartials } from '../../batch/partials.ts';
+import { storedPartials } from '../../batch/merge/partials.ts';
 import { runBatch, type BatchOptions, type BatchProgress } from '../../batch/run.ts';
-import { localRunner, type ShardRequest } from '../../batch/runner.ts';
+import { localRunner, type ShardRequest } from '../../batch/pool/runner.ts';
 import { parsePeriod } from '../../schemas/period.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ObjectEntry } from '../../workers/clients/objects.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectEntry } from '../../workers/clients/store/objects.ts';
 import { archiveSpans, hourMs, moveWatermark, type ArchivedFile } from '../support/day.ts';
 import { askDuckDb, type OracleRow } from '../support/oracle.ts';
 import { memoryOf } from '../support/planned.ts';

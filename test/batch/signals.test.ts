@@ -11,7 +11,7 @@ import { graphSlices } from '../../batch/traces/graphslices.ts';
 import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { startSpanWork } from '../../batch/traces/work.ts';
 import { archiveColumns } from '../../schemas/archive.ts';
-import { readMigrations } from '../../workers/clients/migrate.ts';
+import { readMigrations } from '../../workers/clients/clickhouse/migrate.ts';
 
 const kernelOf = (name: string) =>
   new URL(`../../aggregator-as/build/${name}.wasm`, import.meta.url);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runBatch } from '../../batch/run.ts';
 import { publishedOf } from '../../batch/signals.ts';
-import { cutsSql, filesSource, inSlice } from '../../batch/source.ts';
+import { cutsSql, filesSource, inSlice } from '../../batch/verify/source.ts';
 import { dedupProof, spanProof } from '../../batch/traces/proof.ts';
 import { verifyRun, type VerifyProgress } from '../../batch/verify.ts';
 import { parsePeriod } from '../../schemas/period.ts';

@@ -14,9 +14,9 @@ import { workerMetrics } from '../../batch/fleet/metrics.ts';
 import { WorkerState } from '../../batch/fleet/state.ts';
 import { scheduleCounters } from '../../batch/scheduler/counters.ts';
 import { Meter } from '../../edge/meter.ts';
-import { archiveCounters, archiveGauges } from '../../workers/counters.ts';
+import { archiveCounters, archiveGauges } from '../../workers/watch/counters.ts';
 import { gatewayCounters } from '../../workers/gateway/counters.ts';
-import { Vitals } from '../../workers/vitals.ts';
+import { Vitals } from '../../workers/watch/vitals.ts';
 import { peerBuildMs, promtool } from '../support/peers.ts';
 
 const root = path.join(import.meta.dirname, '../..');

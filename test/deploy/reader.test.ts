@@ -12,8 +12,8 @@ import type { Read } from '../../edge/api/resource.ts';
 import { resources } from '../../edge/api/resources.ts';
 import { readSettings, type Settings } from '../../schemas/settings.ts';
 import { tenantColumns } from '../../schemas/tables.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
 import { startClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
 
 const file = path.join(import.meta.dirname, '../../deploy/clickhouse/reader.sql');

@@ -23,8 +23,8 @@ import { Traffic } from '../../dev/traffic.ts';
 import { up } from '../../dev/up.ts';
 import type { Stack } from '../../dev/up.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openStore } from '../../workers/clients/objects.ts';
-import { archiveStatus } from '../../workers/clients/status.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
+import { archiveStatus } from '../../workers/clients/commits/status.ts';
 import { encodeRequest } from '../support/otlp.ts';
 import {
   blocksOf,

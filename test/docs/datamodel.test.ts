@@ -1,9 +1,9 @@
 /** The guides against the tables: their queries run on the real engine, and the data model names all that there is. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
 import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { guides, readGuide } from '../support/guides.ts';

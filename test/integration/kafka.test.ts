@@ -13,8 +13,8 @@ import { steadyPorts } from '../../dev/port.ts';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openKafka } from '../../workers/clients/kafka.ts';
-import type { KafkaRecord } from '../../workers/clients/consumer.ts';
+import { openKafka } from '../../workers/clients/kafka/kafka.ts';
+import type { KafkaRecord } from '../../workers/clients/kafka/consumer.ts';
 import { noKafka } from '../support/kafka.ts';
 
 const entry = path.join(import.meta.dirname, '../../bin/tidemark.js');

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
-import type { KafkaAdmin, OutgoingRecord } from '../../workers/clients/kafka.ts';
+import type { KafkaAdmin, OutgoingRecord } from '../../workers/clients/kafka/kafka.ts';
 import { duckdb, duckdbFiles } from '../support/archived.ts';
 import { startCollector } from '../support/collector.ts';
 import { keysUnder, withFiles } from '../support/committed.ts';

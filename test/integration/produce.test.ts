@@ -17,7 +17,7 @@ import { unstable_startWorker } from 'wrangler';
 import { clusterId } from '../../dev/kafka/broker.ts';
 import { parseRecordKey, recordHeaders, topics } from '../../schemas/archive.ts';
 import { settings as rows } from '../../schemas/settings.ts';
-import type { KafkaRecord } from '../../workers/clients/consumer.ts';
+import type { KafkaRecord } from '../../workers/clients/kafka/consumer.ts';
 import { startGateway } from '../../workers/gateway.ts';
 import type { Gateway } from '../../workers/gateway.ts';
 import { noKafka, startTestKafka } from '../support/kafka.ts';

@@ -12,9 +12,9 @@ import { freePorts } from '../../dev/port.ts';
 import { Traffic } from '../../dev/traffic.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { openStore } from '../../workers/clients/objects.ts';
-import { archiveStatus } from '../../workers/clients/status.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
+import { archiveStatus } from '../../workers/clients/commits/status.ts';
 
 const entry = path.join(import.meta.dirname, '../../bin/tidemark.js');
 

@@ -1,11 +1,11 @@
 /** The copy of `service_stats_batch` that the merged view reads, and counts of live days: each must say what its table says. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dropPartition } from '../../batch/partition.ts';
+import { dropPartition } from '../../batch/publish/partition.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { readMigrations } from '../../workers/clients/migrate.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { readMigrations } from '../../workers/clients/clickhouse/migrate.ts';
 import { startMigrated } from '../support/schema.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 

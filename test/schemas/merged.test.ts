@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
 import { startClickHouse } from '../support/clickhouse.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 import { history, World } from '../support/publishing.ts';

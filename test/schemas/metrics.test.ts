@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSettings } from '../../schemas/settings.ts';
 import { speedTables, tablesOf } from '../../schemas/tables.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import type { ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import type { ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
 import { startClickHouse } from '../support/clickhouse.ts';
 import type { TestClickHouse } from '../support/clickhouse.ts';
 

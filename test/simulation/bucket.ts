@@ -11,7 +11,7 @@ import type {
   ObjectEntry,
   ObjectStore,
   PutOptions,
-} from '../../workers/clients/objects.ts';
+} from '../../workers/clients/store/objects.ts';
 import type { Machine, World } from './world.ts';
 
 export interface StoredObject {

@@ -10,8 +10,8 @@ import type {
   KafkaConsumer,
   KafkaRecord,
   TopicPartition,
-} from '../../workers/clients/consumer.ts';
-import type { Kafka, KafkaAdmin } from '../../workers/clients/kafka.ts';
+} from '../../workers/clients/kafka/consumer.ts';
+import type { Kafka, KafkaAdmin } from '../../workers/clients/kafka/kafka.ts';
 import type { Machine, World } from './world.ts';
 
 const topic = topics.traces;

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { fileKey, topics } from '../../schemas/archive.ts';
 import { commitKey, watermarkKey } from '../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../schemas/commit.ts';
-import { listPeriodFiles, readHead, readPartition } from '../../workers/clients/archive.ts';
+import { listPeriodFiles, readHead, readPartition } from '../../workers/clients/commits/archive.ts';
 import { sweep } from '../../workers/sweep.ts';
 import { CountingStore } from '../support/objects.ts';
 import { Bucket, BucketClient, calm } from './bucket.ts';

@@ -23,21 +23,21 @@ const root = new URL('../../', import.meta.url);
 export const mutants: Readonly<Record<string, Mutant>> = {
   unconditional: {
     breaks: 'commits are stored without If-None-Match',
-    file: 'workers/clients/claim.ts',
+    file: 'workers/clients/commits/claim.ts',
     find: "{ ...options, ifNoneMatch: '*' }",
     put: 'options',
     partitions: 0,
   },
   deaf: {
     breaks: 'a 412 is taken for success',
-    file: 'workers/clients/claim.ts',
+    file: 'workers/clients/commits/claim.ts',
     find: 'if (!(error instanceof ConflictError)) throw error;',
     put: "if (!(error instanceof ConflictError)) throw error; return 'won';",
     partitions: 0,
   },
   modest: {
     breaks: 'the 412 of its own earlier success is taken for a loss',
-    file: 'workers/clients/claim.ts',
+    file: 'workers/clients/commits/claim.ts',
     find: "=== text ? 'won' : 'lost'",
     put: "=== text ? 'lost' : 'lost'",
     partitions: 0,
@@ -82,14 +82,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   prophetic: {
     breaks: "the spool's watermark does not wait for requests on their way",
-    file: 'workers/spool.ts',
+    file: 'workers/sources/spool.ts',
     find: 'this.#listedMs - spoolVisibleMsMax',
     put: 'this.#listedMs',
     partitions: 0,
   },
   faithful: {
     breaks: 'a Kafka partition goes on where its reader was, not where the log ends',
-    file: 'workers/kafka.ts',
+    file: 'workers/sources/kafka.ts',
     find: 'else this.#goTo(next);\n    this.#adopted',
     put: 'else this.settle();\n    this.#adopted',
     partitions: 2,
@@ -97,14 +97,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   credulous: {
     breaks: 'a gap in what was fetched is believed when it is seen once',
-    file: 'workers/kafka.ts',
+    file: 'workers/sources/kafka.ts',
     find: 'if (!isSeenAgain) return',
     put: 'if (this.#isClosed) return',
     partitions: 2,
   },
   forgetful: {
     breaks: 'a gap is believed when any gap was seen at its place',
-    file: 'workers/kafka.ts',
+    file: 'workers/sources/kafka.ts',
     find: ' && this.#gap[1] === first',
     put: '',
     partitions: 2,
@@ -112,14 +112,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   punctual: {
     breaks: "Kafka's watermark trusts the clocks of producers",
-    file: 'workers/kafka.ts',
+    file: 'workers/sources/kafka.ts',
     find: 'Math.min(reachedMs, nowMs) - kafkaVisibleMsMax',
     put: 'Math.min(reachedMs, nowMs)',
     partitions: 2,
   },
   drowsy: {
     breaks: "Kafka's watermark takes the arrival of an answer for the time of what it says",
-    file: 'workers/kafka.ts',
+    file: 'workers/sources/kafka.ts',
     find: 'this.#end = { offset: batch.highWatermark, seenMs };',
     put: 'this.#end = { offset: batch.highWatermark, seenMs: Math.max(seenMs, heldSinceMs) };',
     partitions: 2,
@@ -127,7 +127,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   impatient: {
     breaks: 'the sweeper deletes files whose commit does not exist yet',
-    file: 'workers/clients/fates.ts',
+    file: 'workers/clients/commits/fates.ts',
     find: "<= firstOffset) return 'pending'",
     put: "<= firstOffset) return 'orphan'",
     partitions: 0,
@@ -135,7 +135,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   rude: {
     breaks: 'the sweeper deletes what was replaced at once',
-    file: 'workers/clients/fates.ts',
+    file: 'workers/clients/commits/fates.ts',
     find: "if (!replaced.old.has(by.sequence)) return 'young';",
     put: '',
     partitions: 0,
@@ -157,7 +157,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   backward: {
     breaks: 'a reader lists replacements before file keys',
-    file: 'workers/clients/archive.ts',
+    file: 'workers/clients/commits/archive.ts',
     find: `const listed = await listFileKeys(store, signal, fromHourMs, toHourMs);
   const replacements = await listReplacements(store, signal, fromHourMs, toHourMs);`,
     put: `const replacements = await listReplacements(store, signal, fromHourMs, toHourMs);

@@ -1,6 +1,6 @@
 /** A reader of the archive, as the batch is one: what it must see, whatever happens meanwhile. */
-import { listPeriodFiles } from '../../workers/clients/archive.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import { listPeriodFiles } from '../../workers/clients/commits/archive.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import type { Judge } from './judge.ts';
 import { decodeFile } from './recording.ts';
 import { Violation } from './world.ts';

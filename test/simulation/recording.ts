@@ -3,9 +3,9 @@
  * files that say which items they hold. So a judge can read both without either.
  */
 import { DecodeError, TidemarkError } from '../../schemas/errors.ts';
-import type { PendingFile } from '../../workers/commit.ts';
+import type { PendingFile } from '../../workers/flush/commit.ts';
 import type { EncoderLender } from '../../workers/context.ts';
-import type { Added, AddOptions, FlushEncoder, RawRecord } from '../../workers/encode.ts';
+import type { Added, AddOptions, FlushEncoder, RawRecord } from '../../workers/flush/encode.ts';
 import type { Machine } from './world.ts';
 
 const hourLengthMs = 3_600_000;

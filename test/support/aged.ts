@@ -1,5 +1,5 @@
 /** A store that says of some objects that they are older than they are: clocks of tests do not wait. */
-import type { ListOptions, ObjectEntry, ObjectStore } from '../../workers/clients/objects.ts';
+import type { ListOptions, ObjectEntry, ObjectStore } from '../../workers/clients/store/objects.ts';
 
 /** `store`, in which what `agesMs` has is as old as it says before `nowMs`, and all else of this moment. */
 export function agedStore(

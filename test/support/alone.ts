@@ -2,13 +2,13 @@
  * Computes shards on the thread that asks, one after the other: for tests of what happens around a computation, which
  * need no threads, and as a second opinion on those that have them.
  */
-import { mergeOptions } from '../../batch/computation.ts';
-import { workerContext, type ShardRunner } from '../../batch/runner.ts';
-import { computeShard } from '../../batch/shard.ts';
+import { mergeOptions } from '../../batch/plan/computation.ts';
+import { workerContext, type ShardRunner } from '../../batch/pool/runner.ts';
+import { computeShard } from '../../batch/shard/shard.ts';
 import { signalBatches } from '../../batch/signals.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import type { ShardReport } from '../../schemas/shard.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 
 /** Throws what `computeShard` throws, at the first shard that fails, and for one that has to be split. */
 export function runAlone(store: ObjectStore, settings: Settings): ShardRunner {

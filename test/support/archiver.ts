@@ -9,8 +9,8 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
-import { openKafka } from '../../workers/clients/kafka.ts';
-import { openStore } from '../../workers/clients/objects.ts';
+import { openKafka } from '../../workers/clients/kafka/kafka.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
 
 const [endpoint, mode, brokers = ''] = process.argv.slice(2);
 const settings = readSettings({

@@ -5,8 +5,8 @@
 import { runBatch, type BatchOptions } from '../../batch/run.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { openStore } from '../../workers/clients/objects.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
 
 export interface BatchProcess {
   readonly settings: Settings;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { archiveSpoolPrefix, spoolName } from '../../schemas/archive.ts';
 import { commitPrefix, parseCommit } from '../../schemas/commit.ts';
 import type { Commit } from '../../schemas/commit.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { duckdb, duckdbFiles } from './archived.ts';
 import { encodeTraces } from './otlp.ts';
 

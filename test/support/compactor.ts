@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { readSettings } from '../../schemas/settings.ts';
-import { openStore, type ObjectStore } from '../../workers/clients/objects.ts';
+import { openStore, type ObjectStore } from '../../workers/clients/store/objects.ts';
 import { runCompaction } from '../../workers/compact.ts';
 import { Rewriter } from '../../workers/compact/rewriter.ts';
 

@@ -5,7 +5,7 @@ import { fleetRunner } from '../../batch/fleet/coordinate.ts';
 import type { FleetClock, FleetOptions } from '../../batch/fleet/options.ts';
 import { WorkerState } from '../../batch/fleet/state.ts';
 import { runWorker, type WorkerReport } from '../../batch/fleet/worker.ts';
-import type { ShardRunner } from '../../batch/runner.ts';
+import type { ShardRunner } from '../../batch/pool/runner.ts';
 
 export interface RunningWorker {
   readonly lines: string[];

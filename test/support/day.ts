@@ -1,7 +1,7 @@
 /** Archives days of random spans for tests of the batch: real Parquet files, commits, watermarks. */
 import { fileKey, topics } from '../../schemas/archive.ts';
 import { commitKey, watermarkKey, type Commit } from '../../schemas/commit.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { writeSpanFile, type SpanRow } from './spans.ts';
 
 export const hourMs = 3_600_000;

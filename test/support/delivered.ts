@@ -2,7 +2,7 @@
 import { ItemColumns } from '../../aggregator-as/host.ts';
 import { fileKey, topics, type Signal } from '../../schemas/archive.ts';
 import { commitKey, type Commit } from '../../schemas/commit.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { encodeParquet } from '../../workers/parquet.ts';
 import { loadTranscoder } from '../aggregator-as/module.ts';
 

@@ -6,7 +6,7 @@ import type {
   ObjectEntry,
   ObjectStore,
   PutOptions,
-} from '../../workers/clients/objects.ts';
+} from '../../workers/clients/store/objects.ts';
 
 /**
  * What happens at one operation. `crashBefore` and `crashAfter`: the process is dead from then on,

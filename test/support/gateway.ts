@@ -9,7 +9,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePorts } from '../../dev/port.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openStore } from '../../workers/clients/objects.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
 import type { Bucket } from './objects.ts';
 
 const readyMs = 30_000;

@@ -6,7 +6,7 @@
 import { mergeGraph } from '../../batch/traces/graphtable.ts';
 import type { GroupStats } from '../../batch/traces/merge.ts';
 import { memoryReader } from '../../batch/traces/sections.ts';
-import { spanPreamble } from '../../schemas/partial.ts';
+import { spanPreamble } from '../../schemas/partials/spans.ts';
 import { idEnd } from '../../schemas/shard.ts';
 import { mergedPartial } from './merged.ts';
 import { writeSpanFile, type SpanRow } from './spans.ts';

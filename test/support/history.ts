@@ -4,7 +4,7 @@ import { archiveSpoolPrefix, spoolName, topics } from '../../schemas/archive.ts'
 import type { Signal } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { loadTranscoder } from '../aggregator-as/module.ts';
 
 export interface Sent {

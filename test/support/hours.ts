@@ -10,7 +10,7 @@ import { fileKey, topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { commitKey } from '../../schemas/commit.ts';
 import type { Commit, CommitFile } from '../../schemas/commit.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { encodeParquet } from '../../workers/parquet.ts';
 import { Generator } from '../aggregator-as/generate.ts';
 import { LogGenerator } from '../aggregator-as/logmaker.ts';

@@ -11,8 +11,8 @@ import { startKafka } from '../../dev/kafka.ts';
 import type { RunningKafka } from '../../dev/kafka.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import type { Settings } from '../../schemas/settings.ts';
-import { openKafka } from '../../workers/clients/kafka.ts';
-import type { Kafka } from '../../workers/clients/kafka.ts';
+import { openKafka } from '../../workers/clients/kafka/kafka.ts';
+import type { Kafka } from '../../workers/clients/kafka/kafka.ts';
 
 /** For `describe.skipIf(noKafka)`: what is missing, or `false`. */
 export const noKafka: boolean = !hasPrograms();

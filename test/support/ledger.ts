@@ -6,8 +6,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Kafka, KafkaAdmin } from '../../workers/clients/kafka.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { Kafka, KafkaAdmin } from '../../workers/clients/kafka/kafka.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { mapParallel } from '../../workers/clients/parallel.ts';
 import { keysUnder } from './committed.ts';
 

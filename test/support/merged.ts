@@ -1,10 +1,10 @@
 /** Partials of spans as a shard makes them, from files in memory; and files of rows dealt out by chance. */
 import { SpanKernel } from '../../aggregator-as/spankernel.ts';
-import { Rooms } from '../../batch/rooms.ts';
+import { Rooms } from '../../batch/shard/rooms.ts';
 import { Footers, mergeShard } from '../../batch/traces/compute.ts';
 import { encodeGroups } from '../../batch/traces/encode.ts';
 import { encodeGraph, graphWords } from '../../batch/traces/graph.ts';
-import { joinSections } from '../../schemas/section.ts';
+import { joinSections } from '../../schemas/partials/section.ts';
 import { idEnd, type ShardRange } from '../../schemas/shard.ts';
 import { writeSpanFile, type SpanFile, type SpanRow } from './spans.ts';
 

@@ -5,8 +5,8 @@ import {
   namedEndBytes,
   type MessageEnd,
   type NamedEnd,
-} from '../../schemas/messagepartial.ts';
-import { joinSections } from '../../schemas/section.ts';
+} from '../../schemas/partials/messages.ts';
+import { joinSections } from '../../schemas/partials/section.ts';
 
 export interface Messages {
   readonly producers: readonly NamedEnd[];

@@ -2,7 +2,7 @@
 import { Miniflare, convertV4MiniflareOptions } from 'miniflare';
 import { listPageKeys } from '../../schemas/limits.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openStore } from '../../workers/clients/objects.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
 import type {
   GetOptions,
   ListOptions,
@@ -10,7 +10,7 @@ import type {
   ObjectStore,
   PutOptions,
   StoreSettings,
-} from '../../workers/clients/objects.ts';
+} from '../../workers/clients/store/objects.ts';
 
 export interface Bucket {
   readonly store: ObjectStore;

@@ -1,6 +1,6 @@
 /** Partials for tests: groups of durations split over shards by chance, and readers that count. */
-import type { PartialReader } from '../../batch/ranges.ts';
-import { encodePartial, type PartialGroup } from '../../schemas/partial.ts';
+import type { PartialReader } from '../../batch/merge/ranges.ts';
+import { encodePartial, type PartialGroup } from '../../schemas/partials/spans.ts';
 import { referenceGroups } from './kernel.ts';
 import type { SpanRow } from './spans.ts';
 

@@ -17,9 +17,9 @@ import { Traffic } from '../../dev/traffic.ts';
 import { up } from '../../dev/up.ts';
 import type { Stack } from '../../dev/up.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { openStore } from '../../workers/clients/objects.ts';
-import { archiveStatus } from '../../workers/clients/status.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
+import { archiveStatus } from '../../workers/clients/commits/status.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const seed = 20261123;

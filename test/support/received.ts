@@ -13,8 +13,8 @@ import { archiveSpoolPrefix, topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import type { SpeedTable } from '../../schemas/tables.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { openStore } from '../../workers/clients/objects.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { openStore } from '../../workers/clients/store/objects.ts';
 
 const protos = fileURLToPath(new URL('../../schemas/otlp/', import.meta.url));
 const root = new protobuf.Root();

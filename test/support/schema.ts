@@ -9,8 +9,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readSettings } from '../../schemas/settings.ts';
-import { openClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate, readMigrations } from '../../workers/clients/migrate.ts';
+import { openClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate, readMigrations } from '../../workers/clients/clickhouse/migrate.ts';
 import { startClickHouse, type TestClickHouse } from './clickhouse.ts';
 
 const cache = path.join(import.meta.dirname, '../../node_modules/.cache');

@@ -1,8 +1,8 @@
 /** The real things that the batch works between: an R2 bucket behind S3, and ClickHouse. */
 import { readSettings, type Settings } from '../../schemas/settings.ts';
-import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse.ts';
-import { migrate } from '../../workers/clients/migrate.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import { openClickHouse, type ClickHouse } from '../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../workers/clients/clickhouse/migrate.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { startBucket } from './objects.ts';
 import { startMigrated } from './schema.ts';
 

@@ -1,13 +1,13 @@
 /** Shards of small days for tests of the fleet, requests to compute them, and what became of them. */
 import { createHash } from 'node:crypto';
-import { listInput } from '../../batch/input.ts';
-import { loadKernel } from '../../batch/kernel.ts';
-import { planShards } from '../../batch/plan.ts';
-import { localRunner, type ShardRequest } from '../../batch/runner.ts';
+import { listInput } from '../../batch/plan/input.ts';
+import { loadKernel } from '../../batch/shard/kernel.ts';
+import { planShards } from '../../batch/plan/plan.ts';
+import { localRunner, type ShardRequest } from '../../batch/pool/runner.ts';
 import { parsePeriod } from '../../schemas/period.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { partialPrefix, type Shard, type ShardReport } from '../../schemas/shard.ts';
-import type { ObjectStore } from '../../workers/clients/objects.ts';
+import type { ObjectStore } from '../../workers/clients/store/objects.ts';
 import { archiveSpans, type ArchivedFile } from './day.ts';
 import { randomSpans } from './spans.ts';
 

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
 import { KafkaError } from '../../schemas/errors.ts';
-import type { KafkaAdmin, KafkaProducer } from '../../workers/clients/kafka.ts';
+import type { KafkaAdmin, KafkaProducer } from '../../workers/clients/kafka/kafka.ts';
 import { keysUnder } from '../support/committed.ts';
 import { Fleet } from '../support/fleet.ts';
 import { noKafka, startTestKafka } from '../support/kafka.ts';

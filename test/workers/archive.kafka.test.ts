@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { topics } from '../../schemas/archive.ts';
-import type { KafkaAdmin, KafkaProducer } from '../../workers/clients/kafka.ts';
+import type { KafkaAdmin, KafkaProducer } from '../../workers/clients/kafka/kafka.ts';
 import { keysUnder, readCommitted, spoolObject } from '../support/committed.ts';
 import { noKafka, startTestKafka } from '../support/kafka.ts';
 import type { TestKafka } from '../support/kafka.ts';

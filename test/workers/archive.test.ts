@@ -13,7 +13,7 @@ import {
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
 import type { ArchiverOptions } from '../../workers/archive.ts';
-import { readPartition } from '../../workers/clients/archive.ts';
+import { readPartition } from '../../workers/clients/commits/archive.ts';
 import type { Clock } from '../../workers/context.ts';
 import { keysUnder, readCommitted, spoolObject } from '../support/committed.ts';
 import { faultKinds, FaultyStore } from '../support/faults.ts';

@@ -12,7 +12,7 @@ import { archiveSpoolPrefix, hourPrefix, spoolName, topics } from '../../schemas
 import type { Signal } from '../../schemas/archive.ts';
 import { readSettings } from '../../schemas/settings.ts';
 import { runArchiver } from '../../workers/archive.ts';
-import { listPeriodFiles } from '../../workers/clients/archive.ts';
+import { listPeriodFiles } from '../../workers/clients/commits/archive.ts';
 import { logsRequest } from '../aggregator-as/logmaker.ts';
 import { metricOf, metricsRequest } from '../aggregator-as/pointmaker.ts';
 import { bytesField, fixed64Field, message } from '../aggregator-as/wire.ts';

@@ -5,7 +5,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { listLiveFiles } from '../../workers/clients/archive.ts';
+import { listLiveFiles } from '../../workers/clients/commits/archive.ts';
 import { archiveSpans, hourMs } from '../support/day.ts';
 import { compareInDuckdb, withCopies } from '../support/hours.ts';
 import { startBucket, type Bucket } from '../support/objects.ts';

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ItemColumns } from '../../aggregator-as/host.ts';
 import { topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
-import { ArchiveFile } from '../../workers/clients/parquet.ts';
+import { ArchiveFile } from '../../workers/clients/parquet/parquet.ts';
 import { encodeParquet } from '../../workers/parquet.ts';
 import { Rebuilder } from '../../workers/rebuild.ts';
 import { Generator } from '../aggregator-as/generate.ts';

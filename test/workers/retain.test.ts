@@ -5,7 +5,7 @@ import type { Signal } from '../../schemas/archive.ts';
 import { commitPrefix } from '../../schemas/commit.ts';
 import { parseRetention } from '../../schemas/retention.ts';
 import { readSettings } from '../../schemas/settings.ts';
-import { listLiveFiles, type LiveFiles } from '../../workers/clients/archive.ts';
+import { listLiveFiles, type LiveFiles } from '../../workers/clients/commits/archive.ts';
 import { runCompaction } from '../../workers/compact.ts';
 import { rewriteFiles, tenantsOf } from '../../workers/compact/rewrite.ts';
 import { runRetention, type RetainOptions } from '../../workers/retain.ts';

@@ -9,9 +9,9 @@ import {
   type Replacement,
   type ReplacementOutput,
 } from '../../schemas/replacement.ts';
-import { listLiveFiles, type PeriodFile, type LiveFiles } from '../clients/archive.ts';
-import { putOnce } from '../clients/claim.ts';
-import type { ObjectStore } from '../clients/objects.ts';
+import { listLiveFiles, type PeriodFile, type LiveFiles } from '../clients/commits/archive.ts';
+import { putOnce } from '../clients/commits/claim.ts';
+import type { ObjectStore } from '../clients/store/objects.ts';
 
 export const hourMsEach = 3_600_000;
 

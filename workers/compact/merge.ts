@@ -5,7 +5,7 @@
 import type { Signal } from '../../schemas/archive.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
 import { mergeBatchBytes, rowGroupRows } from '../../schemas/limits/archive.ts';
-import type { ReadRange } from '../clients/remote.ts';
+import type { ReadRange } from '../clients/parquet/remote.ts';
 import { bytesOf, signatureOf, type ArrowRows } from './arrow.ts';
 import { emptyRuns, gatherRows } from './gather.ts';
 import { KeyedRows } from './keys.ts';

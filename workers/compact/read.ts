@@ -5,7 +5,7 @@
 import { ParquetFile, wasmMemory } from 'parquet-wasm/node';
 import type { CommitFile } from '../../schemas/commit.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { RemoteFile, type ReadRange } from '../clients/remote.ts';
+import { RemoteFile, type ReadRange } from '../clients/parquet/remote.ts';
 import { copyBatch, type ArrowRows } from './arrow.ts';
 
 /** What is read of an input: a file of a commit or of a replacement. */

@@ -4,8 +4,8 @@
  */
 import { outputKey, replacementKey, type ReplacementOutput } from '../../schemas/replacement.ts';
 import { TidemarkError } from '../../schemas/errors.ts';
-import type { ObjectStore } from '../clients/objects.ts';
-import { readRange } from '../clients/range.ts';
+import type { ObjectStore } from '../clients/store/objects.ts';
+import { readRange } from '../clients/parquet/range.ts';
 import { FileWriter } from './file.ts';
 import { Merge } from './merge.ts';
 import { FileReader, type InputFile } from './read.ts';

@@ -4,8 +4,8 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { TidemarkError } from '../../schemas/errors.ts';
-import type { ObjectStore } from '../clients/objects.ts';
-import { fromFault } from '../message.ts';
+import type { ObjectStore } from '../clients/store/objects.ts';
+import { fromFault } from '../flush/message.ts';
 import type { InputFile } from './read.ts';
 import type { RewriteReply, RewriteRequest, Rewritten, RewriteTask } from './task.ts';
 

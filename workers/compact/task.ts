@@ -2,7 +2,7 @@
 import type { Signal } from '../../schemas/archive.ts';
 import type { ReplacementOutput } from '../../schemas/replacement.ts';
 import type { TenantFilter } from '../../schemas/retention.ts';
-import type { Fault } from '../message.ts';
+import type { Fault } from '../flush/message.ts';
 import type { InputFile } from './read.ts';
 
 /** Files whose ids ascend from one to the next: of one commit, or of one replacement. */

@@ -4,8 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { TidemarkError } from '../../schemas/errors.ts';
-import { openStore, type StoreSettings } from '../clients/objects.ts';
-import { toFault } from '../message.ts';
+import { openStore, type StoreSettings } from '../clients/store/objects.ts';
+import { toFault } from '../flush/message.ts';
 import { rewriteFiles, tenantsOf } from './rewrite.ts';
 import type { RewriteReply, RewriteRequest } from './task.ts';
 

@@ -9,7 +9,7 @@ import {
   gatewayBatchRecordsMax,
   gatewayLingerMs,
 } from '../../schemas/limits/kafka.ts';
-import type { ProduceRequest, Produced } from '../clients/kafka.ts';
+import type { ProduceRequest, Produced } from '../clients/kafka/kafka.ts';
 import type { GatewayRecord, Outcome } from './record.ts';
 
 /** Sends one batch; throws `TidemarkError`. */

@@ -2,7 +2,7 @@
  * The gateway's connections to Kafka, opened when they are first needed and again after a failure, so
  * that the gateway starts, and says that it is not ready, while Kafka is away.
  */
-import type { Kafka, KafkaAdmin, KafkaProducer } from '../clients/kafka.ts';
+import type { Kafka, KafkaAdmin, KafkaProducer } from '../clients/kafka/kafka.ts';
 
 /** Opens and shares one producer and one admin client. Every method throws `KafkaError`. */
 export class Connection {

@@ -1,6 +1,6 @@
 /** What passes between the gateway's steps: records on their way to Kafka and what became of them. */
 import type { TidemarkError } from '../../schemas/errors.ts';
-import type { OutgoingRecord } from '../clients/kafka.ts';
+import type { OutgoingRecord } from '../clients/kafka/kafka.ts';
 
 /** A record of a request. */
 export interface GatewayRecord extends OutgoingRecord {

@@ -2,7 +2,15 @@
  * A span of the archive in the form in which the read API shows spans: texts are those that the speed
  * tables have, because the archive keeps the same. It reads no file.
  */
-import type { Attributes, Ids, Lists, Names, Numbers, RowColumns, Texts } from '../clients/rows.ts';
+import type {
+  Attributes,
+  Ids,
+  Lists,
+  Names,
+  Numbers,
+  RowColumns,
+  Texts,
+} from '../clients/parquet/rows.ts';
 
 /** As the resource `/traces/{traceId}` has it (edge/api/traces.ts). */
 export interface TraceRow {

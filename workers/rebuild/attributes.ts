@@ -3,7 +3,7 @@
  * to the AnyValue that was sent. Values that this cannot give back are kept as raw messages, which
  * is for the writers of items to see; nothing here looks at those.
  */
-import type { Attributes, Texts } from '../clients/rows.ts';
+import type { Attributes, Texts } from '../clients/parquet/rows.ts';
 import type { ReverseWriter } from './writer.ts';
 
 /** Field numbers of AnyValue's oneof, which are the kinds; and those of a KeyValue. */

@@ -1,5 +1,5 @@
 /** Writes the exemplars of data points (metrics.proto). */
-import type { Attributes, Ids, Lists, Numbers, RowColumns } from '../clients/rows.ts';
+import type { Attributes, Ids, Lists, Numbers, RowColumns } from '../clients/parquet/rows.ts';
 import { writeAttributes } from './attributes.ts';
 import type { ReverseWriter } from './writer.ts';
 

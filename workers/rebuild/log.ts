@@ -1,5 +1,12 @@
 /** Writes rows of `signal=logs` files as LogRecord messages; docs/FIELDS.md says which column is what. */
-import type { Attributes, Ids, Names, Numbers, RowColumns, Texts } from '../clients/rows.ts';
+import type {
+  Attributes,
+  Ids,
+  Names,
+  Numbers,
+  RowColumns,
+  Texts,
+} from '../clients/parquet/rows.ts';
 import { writeAnyValue, writeAttributes, writeText } from './attributes.ts';
 import type { ReverseWriter } from './writer.ts';
 

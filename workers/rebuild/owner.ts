@@ -2,7 +2,7 @@
  * Gives each row its resource, its scope and its metric: the messages that items share, each once, as
  * the bytes that they begin with. Rows of equal owners get equal numbers.
  */
-import type { Attributes, Names, Numbers, RowColumns, Texts } from '../clients/rows.ts';
+import type { Attributes, Names, Numbers, RowColumns, Texts } from '../clients/parquet/rows.ts';
 import { writeAttributes, writeText } from './attributes.ts';
 import { ReverseWriter } from './writer.ts';
 

@@ -2,7 +2,14 @@
  * Writes rows of `signal=metrics` files as data points of their metric's kind; docs/FIELDS.md says
  * which column is what.
  */
-import type { Attributes, Lists, Names, Numbers, RowColumns, Texts } from '../clients/rows.ts';
+import type {
+  Attributes,
+  Lists,
+  Names,
+  Numbers,
+  RowColumns,
+  Texts,
+} from '../clients/parquet/rows.ts';
 import { writeAttributes } from './attributes.ts';
 import { ExemplarRows } from './exemplar.ts';
 import type { ReverseWriter } from './writer.ts';

@@ -1,5 +1,13 @@
 /** Writes rows of `signal=traces` files as Span messages; docs/FIELDS.md says which column is what. */
-import type { Attributes, Ids, Lists, Names, Numbers, RowColumns, Texts } from '../clients/rows.ts';
+import type {
+  Attributes,
+  Ids,
+  Lists,
+  Names,
+  Numbers,
+  RowColumns,
+  Texts,
+} from '../clients/parquet/rows.ts';
 import { writeAttributes, writeText } from './attributes.ts';
 import type { ReverseWriter } from './writer.ts';
 

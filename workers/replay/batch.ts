@@ -1,7 +1,7 @@
 /** Cuts rows of one row group into requests: of one tenant each, bounded in items and in bytes. */
 import type { Signal } from '../../schemas/archive.ts';
 import { replayRequestBytesMax } from '../../schemas/limits/replay.ts';
-import type { RowColumns } from '../clients/rows.ts';
+import type { RowColumns } from '../clients/parquet/rows.ts';
 import { Rebuilder } from '../rebuild.ts';
 
 /** One request: what it holds, and its bytes once they are wanted. */

@@ -6,11 +6,11 @@
  */
 import type { Signal } from '../../schemas/archive.ts';
 import { replayDedupFilesAtOnce, replayDedupRowsMax } from '../../schemas/limits/replay.ts';
-import type { CallOptions, ObjectStore } from '../clients/objects.ts';
+import type { CallOptions, ObjectStore } from '../clients/store/objects.ts';
 import { mapParallel } from '../clients/parallel.ts';
-import { ArchiveFile } from '../clients/parquet.ts';
-import { readRange } from '../clients/range.ts';
-import type { Names, RowColumns } from '../clients/rows.ts';
+import { ArchiveFile } from '../clients/parquet/parquet.ts';
+import { readRange } from '../clients/parquet/range.ts';
+import type { Names, RowColumns } from '../clients/parquet/rows.ts';
 import { rowsOf } from './plan.ts';
 import type { ReplayFile, ReplayQuery } from './plan.ts';
 import { selectColumns, selectRows } from './select.ts';

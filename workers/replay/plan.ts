@@ -1,7 +1,7 @@
 /** Plans a replay: which files hold what is asked for. Reads commits only, no file. */
 import type { Signal } from '../../schemas/archive.ts';
-import { listPeriodFiles } from '../clients/archive.ts';
-import type { ObjectStore } from '../clients/objects.ts';
+import { listPeriodFiles } from '../clients/commits/archive.ts';
+import type { ObjectStore } from '../clients/store/objects.ts';
 
 const hourMs = 3_600_000;
 

@@ -1,6 +1,6 @@
 /** Chooses the rows of a row group that a replay asks for: by time, tenant and service. */
 import type { Signal } from '../../schemas/archive.ts';
-import type { Names, RowColumns } from '../clients/rows.ts';
+import type { Names, RowColumns } from '../clients/parquet/rows.ts';
 import type { ReplayQuery } from './plan.ts';
 
 /** The columns of items' own times. */

@@ -1,6 +1,6 @@
 /** Adds up what retention takes away, by signal, event day and tenant. Only counts. */
 import type { Signal } from '../../schemas/archive.ts';
-import type { PeriodFile } from '../clients/archive.ts';
+import type { PeriodFile } from '../clients/commits/archive.ts';
 
 export interface Removed {
   readonly signal: Signal;

@@ -1,7 +1,7 @@
 /**
  * What a shard cannot say by itself of messages: a link into another trace, whose spans another shard may
  * have. Such links are listed for the merge, beside all producers and the consumers whose links they are,
- * as schemas/messagepartial.ts has them.
+ * as schemas/partials/messages.ts has them.
  */
 import {
   addRecord,

@@ -112,7 +112,7 @@ export function finishHour(into: HourSums, scratch: usize): void {
   into.p99 = quantile(at, into.values, 0.99);
 }
 
-/** Type 7, with the operations of ClickHouse's quantileExactInclusive in their order: batch/quantile.ts. */
+/** Type 7, with the operations of ClickHouse's quantileExactInclusive in their order: batch/merge/quantile.ts. */
 function quantile(at: usize, count: u32, wanted: f64): f64 {
   const position = wanted * <f64>(count - 1) + 1;
   const rank = Math.floor(position);

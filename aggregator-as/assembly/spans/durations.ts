@@ -1,5 +1,5 @@
 /**
- * From the durations of a group to what a partial keeps of them (schemas/partial.ts): the sparse histogram,
+ * From the durations of a group to what a partial keeps of them (schemas/partials/spans.ts): the sparse histogram,
  * and for each bucket its durations, sorted, as distances from the bucket's least.
  */
 import { allocate } from '../memory/memory';
@@ -7,7 +7,7 @@ import { giveRoom, takeRoom } from '../memory/rooms';
 import { sortValues } from '../memory/sort';
 import { chunkEnd, chunkStart, nextChunk, SpanGroup } from './group';
 
-/** As in schemas/histogram.ts. */
+/** As in schemas/partials/histogram.ts. */
 const subBucketBits: u64 = 6;
 const bucketCount: u32 = 3776;
 const counts = memory.data(15_104, 8);

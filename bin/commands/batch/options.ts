@@ -4,8 +4,8 @@ import type { Signal } from '../../../schemas/archive.ts';
 import { SettingError } from '../../../schemas/errors.ts';
 import { parsePeriod, type Period } from '../../../schemas/period.ts';
 import type { Settings } from '../../../schemas/settings.ts';
-import type { ClickHouse } from '../../../workers/clients/clickhouse.ts';
-import type { ObjectStore } from '../../../workers/clients/objects.ts';
+import type { ClickHouse } from '../../../workers/clients/clickhouse/clickhouse.ts';
+import type { ObjectStore } from '../../../workers/clients/store/objects.ts';
 import { settingsOf, type Context } from '../../context.ts';
 
 export interface Clients {
@@ -52,8 +52,8 @@ export async function withClients<T>(
   context: Context,
   task: (clients: Clients) => Promise<T>,
 ): Promise<T> {
-  const { openStore } = await import('../../../workers/clients/objects.ts');
-  const { openClickHouse } = await import('../../../workers/clients/clickhouse.ts');
+  const { openStore } = await import('../../../workers/clients/store/objects.ts');
+  const { openClickHouse } = await import('../../../workers/clients/clickhouse/clickhouse.ts');
   const settings = settingsOf(context);
   const [store, clickhouse] = [openStore(settings), openClickHouse(settings)];
   try {

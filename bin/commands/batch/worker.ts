@@ -37,8 +37,8 @@ serves /metrics, /healthz and /readyz on TIDEMARK_METRICS_HOST:TIDEMARK_METRICS_
 async function work(context: Context, flags: WorkerFlags): Promise<void> {
   const settings = settingsOf(context);
   assertKafka(settings);
-  const { openStore } = await import('../../../workers/clients/objects.ts');
-  const { openKafka } = await import('../../../workers/clients/kafka.ts');
+  const { openStore } = await import('../../../workers/clients/store/objects.ts');
+  const { openKafka } = await import('../../../workers/clients/kafka/kafka.ts');
   const { runWorker } = await import('../../../batch/fleet/worker.ts');
   const { WorkerState } = await import('../../../batch/fleet/state.ts');
   const log = logOf(context, settings);

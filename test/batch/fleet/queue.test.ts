@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TaskQueue } from '../../../batch/fleet/queue.ts';
-import type { KafkaRecord } from '../../../workers/clients/consumer.ts';
+import type { KafkaRecord } from '../../../workers/clients/kafka/consumer.ts';
 
 function records(...offsets: number[]): KafkaRecord[] {
   return offsets.map((offset) => ({

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { mergeLogPartials } from '../../../batch/logs/merge.ts';
 import { mergeLogs } from '../../../batch/logs/tables.ts';
 import { mergeHashesAtOnce, partialHeaderBytesGuess } from '../../../schemas/limits/batch.ts';
-import { encodeLogPartial, type LogPartialGroup } from '../../../schemas/logpartial.ts';
+import { encodeLogPartial, type LogPartialGroup } from '../../../schemas/partials/logs.ts';
 import { countingReaders } from '../../support/partials.ts';
 import { seededRandom } from '../../support/random.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { estimateQuantile } from '../../../batch/metrics/estimate.ts';
-import { quantileRank } from '../../../batch/quantile.ts';
-import type { HourHistogram } from '../../../schemas/pointpartial.ts';
+import { quantileRank } from '../../../batch/merge/quantile.ts';
+import type { HourHistogram } from '../../../schemas/partials/points.ts';
 import { seededRandom } from '../../support/random.ts';
 
 function histogramOf(bounds: number[], counts: number[], min = NaN, max = NaN): HourHistogram {

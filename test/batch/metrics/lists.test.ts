@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { ArrowBatch } from '../../../batch/arrow.ts';
+import type { ArrowBatch } from '../../../batch/shard/arrow.ts';
 import { mixedLists, type PartsKind } from '../../../batch/metrics/lists.ts';
 
 /** What `mixedLists` reads of four rows: none, a histogram, an exponential one, a summary. */

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { SeriesLimit } from '../../../batch/metrics/limit.ts';
 import { MergedSeries } from '../../../batch/metrics/merge.ts';
 import { mergePoints } from '../../../batch/metrics/tables.ts';
-import { double } from '../../../batch/table.ts';
+import { double } from '../../../batch/publish/table.ts';
 import type { TableRow } from '../../../batch/work.ts';
-import { encodePointPartial, type Series } from '../../../schemas/pointpartial.ts';
+import { encodePointPartial, type Series } from '../../../schemas/partials/points.ts';
 import { countingReaders } from '../../support/partials.ts';
 import { seededRandom } from '../../support/random.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lookForDue } from '../../../batch/due.ts';
-import { listInput } from '../../../batch/input.ts';
+import { listInput } from '../../../batch/plan/input.ts';
 import { runBatch, type BatchOptions } from '../../../batch/run.ts';
 import { parsePeriod } from '../../../schemas/period.ts';
 import type { Settings } from '../../../schemas/settings.ts';

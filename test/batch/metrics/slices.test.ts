@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { listInput } from '../../../batch/input.ts';
+import { listInput } from '../../../batch/plan/input.ts';
 import { histogramProof, pointProof } from '../../../batch/metrics/proof.ts';
 import { runBatch } from '../../../batch/run.ts';
 import { verifyRun, type VerifyProgress } from '../../../batch/verify.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Agenda } from '../../../batch/scheduler/agenda.ts';
-import type { DuePeriod } from '../../../batch/schedule.ts';
+import type { DuePeriod } from '../../../batch/scheduler/schedule.ts';
 import { parsePeriod } from '../../../schemas/period.ts';
 import { readSettings } from '../../../schemas/settings.ts';
 

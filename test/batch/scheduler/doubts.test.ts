@@ -6,8 +6,8 @@ import { Doubts } from '../../../batch/scheduler/doubts.ts';
 import { Pulse } from '../../../batch/scheduler/pulse.ts';
 import { doubtsPauseMs } from '../../../schemas/limits/batch.ts';
 import { readSettings } from '../../../schemas/settings.ts';
-import { openClickHouse, type ClickHouse } from '../../../workers/clients/clickhouse.ts';
-import { migrate } from '../../../workers/clients/migrate.ts';
+import { openClickHouse, type ClickHouse } from '../../../workers/clients/clickhouse/clickhouse.ts';
+import { migrate } from '../../../workers/clients/clickhouse/migrate.ts';
 import type { TestClickHouse } from '../../support/clickhouse.ts';
 import { startMigrated } from '../../support/schema.ts';
 

@@ -1,7 +1,7 @@
 import { query } from 'chdb';
 import { expect, it } from 'vitest';
 import { bucketSql } from '../../../batch/traces/copies.ts';
-import { bucketOf } from '../../../schemas/histogram.ts';
+import { bucketOf } from '../../../schemas/partials/histogram.ts';
 
 it('bucketSql() finds the bucket of durations around every power of two, and of the largest', () => {
   const around = Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit)).flatMap((power) =>

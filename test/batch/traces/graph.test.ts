@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { SpanKernel } from '../../../aggregator-as/spankernel.ts';
 import { namesPage } from '../../../aggregator-as/spanmemory.ts';
-import { toMs } from '../../../batch/quantile.ts';
+import { toMs } from '../../../batch/merge/quantile.ts';
 import { connectionOf, edgeKey, limitEdges, overflowNode } from '../../../batch/traces/edges.ts';
 import { encodeGroups } from '../../../batch/traces/encode.ts';
 import { encodeGraph, graphWords } from '../../../batch/traces/graph.ts';
@@ -17,7 +17,7 @@ import {
   type GraphOptions,
   type GraphSpan,
 } from '../../support/graph.ts';
-import { joinSections } from '../../../schemas/section.ts';
+import { joinSections } from '../../../schemas/partials/section.ts';
 import { seededRandom } from '../../support/random.ts';
 
 const url = new URL('../../../aggregator-as/build/aggregate.wasm', import.meta.url);

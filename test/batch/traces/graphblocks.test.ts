@@ -15,7 +15,7 @@ import { parseFooter } from '../../../batch/parquet/footer.ts';
 import { UnknownLayout } from '../../../batch/parquet/pages.ts';
 import type { Chunk } from '../../../batch/traces/columns.ts';
 import { graphColumns, graphPages } from '../../../batch/traces/graphblocks.ts';
-import { spanPreamble } from '../../../schemas/partial.ts';
+import { spanPreamble } from '../../../schemas/partials/spans.ts';
 import { idEnd } from '../../../schemas/shard.ts';
 import { encodeParquet } from '../../../workers/parquet.ts';
 import { writerProperties } from '../../../workers/compact/layout.ts';

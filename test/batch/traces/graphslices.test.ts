@@ -4,7 +4,7 @@ import { graphProof, graphSql } from '../../../batch/traces/graphproof.ts';
 import { graphSlices } from '../../../batch/traces/graphslices.ts';
 import type { FigureRow } from '../../../batch/verify.ts';
 import { readSettings } from '../../../schemas/settings.ts';
-import { openClickHouse, type ClickHouse } from '../../../workers/clients/clickhouse.ts';
+import { openClickHouse, type ClickHouse } from '../../../workers/clients/clickhouse/clickhouse.ts';
 import { startClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
 import { seededRandom } from '../../support/random.ts';
 import { randomSpans } from '../../support/spans.ts';

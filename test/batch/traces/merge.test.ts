@@ -1,10 +1,10 @@
 /** The merge against one process that has everything, against ClickHouse and against DuckDB. */
 import { describe, expect, it } from 'vitest';
 import { mergePartials, type GroupStats } from '../../../batch/traces/merge.ts';
-import { interpolate, mean, quantileRank, toMs } from '../../../batch/quantile.ts';
-import { mergeLimits } from '../../../batch/ranges.ts';
-import { bucketOf } from '../../../schemas/histogram.ts';
-import { encodePartial } from '../../../schemas/partial.ts';
+import { interpolate, mean, quantileRank, toMs } from '../../../batch/merge/quantile.ts';
+import { mergeLimits } from '../../../batch/merge/ranges.ts';
+import { bucketOf } from '../../../schemas/partials/histogram.ts';
+import { encodePartial } from '../../../schemas/partials/spans.ts';
 import { askEngines } from '../../support/engines.ts';
 import {
   countingReaders,

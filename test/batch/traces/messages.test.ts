@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { Names } from '../../../batch/names.ts';
-import { mergeLimits } from '../../../batch/ranges.ts';
+import { Names } from '../../../batch/shard/names.ts';
+import { mergeLimits } from '../../../batch/merge/ranges.ts';
 import { Calls } from '../../../batch/traces/calls.ts';
 import { joinMessages } from '../../../batch/traces/messages.ts';
 import { memoryReader } from '../../../batch/traces/sections.ts';
 import { messageBlockEnds } from '../../../schemas/limits/batch.ts';
-import type { NamedEnd } from '../../../schemas/messagepartial.ts';
-import { decodePartialHeader } from '../../../schemas/buckets.ts';
+import type { NamedEnd } from '../../../schemas/partials/messages.ts';
+import { decodePartialHeader } from '../../../schemas/partials/buckets.ts';
 import { encodeMessages } from '../../support/messages.ts';
 
 const names = ['acme', 'shop', 'store', 'kafka/orders'];

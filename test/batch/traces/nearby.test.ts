@@ -5,7 +5,7 @@ import {
   finishDurations,
   quantiles,
 } from '../../../batch/traces/nearby.ts';
-import { interpolate, mean, quantileRank, toMs } from '../../../batch/quantile.ts';
+import { interpolate, mean, quantileRank, toMs } from '../../../batch/merge/quantile.ts';
 import { seededRandom } from '../../support/random.ts';
 
 const seed = 9;

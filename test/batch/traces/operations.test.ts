@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { mergePartials } from '../../../batch/traces/merge.ts';
 import { compareUtf8, OperationLimit } from '../../../batch/traces/operations.ts';
-import { mergeLimits } from '../../../batch/ranges.ts';
-import { interpolate, mean, quantileRank, toMs } from '../../../batch/quantile.ts';
-import { bucketOf } from '../../../schemas/histogram.ts';
-import { encodePartial, publishedQuantiles } from '../../../schemas/partial.ts';
+import { mergeLimits } from '../../../batch/merge/ranges.ts';
+import { interpolate, mean, quantileRank, toMs } from '../../../batch/merge/quantile.ts';
+import { bucketOf } from '../../../schemas/partials/histogram.ts';
+import { encodePartial, publishedQuantiles } from '../../../schemas/partials/spans.ts';
 import { countingReaders, referencePartial } from '../../support/partials.ts';
 import { seededRandom } from '../../support/random.ts';
 import type { SpanRow } from '../../support/spans.ts';

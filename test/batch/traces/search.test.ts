@@ -1,11 +1,11 @@
 /** Searches and folds of durations by themselves; `operations.test.ts` has them at work. */
 import { describe, expect, it } from 'vitest';
-import { mergeLimits } from '../../../batch/ranges.ts';
+import { mergeLimits } from '../../../batch/merge/ranges.ts';
 import { Folds, selectFolded } from '../../../batch/traces/fold.ts';
 import { PartialGroups } from '../../../batch/traces/groups.ts';
 import { Searches, type Want } from '../../../batch/traces/search.ts';
-import { bucketOf } from '../../../schemas/histogram.ts';
-import { encodePartial, type GroupNames } from '../../../schemas/partial.ts';
+import { bucketOf } from '../../../schemas/partials/histogram.ts';
+import { encodePartial, type GroupNames } from '../../../schemas/partials/spans.ts';
 import { countingReaders, partialGroup } from '../../support/partials.ts';
 import { seededRandom } from '../../support/random.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { mergeLimits } from '../../../batch/ranges.ts';
+import { mergeLimits } from '../../../batch/merge/ranges.ts';
 import { selectDurations, type Selection } from '../../../batch/traces/select.ts';
-import { decodePartialHeader, runRange } from '../../../schemas/buckets.ts';
-import { bucketBits, bucketCount, bucketMinNs } from '../../../schemas/histogram.ts';
+import { decodePartialHeader, runRange } from '../../../schemas/partials/buckets.ts';
+import { bucketBits, bucketCount, bucketMinNs } from '../../../schemas/partials/histogram.ts';
 import { countingReaders, dealPartials } from '../../support/partials.ts';
 import { seededRandom } from '../../support/random.ts';
 

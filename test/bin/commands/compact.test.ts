@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Context } from '../../../bin/context.ts';
 import { main } from '../../../bin/main.ts';
-import { listLiveFiles } from '../../../workers/clients/archive.ts';
+import { listLiveFiles } from '../../../workers/clients/commits/archive.ts';
 import { archiveSpans, hourMs } from '../../support/day.ts';
 import { startBucket, type Bucket } from '../../support/objects.ts';
 import { seededRandom } from '../../support/random.ts';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { alertsOf, judgePartitions, judgePeriod, judgeSignals } from '../../../bin/status/judge.ts';
 import type { PartitionReport, Sources } from '../../../bin/status/judge.ts';
 import type { Commit } from '../../../schemas/commit.ts';
-import type { PartitionState } from '../../../workers/clients/archive.ts';
+import type { PartitionState } from '../../../workers/clients/commits/archive.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fileKey, topics } from '../../../schemas/archive.ts';
 import { outputKey } from '../../../schemas/replacement.ts';
-import type { PeriodFile } from '../../../workers/clients/archive.ts';
+import type { PeriodFile } from '../../../workers/clients/commits/archive.ts';
 import {
   firstHour,
   readHour,

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { KafkaError } from '../../../schemas/errors.ts';
 import { gatewayBatchBytes, gatewayBatchRecordsMax } from '../../../schemas/limits/kafka.ts';
-import type { ProduceRequest, Produced } from '../../../workers/clients/kafka.ts';
+import type { ProduceRequest, Produced } from '../../../workers/clients/kafka/kafka.ts';
 import { Batcher } from '../../../workers/gateway/batch.ts';
 import type { GatewayRecord } from '../../../workers/gateway/record.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Kafka, KafkaAdmin, KafkaProducer } from '../../../workers/clients/kafka.ts';
+import type { Kafka, KafkaAdmin, KafkaProducer } from '../../../workers/clients/kafka/kafka.ts';
 import { Connection } from '../../../workers/gateway/connect.ts';
 
 /** A cluster that cannot be reached until `isUp`. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { KafkaError } from '../../../schemas/errors.ts';
 import { gatewayTopicFreshMs } from '../../../schemas/limits/kafka.ts';
-import { partitionIndex } from '../../../workers/clients/kafka.ts';
+import { partitionIndex } from '../../../workers/clients/kafka/kafka.ts';
 import { Placer } from '../../../workers/gateway/place.ts';
 
 const record = (key: string | null, partition?: number) => ({

@@ -1,7 +1,7 @@
 /** Which of several copies stays, against a plain count over what was sent. */
 import { describe, expect, it } from 'vitest';
-import { ArchiveFile } from '../../../workers/clients/parquet.ts';
-import { readRange } from '../../../workers/clients/range.ts';
+import { ArchiveFile } from '../../../workers/clients/parquet/parquet.ts';
+import { readRange } from '../../../workers/clients/parquet/range.ts';
 import { findDuplicates } from '../../../workers/replay/duplicates.ts';
 import { planReplay } from '../../../workers/replay/plan.ts';
 import type { ReplayQuery } from '../../../workers/replay/plan.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { PeriodFile } from '../../../workers/clients/archive.ts';
+import type { PeriodFile } from '../../../workers/clients/commits/archive.ts';
 import { RemovedRows } from '../../../workers/retain/removed.ts';
 
 const hour = { signal: 'logs', hourMs: Date.UTC(2026, 10, 22, 13) } as const;
