@@ -28,5 +28,5 @@ export async function startMergeKernel(): Promise<MergeKernel> {
 }
 
 function read(name: string): Promise<Buffer<ArrayBuffer>> {
-  return readFile(new URL(`../aggregator-as/build/${name}.wasm`, import.meta.url));
+  return readFile(new URL(`../../aggregator-as/build/${name}.wasm`, import.meta.url));
 }
