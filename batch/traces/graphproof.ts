@@ -39,14 +39,14 @@ export function graphSql(source: string, { edgesMax }: Pick<ProofOptions, 'edges
   if(edge.4 != 'caller' AND place > ${edgesMax}, '__overflow__', edge.2) AS callee,
   edge.3 AS connection_type,
   edge.4 AS virtual_side,
-  count() AS calls,
-  countIf(edge.5) AS errors,
+  sum(length(durations)) AS calls,
+  sumIf(length(durations), failed) AS errors,
   ${quantile(0.5)} AS p50_ms,
   ${quantile(0.95)} AS p95_ms,
   ${quantile(0.99)} AS p99_ms,
-  min(duration) / 1e6 AS min_ms,
-  max(duration) / 1e6 AS max_ms,
-  toFloat64(toString(sum(toUInt128(duration)))) / calls / 1e6 AS mean_ms
+  minArray(durations) / 1e6 AS min_ms,
+  maxArray(durations) / 1e6 AS max_ms,
+  toFloat64(toString(sumArray(CAST(durations, 'Array(UInt128)')))) / calls / 1e6 AS mean_ms
 FROM
 (
   SELECT *, dense_rank() OVER (
@@ -55,192 +55,172 @@ FROM
       edge.4 != '' AND (edge.4, edge.1) != ('caller', 'user'),
       SHA256(arrayStringConcat([tenant, edge.1, edge.2, edge.3, edge.4], '\\x1f'))
   ) AS place
-  FROM ${closed(source)}
+  FROM ${callsSql(source)}
 )
 GROUP BY tenant_id, caller, callee, connection_type, virtual_side
 ORDER BY tenant_id, caller, callee, connection_type, virtual_side`;
 }
 
 function quantile(q: number): string {
-  return `quantileExactInclusive(${q})(duration) / 1e6`;
+  return `quantileExactInclusiveArray(${q})(durations) / 1e6`;
 }
 
 /**
- * Every call, as tenant, duration, edge: caller, callee, type, virtual side, whether it failed; those that spans
- * make or answer for which `where` holds, whose trace is `event.1`.
+ * All calls, by tenant, edge (caller, callee, type, virtual side) and whether they failed: their durations. Of the
+ * spans that make or answer them those for which `where` holds, by their `trace`.
  */
-export function closed(source: string, where = '1'): string {
-  const isOpen = `own_kind IN (3, 4) AND self.5 != '' AND NOT is_called AND NOT is_nested`;
-  const isUnanswered = `length(self.8) = 0 AND (NOT self.4 OR own_kind = 5 AND self.7 > 0)`;
-  const type = `if(self.5 = 'messaging_system', self.5, 'virtual_node')`;
+export function callsSql(source: string, where = '1'): string {
   return `(
-  SELECT
-    tenant,
-    self.3 AS duration,
-    edge
-  FROM
-  (
-    SELECT
-      tenant,
-      event.3 AS own_kind,
-      anyIf(
-        (service, failed, duration, has_parent, peer_kind, peer, links, edges),
-        event.4 = 0
-      ) AS self,
-      max(event.4 = 1) AS is_called,
-      max(event.4 = 2) AS is_nested
-    FROM ${connected(source)}
-    ARRAY JOIN arrayConcat(
-      [(trace, span, kind, 0)],
-      arrayMap(other -> (other.4, other.5, other.1, 1), callers),
-      arrayMap(other -> (other.4, other.5, other.1, 2), nested)
-    ) AS event
-    WHERE ${where}
-    GROUP BY tenant, event.1, event.2, own_kind
-  )
+  SELECT tenant, call.1 AS edge, call.2 AS failed, groupArray(duration) AS durations
+  FROM ${answered(source)}
   ARRAY JOIN arrayConcat(
-    self.8,
-    arrayFilter(edge -> ${isOpen}, [(self.1, self.6, self.5, 'callee', self.2)]),
-    arrayFilter(
-      edge -> own_kind = 2 AND ${isUnanswered},
-      [('user', self.1, 'virtual_node', 'caller', self.2)]
-    ),
-    arrayFilter(
-      edge -> own_kind = 5 AND ${isUnanswered},
-      [(if(self.5 = '', 'user', self.6), self.1, ${type}, 'caller', self.2)]
-    )
-  ) AS edge
+    arrayFilter(it -> is_call, [(
+      (caller.2, service, if(caller.1 = 4 OR kind = 5, 'messaging_system', ''), ''),
+      is_error OR caller.1 IN (3, 4) AND caller.3,
+      '',
+      0
+    )]),
+    arrayFilter(it -> is_call AND waiting != '', [(stand_in, is_error, waiting, 1)]),
+    arrayFilter(it -> is_open, [(stand_in, is_error, waiting, 0)])
+  ) AS call
+  WHERE ${where}
+  GROUP BY tenant, edge, failed, call.3
+  HAVING NOT max(call.4)
 )`;
 }
 
-/** Every span once, with its edges from other spans, the callers of those, and a caller of its own service. */
-function connected(source: string): string {
-  return `(
-  SELECT
-    tenant, trace, span, kind,
-    any(ref.5) AS service,
-    any(ref.6) AS failed,
-    any(ref.7) AS duration,
-    any(ref.8) AS has_parent,
-    any(ref.9) AS peer_kind,
-    any(ref.10) AS peer,
-    any(ref.11) AS links,
-    groupArrayIf(found[1], ref.1 = 1 AND notEmpty(found)) AS near,
-    groupArrayIf(found[1], ref.1 = 2 AND notEmpty(found)) AS parents,
-    arraySlice(arrayConcat(near, parents), 1, 1) AS own_caller,
-    arrayFilter(
-      other -> other.1 IN (3, 4) AND kind IN (2, 5) OR other.2 != service,
-      own_caller
-    ) AS direct,
-    arrayFilter(
-      other -> NOT has(own_caller, other),
-      groupArrayIf(found[1], ref.1 = 3 AND notEmpty(found))
-    ) AS senders,
-    arrayConcat(direct, senders) AS callers,
-    arrayFilter(
-      other -> empty(direct) AND other.1 IN (3, 4) AND kind IN (3, 4),
-      own_caller
-    ) AS nested,
-    arrayConcat(
-      arrayMap(
-        other -> (
-          other.2,
-          service,
-          if(other.1 = 4 OR kind = 5, 'messaging_system', ''),
-          '',
-          failed OR other.1 IN (3, 4) AND other.3
-        ),
-        direct
-      ),
-      arrayMap(
-        other -> (other.2, service, 'messaging_system', '', failed OR other.3),
-        senders
-      )
-    ) AS edges
-  FROM ${resolved(source)}
-  GROUP BY tenant, ref.2 AS trace, ref.3 AS span, ref.4 AS kind
-)`;
-}
-
-/** What each span refers to, and the spans with that id, the one that is meant first. */
-function resolved(source: string): string {
-  const rank = `transform(other.1, [2, 5, 1, 0, 6, 3, 4], [0, 1, 2, 3, 4, 5, 6], 7)`;
+/**
+ * What each span refers to, with the span that is its caller by that, if any, and whether the two make a
+ * call; and each span itself, with whether the other side of its call is missing.
+ */
+function answered(source: string): string {
   return `(
   SELECT
     tenant,
-    ref,
+    ref.2 AS own_caller, ref.3 AS trace, ref.4 AS kind, ref.5 AS service, ref.6 AS is_error,
+    ref.7 AS duration, ref.8 AS waiting, ref.9 AS stand_in,
+    multiIf(ref.1 = 1, near, ref.1 = 2, parent, producer) AS caller,
     multiIf(
-      ref.1 = 1, arraySort(other -> other.1, arrayFilter(other -> other.1 IN (3, 4), spans)),
-      ref.1 = 2, arraySort(other -> ${rank}, spans),
-      ref.1 = 3, arrayFilter(other -> other.1 = 4, spans),
-      arraySlice(spans, 1, 0)
-    ) AS found
+      ref.1 = 0 OR caller.1 = ${nobody}, false,
+      ref.1 = 3, multiIf(own_caller = 1, near.1, own_caller = 2, parent.1, ${nobody}) != 4,
+      caller.1 IN (3, 4) AND kind IN (2, 5) OR caller.2 != service
+    ) AS is_call,
+    ref.1 = 0 AND stand_in.4 != '' AND (stand_in.4 = 'caller' OR NOT has(taken, kind)) AS is_open
   FROM
   (
     SELECT
       tenant,
-      groupArrayIf((kind, service, failed, trace, span), item.3 = 0) AS spans,
+      groupArrayIf((kind, service, is_error), relation = 0) AS spans,
+      ${firstOf(`arrayFilter(it -> it.1 IN (3, 4), spans)`, 'it.1')} AS near,
+      ${firstOf('spans', `indexOf([2, 5, 1, 0, 6, 3, 4], it.1)`)} AS parent,
+      ${firstOf(`arrayFilter(it -> it.1 = 4, spans)`, 'it.1')} AS producer,
       groupArrayIf(
-        (item.3, trace, span, kind, service, failed, duration, has_parent, peer_kind, peer, links),
-        item.3 != 0
-      ) AS refs
+        (relation, own_caller, trace, kind, service, is_error, duration, waiting, stand_in),
+        relation != 0 OR stand_in.4 != ''
+      ) AS refs,
+      groupUniqArrayIf(service, relation = 2 AND kind NOT IN (2, 3, 4, 5)) AS others,
+      [
+        if(countIf(relation = 1) > 0, near.1, ${nobody}),
+        if(
+          countIf(relation = 2 AND kind IN (2, 3, 4, 5)) > 0
+            OR arrayExists(it -> it != parent.2, others),
+          parent.1,
+          ${nobody}
+        ),
+        if(countIf(relation = 3) > 0, producer.1, ${nobody})
+      ] AS taken
     FROM ${referring(source)}
-    GROUP BY tenant, item.1, item.2
+    GROUP BY tenant, id
   )
   ARRAY JOIN refs AS ref
 )`;
 }
+/** The first of spans, in an order, as kind, service, whether it failed. */
+function firstOf(spans: string, order: string): string {
+  return `arrayConcat(arraySort(it -> ${order}, ${spans}), [(${nobody}, '', false)])[1]`;
+}
+
+/** The kind of a span that there is not. */
+const nobody = 255;
 
 /**
- * The spans that are kept, once for each id that they have to do with: 0 and 4 are their own, 1 the near
- * side of their call if it shares the id, 2 the parent, 3 what a link names.
+ * The spans that are kept, once for each id that they have to do with (`relation`): 0 is their own, 1 theirs again if
+ * its client or producer is their caller, 2 their parent's, 3 what a link names. A link's `own_caller` is the
+ * relation that leads to the caller as well, `waiting` a consumer that has a `stand_in` only if nobody calls it.
  */
 function referring(source: string): string {
   return `(
   SELECT
-    TenantId AS tenant,
-    TraceId AS trace,
-    SpanId AS span,
-    ${kind} AS kind,
-    ServiceName AS service,
-    StatusCode = 'Error' AS failed,
-    Duration AS duration,
-    ParentSpanId IS NOT NULL AS has_parent,
-    if(kind IN (3, 4, 5), ${peerKind}, '') AS peer_kind,
-    if(own_name != '', own_name, multiIf(
-      peer_kind = 'database', database, peer_kind = 'messaging_system', messaging, server
-    )) AS peer,
-    length(\`Links.TraceId\`) AS links,
-    item
+    *,
+    item.1 AS relation,
+    item.2 AS id,
+    if(relation = 3 AND id = caller_id, caller_relation, 0) AS own_caller
+  FROM
+  (
+    SELECT
+      tenant, trace, span, kind, service, is_error, duration,
+      multiIf(kind IN (2, 5) AND has_near, 1, parent IS NOT NULL AND parent != span, 2, 0) AS caller_relation,
+      (trace, if(caller_relation = 2, assumeNotNull(parent), span)) AS caller_id,
+      if(kind = 5, links, []) AS sent,
+      caller_relation != 1 AND (parent IS NULL OR notEmpty(sent)) AS is_first,
+      if(kind = 5 AND is_first, concat(trace, span), '') AS waiting,
+      multiIf(
+        kind IN (3, 4) AND peer_kind != '', (service, peer, peer_kind, 'callee'),
+        kind = 2 AND is_first, ('user', service, 'virtual_node', 'caller'),
+        waiting = '', ('', '', '', ''),
+        peer_kind = '', ('user', service, 'virtual_node', 'caller'),
+        (peer, service, if(peer_kind = 'messaging_system', peer_kind, 'virtual_node'), 'caller')
+      ) AS stand_in
+    FROM ${kept(source)}
+  )
+  ARRAY JOIN arrayConcat(
+    [(0, (trace, span))],
+    if(caller_relation = 0, [], [(caller_relation, caller_id)]),
+    arrayMap(link -> (3, link), sent)
+  ) AS item
+)`;
+}
+
+/** Of each identity the span that is kept, its peer, and whether its id is a client's or producer's too. */
+function kept(source: string): string {
+  return `(
+  SELECT *
   FROM
   (
     SELECT
       *,
-      SpanAttributes['peer.service'] AS own_name,
-      ${joined(either('db.system.name', 'db.system'), either('db.namespace', 'db.name'))} AS database,
-      ${joined(
-        `SpanAttributes['messaging.system']`,
-        either('messaging.destination.name', 'messaging.destination'),
-      )} AS messaging,
-      ${either('server.address', 'net.peer.name')} AS server,
       row_number() OVER (
-        PARTITION BY TenantId, TraceId, SpanId, SpanKind
+        PARTITION BY tenant, trace, span, kind
         ORDER BY IngestedAt, Partition, Offset, ItemIndex
-      ) AS place
-    FROM ${source}
-  )
-  ARRAY JOIN arrayConcat(
-    [(TraceId, SpanId, 0), (TraceId, SpanId, 4)],
-    arrayFilter(it -> ${kind} IN (2, 5), [(TraceId, SpanId, 1)]),
-    arrayFilter(
-      it -> ParentSpanId IS NOT NULL AND it.2 != SpanId,
-      [(TraceId, assumeNotNull(ParentSpanId), 2)]
-    ),
-    arrayFilter(
-      it -> ${kind} = 5,
-      arrayMap((linked, id) -> (linked, id, 3), \`Links.TraceId\`, \`Links.SpanId\`)
+      ) AS place,
+      max(kind IN (3, 4)) OVER (PARTITION BY tenant, trace, span) AS has_near
+    FROM
+    (
+      SELECT
+        TenantId AS tenant,
+        TraceId AS trace,
+        SpanId AS span,
+        ${kind} AS kind,
+        ServiceName AS service,
+        StatusCode = 'Error' AS is_error,
+        Duration AS duration,
+        ParentSpanId AS parent,
+        arrayZip(\`Links.TraceId\`, \`Links.SpanId\`) AS links,
+        SpanAttributes['peer.service'] AS own_name,
+        ${joined(either('db.system.name', 'db.system'), either('db.namespace', 'db.name'))} AS database,
+        ${joined(
+          `SpanAttributes['messaging.system']`,
+          either('messaging.destination.name', 'messaging.destination'),
+        )} AS messaging,
+        ${either('server.address', 'net.peer.name')} AS server,
+        if(kind IN (3, 4, 5), ${peerKind}, '') AS peer_kind,
+        if(own_name != '', own_name, multiIf(
+          peer_kind = 'database', database, peer_kind = 'messaging_system', messaging, server
+        )) AS peer,
+        IngestedAt, Partition, Offset, ItemIndex
+      FROM ${source}
     )
-  ) AS item
+  )
   WHERE place = 1
 )`;
 }

@@ -8,7 +8,7 @@ import { inSlice, type Slice } from '../verify/source.ts';
 import { addCounts } from '../verify/sums.ts';
 import type { FigureRow, PartSlices, ProofOptions } from '../verify.ts';
 import { overflow } from './copies.ts';
-import { closed } from './graphproof.ts';
+import { callsSql } from './graphproof.ts';
 import {
   addDurations,
   durationFigures,
@@ -36,12 +36,12 @@ function partSql(
   whole: { readonly source: string; readonly slice: Slice },
 ): string {
   const { slice } = whole;
-  const own = inSlice({ ...slice, by: ['event.1'] });
+  const own = inSlice({ ...slice, by: ['trace'] });
   const past = `tenant IN (
-        SELECT tenant_id FROM ${published} WHERE caller = '${overflow}' OR callee = '${overflow}'
-      ) AND (tenant, edge.1, edge.2, edge.3, edge.4) NOT IN (
-        SELECT tenant_id, caller, callee, connection_type, virtual_side FROM ${published}
-      )`;
+      SELECT tenant_id FROM ${published} WHERE caller = '${overflow}' OR callee = '${overflow}'
+    ) AND (tenant, edge.1, edge.2, edge.3, edge.4) NOT IN (
+      SELECT tenant_id, caller, callee, connection_type, virtual_side FROM ${published}
+    )`;
   return `SELECT
   tenant AS tenant_id,
   node.1 AS caller,
@@ -49,7 +49,7 @@ function partSql(
   edge.3 AS connection_type,
   edge.4 AS virtual_side,
   count() AS calls,
-  countIf(edge.5) AS errors,
+  countIf(failed) AS errors,
   groupUniqArrayIf((edge.1, edge.2), is_past) AS folded,
   ${durationParts('duration', '1')}
 FROM
@@ -64,7 +64,7 @@ FROM
       if(edge.4 = 'caller', ('${overflow}', edge.2), (edge.1, '${overflow}')),
       (edge.1, edge.2)
     ) AS node
-    FROM ${closed(slicedSource(whole), own)}
+    FROM ${callsSql(slicedSource(whole), own)}
   ) AS calls
   LEFT JOIN ${published} AS published ON tenant = published.tenant_id
     AND node.1 = published.caller
@@ -72,10 +72,14 @@ FROM
     AND edge.3 = published.connection_type
     AND edge.4 = published.virtual_side
 )
+ARRAY JOIN durations AS duration
 GROUP BY tenant_id, caller, callee, connection_type, virtual_side`;
 }
 
-/** Rows of the slice, and of other traces those that messages join them with: all copies of them. */
+/**
+ * Rows of the slice, and of other traces those that messages join them with: all copies of them, without their
+ * attributes, since what they call is not this slice's.
+ */
 function slicedSource({
   source,
   slice,
@@ -88,7 +92,7 @@ function slicedSource({
   return `(
   SELECT * FROM ${source} WHERE ${own}
   UNION ALL
-  SELECT * FROM ${source}
+  SELECT * REPLACE (map() AS SpanAttributes) FROM ${source}
   WHERE NOT ${own} AND (
     SpanKind = 'Consumer' AND (TenantId, TraceId, SpanId) IN (
       SELECT TenantId, TraceId, SpanId FROM ${source}
