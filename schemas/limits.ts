@@ -25,6 +25,9 @@ export const drainObjectsPerTickMax = 400;
 /** Tries of one object-store or ClickHouse request before its error is final. */
 export const requestTriesMax = 5;
 
+/** Our clock and the store's may differ by this; watermarks stay behind by as much. */
+export const clockSkewMsMax = 60_000;
+
 /** Time to connect to the object store. */
 export const objectConnectMs = 5000;
 

@@ -14,6 +14,7 @@ import type { Commit, CommitFile } from '../schemas/commit.ts';
 import { TidemarkError } from '../schemas/errors.ts';
 import * as limits from '../schemas/limits/archive.ts';
 import { readHead, readIdleWatermark } from './clients/commits/archive.ts';
+import { skewOf } from './clients/store/clock.ts';
 import { putCommit, putWatermark, storeDead, storeFiles } from './flush/commit.ts';
 import type { Attempt } from './flush/commit.ts';
 import type { ArchiveContext } from './context.ts';
@@ -121,16 +122,28 @@ export class PartitionLog {
   }
 
   #isDue(backlog: Backlog): boolean {
-    const { settings, clock, once } = this.#context;
+    const { settings, once } = this.#context;
     const { partition } = this.source;
     const { oldestMs } = this.source.position();
-    const state = { partition, oldestMs, rowsPerByte: this.#rowsPerByte, nowMs: clock.now(), once };
+    const state = {
+      partition,
+      oldestMs,
+      rowsPerByte: this.#rowsPerByte,
+      nowMs: this.#nowMs(),
+      once,
+    };
     return isDue(backlog, state, settings);
   }
 
+  /** Of the spool, when requests came is known by others' clocks: where ours is behind, by the store's. */
+  #nowMs(): number {
+    const { clock, store } = this.#context;
+    return clock.now() + (this.source.partition === 'spool' ? Math.max(0, skewOf(store)) : 0);
+  }
+
   #pause({ waitingSinceMs, changed }: Backlog) {
-    const { settings, clock } = this.#context;
-    const place = { partition: this.source.partition, nowMs: clock.now() };
+    const { settings } = this.#context;
+    const place = { partition: this.source.partition, nowMs: this.#nowMs() };
     return { pauseMs: pauseMs(waitingSinceMs, place, settings), ...(changed && { changed }) };
   }
 

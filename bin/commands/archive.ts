@@ -54,6 +54,7 @@ async function archive(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
   const { openStore } = await import('../../workers/clients/store/objects.ts');
   const { openKafka } = await import('../../workers/clients/kafka/kafka.ts');
+  const { earlierClock } = await import('../../workers/clients/store/clock.ts');
   const { runArchiver } = await import('../../workers/archive.ts');
   const { Vitals } = await import('../../workers/watch/vitals.ts');
   const log = logOf(context, settings);
@@ -70,7 +71,7 @@ async function archive(context: Context, flags: Flags): Promise<void> {
       settings,
       transcoder: await WebAssembly.compile(new Uint8Array(await readFile(wasm))),
       clock: {
-        now: context.now,
+        now: earlierClock(store, context.now, log),
         sleep: (ms, signal) => pause(ms, undefined, signal && { signal }).catch(() => undefined),
       },
       random: (byteCount) => randomBytes(byteCount),

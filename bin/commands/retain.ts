@@ -37,6 +37,7 @@ deletes the files after its grace time. Published figures of the batch stay as t
 async function retain(context: Context, flags: Flags): Promise<void> {
   const settings = settingsOf(context);
   const retention = parseRetention(settings.TIDEMARK_RETENTION);
+  const { askedClock } = await import('../../workers/clients/store/clock.ts');
   const { runRetention } = await import('../../workers/retain.ts');
   const log = logOf(context, settings);
   await withRewriter(context, flags, async ({ store, rewriter }) => {
@@ -45,7 +46,7 @@ async function retain(context: Context, flags: Flags): Promise<void> {
       settings,
       retention,
       rewriter,
-      now: context.now,
+      now: await askedClock(store, context.now, log),
       randomName: () => randomBytes(8).toString('hex'),
       log,
       dryRun: flags.dryRun ?? false,

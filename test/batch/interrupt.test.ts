@@ -143,6 +143,7 @@ function failingAt(
   return {
     store: {
       close: () => undefined,
+      clockAheadMs: () => store.clockAheadMs(),
       head: (...args) => run(() => store.head(...args)),
       get: (...args) => run(() => store.get(...args)),
       put: (...args) => run(() => store.put(...args)),

@@ -150,6 +150,11 @@ export class BucketClient implements ObjectStore {
     this.#pageKeys = pageKeys;
   }
 
+  /** Tells no time. */
+  clockAheadMs(): number {
+    return 0;
+  }
+
   get(key: string, options: GetOptions = {}): Promise<Uint8Array | undefined> {
     const { range } = options;
     return this.#request(`get ${key}`, options, () => {

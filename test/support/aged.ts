@@ -9,6 +9,7 @@ export function agedStore(
 ): ObjectStore {
   return {
     close: () => undefined,
+    clockAheadMs: () => store.clockAheadMs(),
     head: (...args) => store.head(...args),
     get: (...args) => store.get(...args),
     put: (...args) => store.put(...args),

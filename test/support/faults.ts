@@ -49,6 +49,11 @@ export class FaultyStore implements ObjectStore {
     this.#kind = kind;
   }
 
+  /** Tells no time. */
+  clockAheadMs(): number {
+    return 0;
+  }
+
   get(key: string, { range }: GetOptions = {}): Promise<Uint8Array | undefined> {
     return this.#operate(`get ${key}`, () =>
       this.#objects.get(key)?.slice(range?.start ?? 0, range?.end),

@@ -70,6 +70,10 @@ export class CountingStore implements ObjectStore {
     return Object.values<number>({ ...this.requests }).reduce((sum, count) => sum + count, 0);
   }
 
+  clockAheadMs(): number {
+    return this.#store.clockAheadMs();
+  }
+
   reset(): void {
     Object.assign(this.requests, { get: 0, head: 0, put: 0, list: 0, delete: 0 });
     this.bytesRead = 0;

@@ -11,6 +11,7 @@ import { SharedColumns } from '../../workers/flush/columns.ts';
 import type { ArchiveContext } from '../../workers/context.ts';
 import { archiveCounters } from '../../workers/watch/counters.ts';
 import { PartitionLog } from '../../workers/log.ts';
+import { SpoolSource } from '../../workers/sources/spool.ts';
 import type { Backlog, Source, SourceRecord } from '../../workers/sources/source.ts';
 import { keysUnder, readLog, spoolObject } from '../support/committed.ts';
 import { FaultyStore } from '../support/faults.ts';
@@ -183,5 +184,24 @@ describe('PartitionLog.turn()', () => {
     expect(objects.get(`_dead/${topic}/0+7`)).toEqual(Uint8Array.of(0xff));
     const reason = new TextDecoder().decode(objects.get(`_dead/${topic}/0+7.json`));
     expect(JSON.parse(reason)).toMatchObject({ offset: 7, code: 'BAD_OTLP', bytes: 1 });
+  });
+});
+
+describe("PartitionLog.turn() where our clock is two hours behind the store's", () => {
+  class Ahead extends FaultyStore {
+    override clockAheadMs(): number {
+      return 7_200_000;
+    }
+  }
+
+  it('takes of the spool what has waited for its flush age by the store, and vouches for less', async () => {
+    const { key, body } = spoolObject(topic, startMs, 'r', ['span']);
+    objects.set(key, body);
+    const now = () => startMs + 61_000 - 7_200_000;
+    const store = new Ahead(objects);
+    const context = { ...contextOf(store), clock: { ...contextOf(store).clock, now }, once: false };
+    const log = new PartitionLog(context, new SpoolSource(store, 'traces', now));
+    expect(await log.turn()).toMatchObject({ outcome: 'flushed' });
+    expect(log.state().watermarkMs).toBeLessThan(now());
   });
 });

@@ -45,6 +45,7 @@ Started again after a stop or a failure, it goes on where it was.`;
 
 async function run(context: Context, flags: BackfillFlags): Promise<void> {
   const range = periodsOf(flags, context.now());
+  const { askedClock } = await import('../../../workers/clients/store/clock.ts');
   const { backfill } = await import('../../../batch/backfill.ts');
   const work = async ({ settings, store, clickhouse }: Clients, see: See) => {
     const log = logOf(context, settings);
@@ -55,7 +56,7 @@ async function run(context: Context, flags: BackfillFlags): Promise<void> {
       settings,
       log,
       range,
-      clock: context.now,
+      clock: await askedClock(store, context.now, log),
       random: () => Math.random(),
       ...(await runnerOf(context, { settings, store, log })),
       parallel: flags.parallel,

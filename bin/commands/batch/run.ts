@@ -65,6 +65,7 @@ async function compute(
   period: Period | undefined,
   see: See,
 ): Promise<DueReport> {
+  const { askedClock } = await import('../../../workers/clients/store/clock.ts');
   const { runDue, runPeriod } = await import('../../../batch/due.ts');
   return withClients(context, async ({ settings: given, store, clickhouse }) => {
     const settings = withMemory(given, flags.memory);
@@ -74,7 +75,7 @@ async function compute(
       clickhouse,
       settings,
       log,
-      clock: context.now,
+      clock: await askedClock(store, context.now, log),
       random: () => Math.random(),
       ...(await runnerOf(context, { settings, store, log })),
       onProgress: (progress) => see(stageOf(progress)),

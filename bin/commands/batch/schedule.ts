@@ -45,11 +45,13 @@ async function schedule(context: Context, flags: ScheduleFlags): Promise<void> {
   const { runScheduler } = await import('../../../batch/scheduler.ts');
   const { scheduleCounters } = await import('../../../batch/scheduler/counters.ts');
   const { Pulse } = await import('../../../batch/scheduler/pulse.ts');
+  const { earlierClock } = await import('../../../workers/clients/store/clock.ts');
   const { batchWork } = await import('../../../batch/scheduler/work.ts');
   await withClients(context, async ({ settings, store, clickhouse }) => {
     const log = logOf(context, settings);
+    const now = earlierClock(store, context.now, log);
     const clock = {
-      now: context.now,
+      now,
       monotonicMs,
       sleep: (ms: number, signal?: AbortSignal) =>
         pause(ms, undefined, signal && { signal }).catch(() => undefined),
@@ -74,7 +76,7 @@ async function schedule(context: Context, flags: ScheduleFlags): Promise<void> {
           settings,
           log,
           random,
-          clock: context.now,
+          clock: now,
           ...(await runnerOf(context, { settings, store, log })),
         }),
         catchUp: flags.catchUp ?? false,

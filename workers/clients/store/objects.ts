@@ -55,6 +55,8 @@ export interface ListOptions extends CallOptions {
  * spent. A failed `put` may have been stored all the same, or may still be: only the key tells.
  */
 export interface ObjectStore {
+  /** How far the store's clock is ahead of this machine's, ms, by its last answer that told a time; else 0. */
+  clockAheadMs(): number;
   /** The object's bytes, or `undefined` when there is no such object. */
   get(key: string, options?: GetOptions): Promise<Uint8Array | undefined>;
   /** The object's size in bytes, or `undefined` when there is no such object. */
@@ -128,6 +130,11 @@ class S3Store implements ObjectStore {
         httpsAgent: agent,
       },
     });
+  }
+
+  /** The SDK takes it from the `Date` of answers, to sign with. */
+  clockAheadMs(): number {
+    return this.#client.config.systemClockOffset;
   }
 
   get(key: string, options: GetOptions = {}): Promise<Uint8Array | undefined> {

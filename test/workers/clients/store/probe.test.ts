@@ -50,6 +50,7 @@ function changed(
     listFolders: (...args) => store.listFolders(...args),
     delete: (...args) => store.delete(...args),
     close: () => undefined,
+    clockAheadMs: () => store.clockAheadMs(),
     put: (key, body, options = {}) => put(key, String(body), options),
   };
 }
