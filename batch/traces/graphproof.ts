@@ -159,7 +159,8 @@ function referring(source: string): string {
   (
     SELECT
       tenant, trace, span, kind, service, is_error, duration,
-      multiIf(kind IN (2, 5) AND has_near, 1, parent IS NOT NULL AND parent != span, 2, 0) AS caller_relation,
+      multiIf(kind IN (2, 5) AND has_near, 1, parent IS NOT NULL AND parent != span, 2, 0)
+        AS caller_relation,
       (trace, if(caller_relation = 2, assumeNotNull(parent), span)) AS caller_id,
       if(kind = 5, links, []) AS sent,
       caller_relation != 1 AND (parent IS NULL OR notEmpty(sent)) AS is_first,
