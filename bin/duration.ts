@@ -11,7 +11,14 @@ export function durationMs(text: string): number {
   throw new InvalidArgumentError('It is not a time such as 30s, 10m, 2h or 7d');
 }
 
-/** The same for people, rounded: `90 s`, `12 min`, `5 h`, `9 d`. */
+/** The same for a pause, which timers bound: past 24 days they would go off at once. */
+export function pauseMs(text: string): number {
+  const ms = durationMs(text);
+  if (ms <= 24 * (units['d'] ?? 0)) return ms;
+  throw new InvalidArgumentError('It is longer than 24d');
+}
+
+/** The length of a time for people, rounded: `90 s`, `12 min`, `5 h`, `9 d`. */
 export function describeMs(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 120) return `${seconds} s`;

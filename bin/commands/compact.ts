@@ -10,7 +10,7 @@ import type { CompactOptions, CompactReport, HourReport } from '../../workers/co
 import type { Rewriter } from '../../workers/compact/rewriter.ts';
 import type { Context } from '../context.ts';
 import { logOf, settingsOf } from '../context.ts';
-import { durationMs } from '../duration.ts';
+import { pauseMs } from '../duration.ts';
 import { CommandFailed } from '../outcome.ts';
 import { rangeOf, withRange, type HourRange, type RangeFlags } from '../range.ts';
 import manifest from '../../package.json' with { type: 'json' };
@@ -31,7 +31,7 @@ export function compactCommand(context: Context): Command {
     .addOption(
       new Option('--signal <signal...>', 'only files of these').choices(Object.keys(topics)),
     )
-    .option('--every <pause>', 'go on until it is stopped; 30s, 10m or 1h lie between', durationMs)
+    .option('--every <pause>', 'go on until it is stopped; 30s, 10m or 1h lie between', pauseMs)
     .option('--dry-run', 'say what would be merged, and change nothing')
     .option('--json', 'print one line of JSON, with --every one each time')
     .addHelpText('after', examples)

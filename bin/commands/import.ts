@@ -1,7 +1,7 @@
 /** `tidemark import`: export files → requests → the archive spool. What is done once is in `workers/`. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { tenantPattern, topics } from '../../schemas/archive.ts';
 import type { Signal } from '../../schemas/archive.ts';
@@ -74,6 +74,7 @@ async function run(context: Context, files: readonly string[], flags: Flags): Pr
   if (!tenantPattern.test(tenantId)) {
     throw new SettingError('--tenant', `Cannot use tenant "${tenantId}": not a name of one`);
   }
+  for (const file of files) await assertReadable(file);
   const { openStore } = await import('../../workers/clients/store/objects.ts');
   const { Requests: RequestsClass } = await import('../import/requests.ts');
   const store = openStore(settings);
@@ -91,6 +92,21 @@ async function run(context: Context, files: readonly string[], flags: Flags): Pr
   throw new CommandFailed(
     `Cannot import ${report.faults} records: ${report.firstFaults.join('; ')}`,
   );
+}
+
+/** A name that is misspelt is known before anything is spooled. Throws `SettingError`. */
+async function assertReadable(file: string): Promise<void> {
+  let reason = 'it is no file';
+  try {
+    const opened = await open(file, 'r');
+    const isDirectory = (await opened.stat()).isDirectory();
+    await opened.close();
+    if (!isDirectory) return;
+  } catch (error) {
+    reason = error instanceof Error ? error.message : String(error);
+  }
+  const text = `Cannot read "${file}": ${reason}; nothing was imported`;
+  throw new SettingError('files', text);
 }
 
 function emptyReport(files: number): ImportReport {
@@ -214,7 +230,7 @@ class FileImport {
       return await task();
     } catch (cause) {
       if (cause instanceof Error && 'syscall' in cause) {
-        throw new SettingError('files', `Cannot read "${file}": ${cause.message}`, { cause });
+        throw new CommandFailed(`Cannot read "${file}": ${cause.message}`);
       }
       if (!(cause instanceof TidemarkError)) throw cause;
       if (!['BAD_OTLP', 'BAD_ENCODING'].includes(cause.code)) throw cause;

@@ -78,7 +78,14 @@ export const edgeSettings = {
     ['edge'],
     1,
   ),
-  TIDEMARK_SINK_TIMEOUT_MS: integer('ms', 5000, 'Time one sink may take for a batch', ['edge'], 1),
+  TIDEMARK_SINK_TIMEOUT_MS: integer(
+    'ms',
+    5000,
+    'Time one sink may take for a batch',
+    ['edge'],
+    1,
+    600_000,
+  ),
   TIDEMARK_LEDGER_MS: integer(
     'ms',
     1000,

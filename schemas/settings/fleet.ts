@@ -105,6 +105,7 @@ export const fleetSettings = {
     'Least pause between two looks at a source of which nothing is due; an empty spool is listed 4 times in its flush age',
     ['archive'],
     1,
+    24 * hourMs,
   ),
   TIDEMARK_METRICS_HOST: row(
     'string',
@@ -163,6 +164,7 @@ export const fleetSettings = {
     'Pause between two compactions of the embedded stack; 0: none',
     ['start'],
     0,
+    24 * hourMs,
   ),
   TIDEMARK_SWEEP_GRACE_MS: integer(
     'ms',
@@ -290,6 +292,7 @@ export const fleetSettings = {
     'Pause between two looks of the scheduler at the archive and at stored ticks',
     ['batch', 'start'],
     100,
+    24 * hourMs,
   ),
   TIDEMARK_BATCH_RETRIES: integer(
     'tries',
@@ -319,6 +322,7 @@ export const fleetSettings = {
     'How long a scheduler that has died leads before another takes over',
     ['batch', 'start'],
     1000,
+    24 * hourMs,
   ),
   TIDEMARK_RUNS_KEPT: integer(
     'runs',

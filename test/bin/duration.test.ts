@@ -1,6 +1,6 @@
 /** Lengths of time on the command line. */
 import { describe, expect, it } from 'vitest';
-import { describeMs, durationMs } from '../../bin/duration.ts';
+import { describeMs, durationMs, pauseMs } from '../../bin/duration.ts';
 
 describe('durationMs()', () => {
   it.each([
@@ -18,6 +18,13 @@ describe('durationMs()', () => {
       expect(() => durationMs(text)).toThrow('It is not a time such as');
     },
   );
+});
+
+describe('pauseMs()', () => {
+  it('reads what a timer can wait for, and refuses more', () => {
+    expect(pauseMs('24d')).toBe(2_073_600_000);
+    expect(() => pauseMs('25d')).toThrow('It is longer than 24d');
+  });
 });
 
 describe('describeMs()', () => {

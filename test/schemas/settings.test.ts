@@ -28,6 +28,12 @@ describe('readSettings()', () => {
     ['TIDEMARK_PORT', '65536', 'is not a whole number from 1 to 65535'],
     ['TIDEMARK_PORT', '80.5', 'is not a whole number from 1 to 65535'],
     ['TIDEMARK_PORT', '', 'is not a whole number from 1 to 65535'],
+    // Timers of Node take 2^31 - 1 ms; past that they go off at once, again and again.
+    ['TIDEMARK_ARCHIVE_POLL_MS', '2592000000', 'is not a whole number from 1 to 86400000'],
+    ['TIDEMARK_COMPACT_EVERY_MS', '2592000000', 'is not a whole number from 0 to 86400000'],
+    ['TIDEMARK_BATCH_POLL_MS', '2592000000', 'is not a whole number from 100 to 86400000'],
+    ['TIDEMARK_BATCH_LEASE_MS', '99999999999', 'is not a whole number from 1000 to 86400000'],
+    ['TIDEMARK_SINK_TIMEOUT_MS', '2592000000', 'is not a whole number from 1 to 600000'],
     ['CLICKHOUSE_URL', 'nowhere', 'is not a URL'],
     ['CLICKHOUSE_URL', 'localhost:8123', 'is not a URL such as http://127.0.0.1:8123'],
     ['S3_ENDPOINT', 'ftp://store.example', 'is not a URL'],

@@ -59,7 +59,7 @@ export async function sendRequest(
       return { outcome: 'taken', ...partialSuccess(answer.body), bytes: body.length };
     }
     const text = `Cannot send to ${urlOf(signal, options)}: ${answer.reason}`;
-    if (answer.status !== 0 && !retryable.has(answer.status)) {
+    if (answer.status === 0 ? isLasting(answer.cause) : !retryable.has(answer.status)) {
       throw new TidemarkError('SINK_FAILED', text, { cause: answer.cause });
     }
     if (attempt === limits.replayTriesMax) {
@@ -118,6 +118,20 @@ async function post(
     const reason = faultOf(cause);
     return { status: 0, body: new Uint8Array(), reason, retryAfterMs: undefined, cause };
   }
+}
+
+/** Faults of a certificate, which stay until somebody mends them. */
+const lasting = /^(?:CERT_|DEPTH_ZERO_|ERR_TLS_|SELF_SIGNED_|UNABLE_TO_)/;
+
+/**
+ * Whether nothing was sent, nor ever will be: a header that no request may have, or a port that fetch blocks
+ * (WHATWG Fetch, "Port blocking"). What the network did is the cause of a `TypeError`, with a code of its own.
+ */
+function isLasting(error: unknown): boolean {
+  if (!(error instanceof TypeError)) return false;
+  const { cause } = error;
+  if (!(cause instanceof Error)) return true;
+  return cause.message === 'bad port' || ('code' in cause && lasting.test(String(cause.code)));
 }
 
 function urlOf(signal: Signal, { endpoint }: SendOptions): string {

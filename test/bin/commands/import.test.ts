@@ -82,6 +82,20 @@ describe('tidemark import', () => {
     expect(keys.filter((key) => /-p\d\+big$/.test(key))).toHaveLength(3);
   });
 
+  it.each(['none.jsonl', '.'])(
+    'imports nothing at all when one of the files, %s, is none',
+    async (name) => {
+      const good = write(`before-${name.length}.jsonl`, line(7 + name.length));
+      const before = await keysUnder(bucket.store, '');
+      const done = await tidemark(good, path.join(directory, name), '--json', '--keep-going');
+      expect(done).toMatchObject({ code: 2, stdout: '' });
+      expect(done.stderr).toMatch(
+        /^tidemark: Cannot read ".*": .*; nothing was imported \[BAD_SETTING\]\n$/,
+      );
+      expect(await keysUnder(bucket.store, '')).toEqual(before);
+    },
+  );
+
   it('refuses files that are not there and tenants that are none', async () => {
     expect(await tidemark(path.join(directory, 'none'))).toMatchObject({ code: 2 });
     const file = write('one.jsonl', line(1));

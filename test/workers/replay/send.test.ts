@@ -131,3 +131,15 @@ describe('sendRequest()', () => {
     await expect(sendRequest('traces', request, options({ signal }))).rejects.toThrow('stopped');
   });
 });
+
+describe('sendRequest() with what no try mends', () => {
+  it.each<[string, Partial<SendOptions>]>([
+    ['a port that fetch blocks', { endpoint: 'http://127.0.0.1:9' }],
+    ['a header that no request may have', { headers: { 'x-name': 'snowman \u2603' } }],
+  ])('says so at once: %s', async (_, more) => {
+    const sending = sendRequest('traces', new Uint8Array(), options(more));
+    await expect(sending).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: false });
+    expect(pauses).toEqual([]);
+    expect(seen).toEqual([]);
+  });
+});
