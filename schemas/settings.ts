@@ -59,9 +59,11 @@ export function settingTexts(env: object): Record<string, string> {
 
 function parseSetting(name: string, rowOfName: SettingRow, text: string): string | number {
   if (rowOfName.kind === 'integer') return parseInteger(name, rowOfName, text);
+  if (rowOfName.kind === 'secret') refuseControls(name, text);
   // `localhost:8123` is a URL too, with a scheme of that name.
   if (rowOfName.kind === 'url' && !(/^https?:/i.test(text) && URL.canParse(text))) {
-    const message = `Cannot use setting ${name}: "${text}" is not a URL such as ${rowOfName.default}`;
+    const shown = text.replace(/^(\w+:\/\/)?.*@/, '$1…@');
+    const message = `Cannot use setting ${name}: "${shown}" is not a URL such as ${rowOfName.default}`;
     throw new SettingError(name, message);
   }
   if (rowOfName.choices !== undefined && !rowOfName.choices.includes(text)) {
@@ -69,6 +71,15 @@ function parseSetting(name: string, rowOfName: SettingRow, text: string): string
     throw new SettingError(name, `Cannot use setting ${name}: "${text}" is not one of ${choices}`);
   }
   return text;
+}
+
+/** A secret that was read from a file often brings its line break along, and is then refused far from here. */
+function refuseControls(name: string, text: string): void {
+  const at = text.search(/\p{Cc}/u);
+  if (at === -1 || text.includes('-----BEGIN ')) return;
+  const place = `character ${at + 1} of ${text.length}`;
+  const message = `Cannot use setting ${name}: ${place} is a line break or another control character`;
+  throw new SettingError(name, message);
 }
 
 function parseInteger(name: string, rowOfName: SettingRow, text: string): number {

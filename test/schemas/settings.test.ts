@@ -43,6 +43,21 @@ describe('readSettings()', () => {
     expect(() => readSettings({ [name]: value })).toThrow(SettingError);
   });
 
+  it.each([
+    ['htp://tide:s3/c:r@t@db:8443', 'htp://…@db:8443'],
+    ['tide:s3cret@db', '…@db'],
+  ])('shows no password of a URL that it refuses: %s', (url, shown) => {
+    expect(() => readSettings({ CLICKHOUSE_URL: url })).toThrow(`"${shown}" is not a URL`);
+  });
+
+  it('refuses the line break of a secret that was read from a file, and does not show it', () => {
+    expect(() => readSettings({ KAFKA_SASL_PASSWORD: 's3cret\n' })).toThrow(
+      /^Cannot use setting KAFKA_SASL_PASSWORD: character 7 of 7 is a line break or another control character$/,
+    );
+    const pem = '-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n';
+    expect(readSettings({ KAFKA_TLS_KEY: pem }).KAFKA_TLS_KEY).toBe(pem);
+  });
+
   it('accepts the bounds themselves', () => {
     expect(readSettings({ TIDEMARK_PORT: '1' }).TIDEMARK_PORT).toBe(1);
     expect(readSettings({ TIDEMARK_PORT: '65535' }).TIDEMARK_PORT).toBe(65_535);
