@@ -244,7 +244,7 @@ export const fleetSettings = {
   TIDEMARK_VERIFY_ROWS: integer(
     'rows',
     2_000_000,
-    'Rows that one query of `verify` and `drift` groups, about 600 bytes each; more are taken in slices',
+    'Rows that one query of `verify` and `drift` groups, up to 1.2 kB each (the graph); more are taken in slices',
     ['batch'],
     1000,
   ),
