@@ -61,8 +61,11 @@ export async function lookForDue(options: LookOptions): Promise<DuePeriod[]> {
   return duePeriods(states, settings.TIDEMARK_ALLOWED_LATENESS_MS);
 }
 
-/** The signals to look at. Throws `SettingError` for one that has no runs of such periods. */
-function wantedOf({ signals }: Pick<LookOptions, 'signals'>, kind: PeriodKind): readonly Signal[] {
+/** The signals to look at, by default all. Throws `SettingError` for one that has no runs of such periods. */
+export function wantedOf(
+  { signals }: Pick<LookOptions, 'signals'>,
+  kind: PeriodKind,
+): readonly Signal[] {
   const wanted = signals ?? signalsOf(kind);
   for (const signal of wanted) publishedOf(signal, kind);
   return wanted;

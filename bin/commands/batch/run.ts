@@ -66,7 +66,10 @@ async function compute(
   see: See,
 ): Promise<DueReport> {
   const { askedClock } = await import('../../../workers/clients/store/clock.ts');
-  const { runDue, runPeriod } = await import('../../../batch/due.ts');
+  const { runDue, runPeriod, wantedOf } = await import('../../../batch/due.ts');
+  const asked = flags.signal === undefined ? {} : { signals: [flags.signal] };
+  // What nobody can run is said before anything is asked of the store.
+  const signals = wantedOf(asked, period?.kind ?? flags.kind);
   return withClients(context, async ({ settings: given, store, clickhouse }) => {
     const settings = withMemory(given, flags.memory);
     const log = logOf(context, settings);
@@ -80,7 +83,7 @@ async function compute(
       ...(await runnerOf(context, { settings, store, log })),
       onProgress: (progress) => see(stageOf(progress)),
       signal: context.signal,
-      ...(flags.signal !== undefined && { signals: [flags.signal] }),
+      signals,
     };
     return period === undefined
       ? runDue({ ...options, kind: flags.kind })
