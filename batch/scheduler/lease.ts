@@ -7,6 +7,7 @@ import { TidemarkError } from '../../schemas/errors.ts';
 import { leaseKey, leasePrefix, parseLease, type LeaseRecord } from '../../schemas/lease.ts';
 import { leaseReadsMax } from '../../schemas/limits/batch.ts';
 import { putOnce } from '../../workers/clients/commits/claim.ts';
+import { firstKey } from '../../workers/clients/store/first.ts';
 import type { CallOptions, ObjectStore } from '../../workers/clients/store/objects.ts';
 
 export interface LeaseClock {
@@ -180,7 +181,7 @@ export async function readLease(
   options: CallOptions = {},
 ): Promise<LeaseRecord | undefined> {
   for (let read = 0; read < leaseReadsMax; read += 1) {
-    const key = await newestKey(store, lease, options);
+    const key = await firstKey(store, leasePrefix(lease), options);
     if (key === undefined) return undefined;
     const bytes = await store.get(key, options);
     if (bytes !== undefined) return parseLease(key, new TextDecoder().decode(bytes));
@@ -188,15 +189,4 @@ export async function readLease(
   }
   const message = `Cannot read the lease "${lease}": it changed ${leaseReadsMax} times meanwhile`;
   throw new TidemarkError('OBJECT_STORE', message, { retryable: true });
-}
-
-async function newestKey(
-  store: ObjectStore,
-  lease: string,
-  options: CallOptions,
-): Promise<string | undefined> {
-  for await (const page of store.list(leasePrefix(lease), { ...options, maxKeys: 1 })) {
-    return page[0]?.key;
-  }
-  return undefined;
 }

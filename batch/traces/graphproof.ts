@@ -135,6 +135,7 @@ function answered(source: string): string {
   ARRAY JOIN refs AS ref
 )`;
 }
+
 /** The first of spans, in an order, as kind, service, whether it failed. */
 function firstOf(spans: string, order: string): string {
   return `arrayConcat(arraySort(it -> ${order}, ${spans}), [(${nobody}, '', false)])[1]`;

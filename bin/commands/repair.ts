@@ -7,6 +7,7 @@ import { speedSpoolsPrefix, type Signal } from '../../schemas/archive.ts';
 import { debrisAgeMs } from '../../schemas/limits/batch.ts';
 import type { Period } from '../../schemas/period.ts';
 import { tablesOf } from '../../schemas/tables.ts';
+import { firstKey } from '../../workers/clients/store/first.ts';
 import type { Context } from '../context.ts';
 import { lineOf, signalOption, withClients } from './batch/options.ts';
 import type { Clients } from './batch/options.ts';
@@ -91,15 +92,11 @@ async function repairSignal(
 /** Rows that wait for the drain are missing now and come later: they are there twice then. */
 async function warnOfSpool(context: Context, { store }: Clients, signal: Signal): Promise<void> {
   for (const table of tablesOf[signal]) {
-    for await (const page of store.list(`${speedSpoolsPrefix}${table}/`, { maxKeys: 1 })) {
-      if (page.length > 0) {
-        context.stderr.write(
-          `Rows of ${table} wait in the spool for the drain: what they hold of the day may come ` +
-            'twice; the next repair removes that\n',
-        );
-      }
-      break;
-    }
+    if ((await firstKey(store, `${speedSpoolsPrefix}${table}/`)) === undefined) continue;
+    context.stderr.write(
+      `Rows of ${table} wait in the spool for the drain: what they hold of the day may come ` +
+        'twice; the next repair removes that\n',
+    );
   }
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../../schemas/replacement.ts';
 import { listLiveFiles, type PeriodFile, type LiveFiles } from '../clients/commits/archive.ts';
 import { putOnce } from '../clients/commits/claim.ts';
+import { firstKey } from '../clients/store/first.ts';
 import type { ObjectStore } from '../clients/store/objects.ts';
 
 export const hourMsEach = 3_600_000;
@@ -36,13 +37,11 @@ export function hoursOf(signal: Signal, period: LiveFiles): HourState[] {
  * listing of one key.
  */
 export async function firstHour(store: ObjectStore, signal: Signal): Promise<number | undefined> {
-  for await (const page of store.list(`signal=${signal}/`, { maxKeys: 1 })) {
-    const match = /year=(\d+)\/month=(\d+)\/day=(\d+)\/hour=(\d+)\//.exec(page[0]?.key ?? '');
-    if (!match) return undefined;
-    const [, year, month, day, hour] = match;
-    return Date.parse(`${year}-${month}-${day}T${hour}:00:00Z`);
-  }
-  return undefined;
+  const key = await firstKey(store, `signal=${signal}/`);
+  const match = /year=(\d+)\/month=(\d+)\/day=(\d+)\/hour=(\d+)\//.exec(key ?? '');
+  if (!match) return undefined;
+  const [, year, month, day, hour] = match;
+  return Date.parse(`${year}-${month}-${day}T${hour}:00:00Z`);
 }
 
 /** The hour as it is now. Throws OBJECT_STORE and CORRUPT_ARCHIVE. */

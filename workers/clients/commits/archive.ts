@@ -9,6 +9,7 @@ import type { Commit, CommitFile } from '../../../schemas/commit.ts';
 import { TidemarkError } from '../../../schemas/errors.ts';
 import { objectGetsMax } from '../../../schemas/limits.ts';
 import type { Replacement } from '../../../schemas/replacement.ts';
+import { firstKey } from '../store/first.ts';
 import type { CallOptions, ObjectStore } from '../store/objects.ts';
 import { mapParallel } from '../parallel.ts';
 import { listReplacements, traceLineage } from './replacement.ts';
@@ -231,15 +232,6 @@ function filesOfPeriod(commit: Commit, fromHourMs: number, toHourMs: number): Pe
   return commit.files
     .filter(({ hourMs }) => hourMs >= fromHourMs && hourMs < toHourMs)
     .map((file) => ({ ...file, topic, partitions: [partition] }));
-}
-
-async function firstKey(
-  store: ObjectStore,
-  prefix: string,
-  options: CallOptions,
-): Promise<string | undefined> {
-  for await (const page of store.list(prefix, { ...options, maxKeys: 1 })) return page[0]?.key;
-  return undefined;
 }
 
 /** Order of keys as the store sorts them. */

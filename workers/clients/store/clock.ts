@@ -3,6 +3,7 @@
  * earlier of the two, so that a clock that is wrong makes it late and never early. Sets no clock.
  */
 import { clockSkewMsMax } from '../../../schemas/limits.ts';
+import { firstKey } from './first.ts';
 import type { ObjectStore } from './objects.ts';
 
 export interface ClockLog {
@@ -43,7 +44,7 @@ export async function askedClock(
   now: () => number,
   log: ClockLog,
 ): Promise<() => number> {
-  for await (const page of store.list(clockPrefix, { maxKeys: 1 })) if (page.length >= 0) break;
+  await firstKey(store, clockPrefix);
   return earlierClock(store, now, log);
 }
 

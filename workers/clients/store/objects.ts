@@ -132,7 +132,7 @@ class S3Store implements ObjectStore {
     });
   }
 
-  /** The SDK takes it from the `Date` of answers, to sign with. */
+  /** The SDK takes it from the `Date` of answers, to sign with, where it differs by four minutes or more. */
   clockAheadMs(): number {
     return this.#client.config.systemClockOffset;
   }
